@@ -1,0 +1,49 @@
+/*
+ * limits.h: every limit of the project, each with its reason.
+ *
+ * A limit is checked where a number enters (an option, a datum, bytes from outside) and may be
+ * relied on everywhere behind that point.
+ */
+#ifndef TFRS_LIMITS_H
+#define TFRS_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* An embedding's int16 dimension would allow 32767; 16000 floats are 64 kB, as in pgvector. */
+#define TFRS_MAX_DIM 16000
+
+/*
+ * A stored value is at most 1 GB and so is its base64 text form, which is 4/3 of it plus line ends;
+ * 640 MB leaves room for both and for the copy that dump and restore make.
+ */
+#define TFRS_MAX_BLOCK_BYTES ((size_t) 640 * 1024 * 1024)
+
+/* Parts of a block: a model needs about 30; a bound lets the reader check the table on the stack. */
+#define TFRS_MAX_BLOCK_PARTS 256
+
+/* Length of a part's name, its terminating zero included. */
+#define TFRS_MAX_PART_NAME 40
+
+/* Rows of one table (ids, candidates, queries): row numbers are uint32 and UINT32_MAX means none. */
+#define TFRS_MAX_ROWS ((size_t) 1 << 31)
+
+/* Bytes of one text id: longer ones are almost surely documents passed by mistake. */
+#define TFRS_MAX_ID_BYTES ((size_t) 2048)
+
+/* Worker threads of one step, and the fixed number of lanes that sums are reduced over. */
+#define TFRS_MAX_THREADS 64
+
+/* Results of one search; above this a plain ORDER BY is the right tool. */
+#define TFRS_MAX_K 1000000000
+
+/* Epochs: the training history holds one row for each. */
+#define TFRS_MAX_EPOCHS 100000
+
+/* Rows of a batch: a batch's scores are computed in tiles, but its rows are held at once. */
+#define TFRS_MAX_BATCH ((size_t) 1 << 20)
+
+/* Row number that stands for "no row". */
+#define TFRS_NO_ROW UINT32_MAX
+
+#endif							/* TFRS_LIMITS_H */

@@ -1,0 +1,91 @@
+/*
+ * interactions.h: what training collects: who chose what, as numbers, within a memory budget.
+ *
+ * Rows come in any order, as ids.  A known pair of ids costs two hash probes and 8 bytes.  When the
+ * budget is full, rows go to spools (sequential byte files that the server injects).
+ *
+ * tfrs_interactions_finish_* gives the rows their canonical form, which does not depend on the
+ * order of arrival, the budget or the number of spools: ids are sorted, rows renumbered, rows spread
+ * over buckets by a hash of their content, each bucket sorted.  An epoch visits the buckets in random
+ * order and shuffles inside each: the two-level shuffle, the same whether a bucket lies in memory or
+ * in a spool.  With order input nothing is moved: rows are read as they came.
+ */
+#ifndef TFRS_INTERACTIONS_H
+#define TFRS_INTERACTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id_set.h"
+
+/* One row.  Times are microseconds since 2000-01-01 UTC, INT64_MIN where unknown. */
+typedef struct tfrs_interaction
+{
+	uint32_t	query;
+	uint32_t	candidate;
+	float		weight;
+	int64_t		at;
+} tfrs_interaction;
+
+/* A sequential byte file of the host.  The functions may jump out (the core holds arena memory only). */
+typedef struct tfrs_spool_functions
+{
+	void	   *context;
+	void	   *(*create) (void *context);	/* NULL: failed */
+	bool		(*append) (void *spool, const void *bytes, size_t count);
+	bool		(*read) (void *spool, size_t offset, void *bytes, size_t count);
+	void		(*close) (void *spool);
+} tfrs_spool_functions;
+
+typedef struct tfrs_interactions tfrs_interactions;
+
+typedef struct tfrs_interactions_options
+{
+	bool		has_weight;
+	bool		has_time;
+	bool		input_order;	/* option order: input */
+	size_t		budget;			/* bytes for rows and ids; then spools */
+	uint64_t	seed;			/* of the shuffle */
+	const tfrs_spool_functions *spools; /* NULL: exceeding the budget is an error */
+} tfrs_interactions_options;
+
+/* The id sets are made at once: the SQL types are known before the first row. */
+extern tfrs_status tfrs_interactions_create(tfrs_interactions **interactions, tfrs_arena *arena,
+											const tfrs_interactions_options *options,
+											tfrs_error *error);
+extern void tfrs_interactions_destroy(tfrs_interactions *interactions);
+
+extern tfrs_status tfrs_interactions_set_query_type(tfrs_interactions *interactions,
+													tfrs_id_kind kind, uint32_t tag,
+													tfrs_error *error);
+extern tfrs_status tfrs_interactions_set_candidate_type(tfrs_interactions *interactions,
+														tfrs_id_kind kind, uint32_t tag,
+														tfrs_error *error);
+
+/* The hot path.  weight and at are ignored where the options say there are none. */
+extern tfrs_status tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query,
+										 tfrs_id candidate, float weight, int64_t at,
+										 tfrs_error *error);
+
+/* Call until it does not return TFRS_MORE; then the rest of this interface may be used. */
+extern tfrs_status tfrs_interactions_finish_step(tfrs_interactions *interactions,
+												 tfrs_error *error);
+
+extern size_t tfrs_interactions_count(const tfrs_interactions *interactions);
+extern const tfrs_id_set *tfrs_interactions_queries(const tfrs_interactions *interactions);
+extern const tfrs_id_set *tfrs_interactions_candidates(const tfrs_interactions *interactions);
+
+/* (V) rows of each id, after finish. */
+extern const uint32_t *tfrs_interactions_query_counts(const tfrs_interactions *interactions);
+extern const uint32_t *tfrs_interactions_candidate_counts(const tfrs_interactions *interactions);
+
+/* Starts an epoch (numbered from 0) and reads its rows in order, at most limit at a time; *count
+ * is 0 at the epoch's end. */
+extern tfrs_status tfrs_interactions_rewind(tfrs_interactions *interactions, uint32_t epoch,
+											tfrs_error *error);
+extern tfrs_status tfrs_interactions_read(tfrs_interactions *interactions, tfrs_interaction *rows,
+										  size_t limit, size_t *count, tfrs_error *error);
+
+#endif							/* TFRS_INTERACTIONS_H */

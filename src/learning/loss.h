@@ -1,0 +1,100 @@
+/*
+ * loss.h: in-batch softmax loss in the order of operations of TFRS's Retrieval task, tile by tile.
+ *
+ *     S = Q X^T;  S /= T;  S -= ln clip(p_j, floor, 1) on every column;  accidental hits masked;
+ *     score mask;  the positive and the k largest negatives of a row kept;
+ *     L = sum_i w_i (logsumexp_j S_ij - S_ii)
+ *
+ * Row i's positive is column i.  B x C numbers are never held: a tile of rows meets all columns,
+ * is turned into dS in place and consumed by two more products.
+ *
+ * Two forms behind one face.  The plain form takes a batch as TFRS does, a row an interaction.  The
+ * distinct form takes each distinct query vector and each distinct candidate vector of the batch
+ * once, with counts: the same loss and gradients for a fraction of the logits.
+ */
+#ifndef TFRS_LOSS_H
+#define TFRS_LOSS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+
+typedef struct tfrs_loss_options
+{
+	float		temperature;		/* > 0 */
+	float		probability_floor;	/* > 0 */
+	bool		remove_accidental_hits;
+	uint32_t	hard_negatives;		/* 0 keeps all */
+} tfrs_loss_options;
+
+extern void tfrs_loss_options_default(tfrs_loss_options *options);
+
+/* A sentence about what is wrong, or NULL. */
+extern const char *tfrs_loss_options_check(const tfrs_loss_options *options);
+
+/* The plain form.  Column i < B is the positive of row i, the rest are extra candidates. */
+typedef struct tfrs_loss_batch
+{
+	size_t		queries;		/* B */
+	size_t		candidates;		/* C >= B */
+	size_t		dim;			/* D */
+	size_t		heads;			/* H vectors a query, the best counts (maxsim); 1 as a rule */
+	const float *query;			/* (B, H, D) */
+	const float *candidate;		/* (C, D) */
+	const float *weight;		/* (B), or NULL for ones */
+	const float *probability;	/* (C) sampling probabilities, or NULL */
+	const uint32_t *candidate_id;	/* (C) equal numbers are equal candidates, or NULL */
+	const uint64_t *masked;		/* cells i * C + j left out, ascending, or NULL */
+	size_t		masked_count;
+	/* results */
+	float	   *d_query;		/* (B, H, D) or NULL: overwritten */
+	float	   *d_candidate;	/* (C, D) or NULL: overwritten */
+	double	   *row_loss;		/* (B) unweighted, or NULL */
+	double	   *row_top1;		/* (B) 1 where no kept logit is above the positive, or NULL */
+} tfrs_loss_batch;
+
+/*
+ * The distinct form.  The batch's rows are grouped by (distinct query, distinct candidate): pair
+ * p stands for the rows whose query is pair_query[p] and whose positive is pair_candidate[p].
+ */
+typedef struct tfrs_loss_distinct
+{
+	size_t		queries;		/* U distinct queries */
+	size_t		candidates;		/* V distinct candidates */
+	size_t		pairs;			/* P distinct pairs, ascending by query */
+	size_t		dim;			/* D */
+	const float *query;			/* (U, D) */
+	const float *candidate;		/* (V, D) */
+	const float *candidate_count;	/* (V) how many columns of the batch it stands for, > 0 */
+	const float *probability;	/* (V) or NULL */
+	const uint32_t *pair_query; /* (P) */
+	const uint32_t *pair_candidate; /* (P) */
+	const float *pair_weight;	/* (P) sum of the weights of its rows */
+	/* results */
+	float	   *d_query;		/* (U, D): overwritten */
+	float	   *d_candidate;	/* (V, D): overwritten */
+} tfrs_loss_distinct;
+
+typedef struct tfrs_loss tfrs_loss;
+
+/* A loss keeps its scratch memory between batches; threads as in team.h. */
+extern tfrs_status tfrs_loss_create(tfrs_loss **loss, tfrs_arena *arena, int threads,
+									tfrs_error *error);
+
+/*
+ * Begin checks the batch (TFRS_INVALID_ARGUMENT: C < B, accidental hits without ids, a mask that
+ * hides a positive; TFRS_UNSUPPORTED in the distinct form: hard negatives).  A step does at most
+ * about 2^31 multiply-adds a thread and returns TFRS_MORE until the batch is done; then *total is
+ * the weighted sum of the losses.  The batch's arrays must stay until then.
+ */
+extern tfrs_status tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch,
+								   const tfrs_loss_options *options, tfrs_error *error);
+extern tfrs_status tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
+											const tfrs_loss_options *options, tfrs_error *error);
+extern tfrs_status tfrs_loss_step(tfrs_loss *loss, double *total, tfrs_error *error);
+
+extern void tfrs_loss_destroy(tfrs_loss *loss);
+
+#endif							/* TFRS_LOSS_H */

@@ -1,0 +1,68 @@
+/*
+ * model.h: a trained model as a block, and what reading it needs.
+ *
+ * Parts (names; N candidates, V queries, D dimensions):
+ *     "shape"               tfrs_model_shape, one element
+ *     "about"               UTF-8 JSON text: options as used and counts (made by the host)
+ *     "epochs"              tfrs_model_epoch x epochs: the training history
+ *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float (V + 1, D)
+ *     "candidate.*"         the same with N
+ *     "query.slot0", "query.slot1", "candidate.slot0", ...   optimizer state where it is kept
+ *     "index.*"             the candidate index where one is carried (retrieval/index.h)
+ * Row V (N) of a table is the unknown slot.  Tables are stored as they are served: normalized and
+ * scaled where the options say so.
+ */
+#ifndef TFRS_MODEL_H
+#define TFRS_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/block.h"
+#include "base/id_set.h"
+
+typedef struct tfrs_model_shape
+{
+	uint32_t	dim;			/* D */
+	uint32_t	flags;			/* reserved bits are zero */
+	uint64_t	rows;			/* interactions trained on */
+	uint64_t	skipped_query;	/* rows left out for a NULL query */
+	uint64_t	skipped_candidate;	/* ... for a NULL candidate (query not NULL) */
+	float		temperature;
+	float		reserved;
+} tfrs_model_shape;
+
+typedef struct tfrs_model_epoch
+{
+	double		loss;			/* sum over the epoch's batches */
+	double		loss_per_row;
+} tfrs_model_epoch;
+
+/* A checked view; pointers lie in the block. */
+typedef struct tfrs_model
+{
+	tfrs_block	block;
+	const tfrs_model_shape *shape;
+	const char *about;
+	size_t		about_bytes;
+	const tfrs_model_epoch *epochs;
+	size_t		epoch_count;
+	tfrs_id_view query_ids;		/* V */
+	tfrs_id_view candidate_ids; /* N */
+	const uint32_t *query_counts;
+	const uint32_t *candidate_counts;
+	const float *query_table;	/* (V + 1, D) */
+	const float *candidate_table;	/* (N + 1, D) */
+} tfrs_model;
+
+/* Checks that the parts fit together; floats are checked to be finite (a step machine would be
+ * needed only past 640 MB: this reads at memory speed).  The digest is the caller's to verify. */
+extern tfrs_status tfrs_model_load(tfrs_model *model, const void *bytes, size_t length,
+								   tfrs_error *error);
+
+/* The query vector of a row (TFRS_NO_ROW: the unknown slot) into vector (D). */
+extern void tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector);
+extern void tfrs_model_candidate(const tfrs_model *model, uint32_t row, float *vector);
+
+#endif							/* TFRS_MODEL_H */

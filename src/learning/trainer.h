@@ -1,0 +1,91 @@
+/*
+ * trainer.h: the step machine that turns interactions into a model.
+ *
+ *     tfrs_trainer_begin -> tfrs_trainer_step until it does not return TFRS_MORE -> tfrs_trainer_save
+ *
+ * A step is a bounded amount of work (a share of a batch), so that the host can act on a cancel
+ * within 100 ms.  The result depends on the rows, the options and the seed alone, on one kernel
+ * family: not on row order, threads or memory budget.
+ */
+#ifndef TFRS_TRAINER_H
+#define TFRS_TRAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/block.h"
+#include "learning/interactions.h"
+#include "learning/loss.h"
+#include "learning/model.h"
+#include "learning/optimizer.h"
+
+typedef enum tfrs_sampling_correction
+{
+	TFRS_CORRECTION_NONE = 0,
+	TFRS_CORRECTION_IN_BATCH
+} tfrs_sampling_correction;
+
+/* Which form of the loss: auto takes the cheaper one for each batch. */
+typedef enum tfrs_loss_form
+{
+	TFRS_FORM_AUTO = 0,
+	TFRS_FORM_PLAIN,
+	TFRS_FORM_DISTINCT
+} tfrs_loss_form;
+
+typedef struct tfrs_train_options
+{
+	uint32_t	dim;
+	uint32_t	epochs;
+	uint32_t	batch_size;
+	tfrs_optimizer optimizer;
+	tfrs_loss_options loss;
+	bool		normalize;		/* L2 on both sides before the product (Keras UnitNormalization) */
+	tfrs_sampling_correction correction;
+	uint64_t	seed;
+	bool		input_order;
+	bool		average_unknown;	/* unknown slot = count-weighted mean of the trained rows */
+	tfrs_loss_form form;		/* for tests and the bench */
+	int			threads;		/* not part of the model */
+} tfrs_train_options;
+
+/* The defaults of our own, and those of TFRS's tutorial (preset "tfrs"). */
+extern void tfrs_train_options_default(tfrs_train_options *options);
+extern void tfrs_train_options_tfrs(tfrs_train_options *options);
+extern const char *tfrs_train_options_check(const tfrs_train_options *options);
+
+typedef struct tfrs_train_progress
+{
+	uint32_t	epoch;			/* from 1 */
+	uint64_t	batch;			/* within the epoch, from 1 */
+	uint64_t	rows_done;		/* within the epoch */
+	bool		epoch_finished; /* this step ended the epoch: loss is complete */
+	double		batch_loss;		/* of the last finished batch, before its update */
+	double		loss;			/* sum over the epoch so far */
+} tfrs_train_progress;
+
+typedef struct tfrs_trainer tfrs_trainer;
+
+/* Bytes of parameters and scratch that begin will take, for the check before any work. */
+extern tfrs_status tfrs_trainer_estimate(const tfrs_train_options *options, size_t queries,
+										 size_t candidates, size_t *bytes, tfrs_error *error);
+
+extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
+									  const tfrs_train_options *options,
+									  tfrs_interactions *interactions, tfrs_error *error);
+extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
+									 tfrs_error *error);
+
+/* Adds the model's parts (all but "about" and "index.*") to the writer; they live in the trainer. */
+extern tfrs_status tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query,
+									 uint64_t skipped_candidate, tfrs_block_writer *writer,
+									 tfrs_error *error);
+
+/* The served candidate vectors (N, D), for the index that the host builds beside. */
+extern const float *tfrs_trainer_candidates(const tfrs_trainer *trainer, size_t *count);
+
+extern void tfrs_trainer_destroy(tfrs_trainer *trainer);
+
+#endif							/* TFRS_TRAINER_H */

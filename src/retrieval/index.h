@@ -1,0 +1,116 @@
+/*
+ * index.h: the one face of retrieval: vectors in, the best k out.
+ *
+ * An index is a set of named parts in a block ("index.*", or without prefix in a block of its own)
+ * over N rows of D floats; ids are the caller's (base/id_set.h), rows are in id order.
+ *
+ *     build:  tfrs_index_builder_begin -> _step until not TFRS_MORE -> _save into a block writer
+ *     read:   tfrs_index_load -> tfrs_index_search
+ */
+#ifndef TFRS_INDEX_H
+#define TFRS_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/block.h"
+#include "base/topk.h"
+
+typedef enum tfrs_metric
+{
+	TFRS_METRIC_DOT = 1,		/* inner product */
+	TFRS_METRIC_COSINE,			/* cosine similarity; a zero vector has similarity 0 to all */
+	TFRS_METRIC_L2				/* negative Euclidean distance */
+} tfrs_metric;
+
+typedef enum tfrs_index_kind
+{
+	TFRS_INDEX_EXACT = 1,
+	TFRS_INDEX_TREE,
+	TFRS_INDEX_AUTO				/* an option, never stored */
+} tfrs_index_kind;
+
+typedef struct tfrs_index_options
+{
+	tfrs_index_kind kind;
+	tfrs_metric metric;
+	float		target_recall;	/* of tree, at target_k */
+	uint32_t	target_k;
+	uint32_t	leaves;			/* 0: chosen */
+	uint32_t	leaves_to_search;	/* 0: tuned */
+	uint32_t	rerank;			/* 0: tuned */
+	uint64_t	seed;
+	int			threads;
+} tfrs_index_options;
+
+extern void tfrs_index_options_default(tfrs_index_options *options);
+extern const char *tfrs_index_options_check(const tfrs_index_options *options);
+
+/* A checked view.  vectors: (N, D), as they were given. */
+typedef struct tfrs_index
+{
+	tfrs_index_kind kind;
+	tfrs_metric metric;
+	size_t		count;			/* N */
+	size_t		dim;			/* D */
+	const float *vectors;		/* (N, D) */
+	const void *structure;		/* what the kind added, in the arena of tfrs_index_load */
+} tfrs_index;
+
+/*
+ * A plain exact index over vectors that lie elsewhere (a model's candidate table), without any
+ * structure of its own.
+ */
+extern tfrs_index tfrs_index_over(const float *vectors, size_t count, size_t dim,
+								  tfrs_metric metric);
+
+/* Reads the parts under prefix; where the block carries no vectors of its own under prefix they are given by the caller
+ * (a model's candidate table), else NULL and 0. */
+extern tfrs_status tfrs_index_load(tfrs_index *index, const tfrs_block *block, const char *prefix,
+								   const float *vectors, size_t count, tfrs_arena *arena,
+								   tfrs_error *error);
+
+typedef struct tfrs_search
+{
+	size_t		k;
+	const uint32_t *excluded;	/* rows never returned, ascending and distinct, or NULL */
+	size_t		excluded_count;
+	const uint32_t *among;		/* where has_among: the only rows allowed, ascending and distinct */
+	size_t		among_count;
+	bool		has_among;
+	float		min_score;		/* -INFINITY: none */
+	uint32_t	leaves_to_search;	/* 0: as stored */
+	uint32_t	rerank;			/* 0: as stored */
+	bool		exact;			/* true: scan whatever the kind */
+} tfrs_search;
+
+extern void tfrs_search_default(tfrs_search *search);
+
+/*
+ * The best search->k rows for query (D), best first: exactly those of a full sort by (score
+ * descending, row ascending) where the index is exact.  hits: room for min(k, N) entries, *count
+ * of them filled.  Scratch memory is taken from the arena and given back.  Errors: memory,
+ * TFRS_NOT_FINITE for a query that holds NaN or infinity.
+ */
+extern tfrs_status tfrs_index_search(const tfrs_index *index, const float *query,
+									 const tfrs_search *search, tfrs_arena *arena, tfrs_hit *hits,
+									 size_t *count, tfrs_error *error);
+
+typedef struct tfrs_index_builder tfrs_index_builder;
+
+/* vectors (N, D) stay the caller's until the writer is done. */
+extern tfrs_status tfrs_index_builder_begin(tfrs_index_builder **builder, tfrs_arena *arena,
+											const tfrs_index_options *options,
+											const float *vectors, size_t count, size_t dim,
+											tfrs_error *error);
+extern tfrs_status tfrs_index_builder_step(tfrs_index_builder *builder, double *share_done,
+										   tfrs_error *error);
+
+/* with_vectors: whether the vectors become a part too (not for a model's own candidates). */
+extern tfrs_status tfrs_index_builder_save(tfrs_index_builder *builder, bool with_vectors,
+										   tfrs_block_writer *writer, tfrs_error *error);
+extern void tfrs_index_builder_destroy(tfrs_index_builder *builder);
+
+#endif							/* TFRS_INDEX_H */

@@ -1,0 +1,82 @@
+/*
+ * bridge.c: the only table from the core's status to an SQLSTATE.
+ */
+#include "server/bridge.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+static int
+sqlstate_of(tfrs_status status)
+{
+	switch (status)
+	{
+		case TFRS_OUT_OF_MEMORY:
+			return ERRCODE_OUT_OF_MEMORY;
+		case TFRS_OVER_BUDGET:
+			return ERRCODE_CONFIGURATION_LIMIT_EXCEEDED;
+		case TFRS_INVALID_ARGUMENT:
+			return ERRCODE_INVALID_PARAMETER_VALUE;
+		case TFRS_OUT_OF_RANGE:
+			return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
+		case TFRS_TOO_LARGE:
+			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		case TFRS_NOT_FINITE:
+			return ERRCODE_FLOATING_POINT_EXCEPTION;
+		case TFRS_CORRUPT:
+			return ERRCODE_DATA_CORRUPTED;
+		case TFRS_NEWER_FORMAT:
+		case TFRS_UNSUPPORTED:
+			return ERRCODE_FEATURE_NOT_SUPPORTED;
+		case TFRS_IO_ERROR:
+			return ERRCODE_IO_ERROR;
+		case TFRS_OK:
+		case TFRS_MORE:
+			break;
+	}
+	return ERRCODE_INTERNAL_ERROR;
+}
+
+void
+tfrs_report(const tfrs_error *error)
+{
+	ereport(ERROR,
+			(errcode(sqlstate_of(error->status)),
+			 errmsg("%s", error->message),
+			 error->detail[0] != '\0' ? errdetail("%s", error->detail) : 0,
+			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
+	pg_unreachable();
+}
+
+static void *
+context_allocate(void *context, size_t bytes)
+{
+	return MemoryContextAllocExtended(context, bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+}
+
+static void
+context_release(void *context, void *pointer)
+{
+	(void) context;
+	pfree(pointer);
+}
+
+void
+tfrs_bridge_arena(tfrs_arena *arena, MemoryContext context, size_t budget)
+{
+	tfrs_allocator allocator = {context, context_allocate, context_release};
+
+	tfrs_arena_init(arena, allocator, budget);
+}
+
+size_t
+tfrs_bridge_maintenance_memory(void)
+{
+	return (size_t) maintenance_work_mem * 1024;
+}
+
+size_t
+tfrs_bridge_work_memory(void)
+{
+	return (size_t) work_mem * 1024;
+}

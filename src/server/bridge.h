@@ -1,0 +1,33 @@
+/*
+ * bridge.h: between the core's statuses and arenas and the server's errors and memory contexts.
+ */
+#ifndef TFRS_BRIDGE_H
+#define TFRS_BRIDGE_H
+
+#include "postgres.h"
+
+#include "base/arena.h"
+#include "base/status.h"
+
+/* Raises the error: SQLSTATE by status, the message, DETAIL and HINT where they are set. */
+extern void tfrs_report(const tfrs_error *error) pg_attribute_noreturn();
+
+/* Raises unless status is TFRS_OK or TFRS_MORE. */
+static inline void
+tfrs_check(tfrs_status status, const tfrs_error *error)
+{
+	if (status != TFRS_OK && status != TFRS_MORE)
+		tfrs_report(error);
+}
+
+/*
+ * An arena over a memory context: what is not given back goes with the context, also when the
+ * statement is cancelled.  budget in bytes, SIZE_MAX for none.
+ */
+extern void tfrs_bridge_arena(tfrs_arena *arena, MemoryContext context, size_t budget);
+
+/* maintenance_work_mem and work_mem in bytes. */
+extern size_t tfrs_bridge_maintenance_memory(void);
+extern size_t tfrs_bridge_work_memory(void);
+
+#endif							/* TFRS_BRIDGE_H */

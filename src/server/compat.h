@@ -1,0 +1,17 @@
+/*
+ * compat.h: the only place that asks for the server's version (14 to 18).
+ */
+#ifndef TFRS_COMPAT_H
+#define TFRS_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 140000
+#error "tfrs_retrieval needs PostgreSQL 14 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#endif							/* TFRS_COMPAT_H */

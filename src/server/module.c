@@ -1,0 +1,20 @@
+/*
+ * module.c: what happens once in each backend that loads the library.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/kernels.h"
+#include "server/settings.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	tfrs_kernels_choose(true);
+	tfrs_settings_define();
+}
