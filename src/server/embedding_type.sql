@@ -1,0 +1,71 @@
+-- tfrs.embedding: the type, its input and output, and its casts.
+
+CREATE TYPE embedding;
+
+CREATE FUNCTION embedding_in(cstring, oid, integer) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION embedding_out(embedding) RETURNS cstring
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION embedding_recv(internal, oid, integer) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_recv' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION embedding_send(embedding) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_send' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION embedding_typmod_in(cstring[]) RETURNS integer
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_typmod_in' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION embedding_typmod_out(integer) RETURNS cstring
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_typmod_out' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE TYPE embedding (
+	INPUT = embedding_in,
+	OUTPUT = embedding_out,
+	RECEIVE = embedding_recv,
+	SEND = embedding_send,
+	TYPMOD_IN = embedding_typmod_in,
+	TYPMOD_OUT = embedding_typmod_out,
+	ALIGNMENT = int4,
+	STORAGE = external
+);
+
+COMMENT ON TYPE embedding IS
+	'vector of 1 to 16000 finite float4; embedding(n) fixes its dimension';
+
+CREATE FUNCTION embedding_to_embedding(embedding, integer, boolean) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_to_embedding' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION array_to_embedding(real[], integer, boolean) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_array_to_embedding' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION array_to_embedding(double precision[], integer, boolean) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_array_to_embedding' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION array_to_embedding(numeric[], integer, boolean) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_array_to_embedding' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION array_to_embedding(integer[], integer, boolean) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_array_to_embedding' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION embedding_to_array(embedding) RETURNS real[]
+	AS 'MODULE_PATHNAME', 'tfrs_embedding_to_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE CAST (embedding AS embedding)
+	WITH FUNCTION embedding_to_embedding(embedding, integer, boolean) AS IMPLICIT;
+
+CREATE CAST (real[] AS embedding)
+	WITH FUNCTION array_to_embedding(real[], integer, boolean) AS ASSIGNMENT;
+
+CREATE CAST (double precision[] AS embedding)
+	WITH FUNCTION array_to_embedding(double precision[], integer, boolean) AS ASSIGNMENT;
+
+CREATE CAST (numeric[] AS embedding)
+	WITH FUNCTION array_to_embedding(numeric[], integer, boolean) AS ASSIGNMENT;
+
+CREATE CAST (integer[] AS embedding)
+	WITH FUNCTION array_to_embedding(integer[], integer, boolean) AS ASSIGNMENT;
+
+CREATE CAST (embedding AS real[])
+	WITH FUNCTION embedding_to_array(embedding) AS IMPLICIT;
