@@ -5,7 +5,6 @@
 
 #include "fmgr.h"
 
-#include "base/kernels.h"
 #include "server/settings.h"
 
 PG_MODULE_MAGIC;
@@ -15,6 +14,5 @@ void		_PG_init(void);
 void
 _PG_init(void)
 {
-	tfrs_kernels_choose(true);
 	tfrs_settings_define();
 }

@@ -12,6 +12,10 @@ extern void tfrs_settings_define(void);
  * cores this process may use (affinity and cgroup quota). */
 extern int	tfrs_settings_threads(void);
 
+/* tfrs.max_memory: bytes that one training or build may take beside the rows it collects; SIZE_MAX
+ * where there is no limit. */
+extern size_t tfrs_settings_memory_bytes(void);
+
 /* Bytes the session cache of models and indexes may hold. */
 extern size_t tfrs_settings_cache_bytes(void);
 
