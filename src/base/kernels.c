@@ -3,20 +3,29 @@
  */
 #include "base/kernels.h"
 
-#include "base/kernels_arm.h"
-#include "base/kernels_x86.h"
+#include <stddef.h>
+
+#include "base/kernels_avx2.h"
+#include "base/kernels_avx512.h"
+#include "base/kernels_neon.h"
 
 tfrs_kernel_table tfrs_kernels;
 
+/* A processor has NEON, or nothing, or AVX2, or that and AVX-512: the best one stands last. */
 const tfrs_kernel_table *
 tfrs_kernels_variant(int i)
 {
-	const tfrs_kernel_table *variant;
-
-	if (i == 0)
-		return &tfrs_kernels_reference;
-	variant = tfrs_kernels_x86(i - 1);
-	return variant != NULL ? variant : tfrs_kernels_arm(i - 1);
+	switch (i)
+	{
+		case 0:
+			return &tfrs_kernels_reference;
+		case 1:
+			return tfrs_kernels_neon() != NULL ? tfrs_kernels_neon() : tfrs_kernels_avx2();
+		case 2:
+			return tfrs_kernels_avx512();
+		default:
+			return NULL;
+	}
 }
 
 void

@@ -15,10 +15,6 @@
 #define TILE_ROWS 4
 #define TILE_COLUMNS 8
 
-/* Below, exp is 0 (before the result leaves the normal numbers); above, infinity. */
-#define EXP_LOWEST -87.0f
-#define EXP_HIGHEST 88.72283f
-
 static float
 sum_lanes(const float *lane)
 {
@@ -71,31 +67,25 @@ maximum(const float *values, size_t count)
 	return result;
 }
 
-/*
- * exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2, where a polynomial of degree 6
- * (Cephes' expf) is good to 1.2e-7.  ln 2 is subtracted in two parts, the first of them short enough that
- * its product with n is exact.  No branch, so that the compiler can vectorize the caller's loop.
- */
+/* No branch, so that the compiler can vectorize the caller's loop; NaN comes back as NaN. */
 static inline float
 exponential(float x)
 {
-	float		inside = x > EXP_LOWEST ? (x < EXP_HIGHEST ? x : EXP_HIGHEST) : EXP_LOWEST;
-	float		scaled = inside * 1.44269504f;
+	float		least = x > TFRS_EXP_LOWEST ? x : TFRS_EXP_LOWEST;
+	float		inside = least < TFRS_EXP_HIGHEST ? least : TFRS_EXP_HIGHEST;
+	float		scaled = inside * TFRS_EXP_PER_LN2;
 	int32_t		n = (int32_t) (scaled + (scaled < 0.0f ? -0.5f : 0.5f));
-	float		r = inside - (float) n * 0.693359375f - (float) n * -2.12194440e-4f;
-	float		p = 1.9875691500e-4f;
+	float		r = inside - (float) n * TFRS_EXP_LN2_HIGH - (float) n * TFRS_EXP_LN2_LOW;
+	float		p = TFRS_EXP_C5 * r + TFRS_EXP_C4;
 	int32_t		bits;
 
-	p = p * r + 1.3981999507e-3f;
-	p = p * r + 8.3334519073e-3f;
-	p = p * r + 4.1665795894e-2f;
-	p = p * r + 1.6666665459e-1f;
-	p = p * r + 5.0000001201e-1f;
-	p = p * r * r + r + 1.0f;
+	p = p * r + TFRS_EXP_C3;
+	p = p * r + TFRS_EXP_C2;
+	p = p * (r * r) + r + 1.0f;
 	memcpy(&bits, &p, sizeof(bits));
 	bits += n * (1 << 23);
 	memcpy(&p, &bits, sizeof(p));
-	return x < EXP_LOWEST ? 0.0f : x <= EXP_HIGHEST ? p : x * INFINITY;
+	return x < TFRS_EXP_LOWEST ? 0.0f : x <= TFRS_EXP_HIGHEST ? p : x * INFINITY;
 }
 
 static double

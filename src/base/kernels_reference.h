@@ -10,6 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2; there
+ * exp(r) = 1 + r + r^2 (c2 + c3 r + c4 r^2 + c5 r^3) with a relative error of at most 1.1e-7 (the
+ * minimax coefficients with exp(0) exact).  ln 2 is in two parts, of which the first times n is exact.
+ * Below the lowest argument the result is 0, before it leaves the normal numbers; above the highest
+ * it is infinity.
+ */
+#define TFRS_EXP_LOWEST -87.0f
+#define TFRS_EXP_HIGHEST 88.72283f
+#define TFRS_EXP_PER_LN2 1.44269504f
+#define TFRS_EXP_LN2_HIGH 0.693359375f
+#define TFRS_EXP_LN2_LOW -2.12194440e-4f
+#define TFRS_EXP_C2 0x1.fffdfcp-2f
+#define TFRS_EXP_C3 0x1.5557b0p-3f
+#define TFRS_EXP_C4 0x1.572a64p-5f
+#define TFRS_EXP_C5 0x1.106250p-7f
+
 /* Floats of the largest tile that matmul_tile writes, over all variants. */
 #define TFRS_MAX_MATMUL_TILE 512
 
