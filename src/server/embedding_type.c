@@ -167,7 +167,7 @@ parse_element(const char *text, const char **p, float *value, Node *escontext)
 	return true;
 }
 
-/* An upper bound of the number of elements, so that their memory is taken once; at most max + 1. */
+/* Commas + 1, counted up to max + 1: no valid text has another number of elements. */
 static int
 count_elements(const char *text, int max)
 {
@@ -183,22 +183,24 @@ static bool
 parse_elements(const char *text, tfrs_embedding *embedding, Node *escontext)
 {
 	const char *p = skip_space(text);
+	int			dim = 0;
+	char		after;
 
 	if (*p++ != '[')
 		return fail_syntax(text, "An embedding must start with \"[\".", escontext);
-	for (int i = 0; i < embedding->dim; i++)
+	do
 	{
 		p = skip_space(p);
-		if (!parse_element(text, &p, &embedding->values[i], escontext))
+		if (!parse_element(text, &p, &embedding->values[dim++], escontext))
 			return false;
 		p = skip_space(p);
-		if (i + 1 < embedding->dim && *p++ != ',')
-			return fail_syntax(text, "Elements must be separated by \",\".", escontext);
-	}
-	if (*p++ != ']')
-		return fail_syntax(text, "An embedding must end with \"]\".", escontext);
+		after = *p++;
+	} while (after == ',');
+	if (after != ']')
+		return fail_syntax(text, "A number must be followed by \",\" or \"]\".", escontext);
 	if (*skip_space(p) != '\0')
 		return fail_syntax(text, "Nothing may follow the closing \"]\".", escontext);
+	Assert(dim == embedding->dim);
 	return true;
 }
 
