@@ -79,6 +79,28 @@ tfrs_size_add(size_t a, size_t b, size_t *result)
 	return !__builtin_add_overflow(a, b, result);
 }
 
+/*
+ * Several arrays in one piece: place them one after the other, get layout.bytes once, and add each
+ * offset.  fits turns false when a size overflows.  Start with {0, true}.
+ */
+typedef struct tfrs_layout
+{
+	size_t		bytes;
+	bool		fits;
+} tfrs_layout;
+
+static inline size_t
+tfrs_layout_place(tfrs_layout *layout, size_t count, size_t size)
+{
+	size_t		offset = layout->bytes;
+	size_t		bytes;
+
+	layout->fits = layout->fits && tfrs_size_multiply(count, size, &bytes) &&
+		tfrs_size_add(bytes, (0 - bytes) % TFRS_ALIGNMENT, &bytes) &&
+		tfrs_size_add(offset, bytes, &layout->bytes);
+	return offset;
+}
+
 /* An allocator over malloc, for the C tests and tools. */
 extern tfrs_allocator tfrs_allocator_malloc(void);
 

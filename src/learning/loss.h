@@ -34,7 +34,12 @@ extern void tfrs_loss_options_default(tfrs_loss_options *options);
 /* A sentence about what is wrong, or NULL. */
 extern const char *tfrs_loss_options_check(const tfrs_loss_options *options);
 
-/* The plain form.  Column i < B is the positive of row i, the rest are extra candidates. */
+/*
+ * Probabilities are clipped to [floor, 1] as TFRS does (whoever takes them from a user says more);
+ * weights are >= 0.
+ *
+ * The plain form.  Column i < B is the positive of row i, the rest are extra candidates.
+ */
 typedef struct tfrs_loss_batch
 {
 	size_t		queries;		/* B */
@@ -53,11 +58,18 @@ typedef struct tfrs_loss_batch
 	float	   *d_candidate;	/* (C, D) or NULL: overwritten */
 	double	   *row_loss;		/* (B) unweighted, or NULL */
 	double	   *row_top1;		/* (B) 1 where no kept logit is above the positive, or NULL */
+	float	   *logits;			/* (B, C) before hard negatives, for tests; NULL as a rule */
+	float	   *d_logits;		/* (B, C) of the weighted loss, for tests; NULL as a rule */
 } tfrs_loss_batch;
 
 /*
  * The distinct form.  The batch's rows are grouped by (distinct query, distinct candidate): pair
  * p stands for the rows whose query is pair_query[p] and whose positive is pair_candidate[p].
+ * Columns that are nobody's positive are extra candidates.
+ *
+ * A masked cell (u, v) is no negative of query u.  Where v is also a positive of u it counts in its
+ * own pair alone: with all of u's positives masked, the loss of a pair is -ln e / (e + Z) with Z
+ * over the columns not masked.
  */
 typedef struct tfrs_loss_distinct
 {
@@ -72,9 +84,12 @@ typedef struct tfrs_loss_distinct
 	const uint32_t *pair_query; /* (P) */
 	const uint32_t *pair_candidate; /* (P) */
 	const float *pair_weight;	/* (P) sum of the weights of its rows */
+	const uint64_t *masked;		/* cells u * V + v, ascending, or NULL */
+	size_t		masked_count;
 	/* results */
-	float	   *d_query;		/* (U, D): overwritten */
-	float	   *d_candidate;	/* (V, D): overwritten */
+	float	   *d_query;		/* (U, D) or NULL: overwritten */
+	float	   *d_candidate;	/* (V, D) or NULL: overwritten */
+	double	   *pair_loss;		/* (P) unweighted, or NULL */
 } tfrs_loss_distinct;
 
 typedef struct tfrs_loss tfrs_loss;
@@ -85,9 +100,10 @@ extern tfrs_status tfrs_loss_create(tfrs_loss **loss, tfrs_arena *arena, int thr
 
 /*
  * Begin checks the batch (TFRS_INVALID_ARGUMENT: C < B, accidental hits without ids, a mask that
- * hides a positive; TFRS_UNSUPPORTED in the distinct form: hard negatives).  A step does at most
- * about 2^31 multiply-adds a thread and returns TFRS_MORE until the batch is done; then *total is
- * the weighted sum of the losses.  The batch's arrays must stay until then.
+ * hides a positive, numbers that make no sense; TFRS_NOT_FINITE: embeddings that overflow;
+ * TFRS_UNSUPPORTED in the distinct form: hard negatives).  A step does some 2^29 multiply-adds a
+ * thread and returns TFRS_MORE until the batch is done; then *total is the weighted sum of the
+ * losses.  The batch's arrays must stay until then.
  */
 extern tfrs_status tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch,
 								   const tfrs_loss_options *options, tfrs_error *error);

@@ -71,4 +71,17 @@ typedef struct tfrs_optimizer_table
 extern float tfrs_optimizer_apply(const tfrs_optimizer *optimizer, uint64_t step,
 								  const tfrs_optimizer_table *table);
 
+/* The bound of ClippyAdagrad in general: sum over r of factor[r] |reference[r][i]|, plus absolute. */
+typedef struct tfrs_optimizer_limit
+{
+	size_t		references;
+	const float *const *reference;	/* (references) arrays of the deltas' length */
+	const float *factor;		/* (references) */
+	float		absolute;
+} tfrs_optimizer_limit;
+
+/* The largest factor <= 1 that keeps every delta (count) within its bound. */
+extern float tfrs_optimizer_shrink(const float *delta, size_t count,
+								   const tfrs_optimizer_limit *limit);
+
 #endif							/* TFRS_OPTIMIZER_H */

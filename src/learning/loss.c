@@ -1,0 +1,546 @@
+/*
+ * loss.c: the two forms of a batch made one problem for loss_tile, and the steps over its tiles.
+ *
+ * The plain form is a problem whose row i has the one target i.  The distinct form has the pairs of
+ * a query as the targets of its row.  Tiles go to lanes (tile number modulo lanes) and a lane to
+ * one worker at a time, in order; each lane has a d_candidate of its own and the lanes are summed
+ * in order at the end.  How many lanes there are depends on the batch's sizes alone, so neither
+ * thread count nor step size shows in the result.
+ */
+#include "learning/loss.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/kernels.h"
+#include "base/limits.h"
+#include "base/matmul.h"
+#include "base/team.h"
+#include "learning/loss_tile.h"
+
+/* Lanes beyond the first, which is the caller's d_candidate, may take that much memory. */
+#define MOST_LANES 16
+#define LANE_BYTES ((size_t) 64 << 20)
+
+/* Multiply-adds of a step for each thread: some 10 ms with BLAS, under 100 ms without. */
+#define STEP_WORK ((size_t) 1 << 29)
+
+/* Floats of d_candidate that one task sums over the lanes. */
+#define REDUCE_FLOATS ((size_t) 65536)
+
+/* Largest |logit|: far below what hides a cell, far beyond what a trained model has. */
+#define MOST_LOGIT 1e30
+
+struct tfrs_loss
+{
+	tfrs_arena *arena;
+	int			threads;
+	char	   *memory;			/* of all arrays below, kept between batches */
+	size_t		capacity;
+	/* the batch under way */
+	tfrs_loss_problem problem;
+	tfrs_loss_shape shape;
+	size_t		targets;		/* P */
+	size_t		workers;
+	size_t		lanes;
+	size_t		done;			/* tiles */
+	float	   *d_candidate;	/* the caller's (V, D), the first lane; or NULL */
+	float	   *lane;			/* (lanes - 1, V, D) */
+	char	   *scratch;		/* (workers, shape.scratch.bytes) */
+	uint32_t   *target_start;	/* (U + 1) */
+	uint32_t   *own_column;		/* (B) the targets of the plain form */
+	float	   *adjust;			/* (V) or NULL */
+	uint64_t   *twins;			/* (V) or NULL */
+};
+
+/* A step's share of the tiles, as its workers see it. */
+typedef struct step
+{
+	tfrs_loss  *loss;
+	size_t		end;			/* tiles done .. end */
+} step;
+
+void
+tfrs_loss_options_default(tfrs_loss_options *options)
+{
+	memset(options, 0, sizeof(*options));
+	options->temperature = 1.0f;
+	options->probability_floor = 1e-6f;
+}
+
+const char *
+tfrs_loss_options_check(const tfrs_loss_options *options)
+{
+	if (!(options->temperature >= FLT_MIN && options->temperature <= FLT_MAX))
+		return "temperature must be a positive number";
+	if (!(options->probability_floor >= FLT_MIN && options->probability_floor <= 1.0f))
+		return "probability_floor must be above 0 and at most 1";
+	return NULL;
+}
+
+tfrs_status
+tfrs_loss_create(tfrs_loss **loss, tfrs_arena *arena, int threads, tfrs_error *error)
+{
+	tfrs_status status = TFRS_GET_ZERO(arena, loss, 1, error);
+
+	if (status != TFRS_OK)
+		return status;
+	tfrs_matmul_load();
+	(*loss)->arena = arena;
+	(*loss)->threads = threads < 1 ? 1 : threads > TFRS_MAX_THREADS ? TFRS_MAX_THREADS : threads;
+	return TFRS_OK;
+}
+
+void
+tfrs_loss_destroy(tfrs_loss *loss)
+{
+	tfrs_arena *arena;
+
+	if (loss == NULL)
+		return;
+	arena = loss->arena;
+	tfrs_arena_release(arena, loss->memory);
+	tfrs_arena_release(arena, loss);
+}
+
+static size_t
+smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Lanes of d_candidate: as many as tiles and memory allow, the caller's own among them. */
+static size_t
+choose_lanes(const tfrs_loss *loss)
+{
+	size_t		bytes = loss->problem.columns * loss->problem.dim * sizeof(float);
+	size_t		lanes = smaller(MOST_LANES, loss->shape.tiles);
+
+	return loss->d_candidate == NULL ? lanes : smaller(lanes, 1 + LANE_BYTES / bytes);
+}
+
+/*
+ * Cuts the problem, whose sizes and caller's arrays are set, and finds memory for our own arrays.
+ * The columns are adjusted or grouped by id where the flags say so.
+ */
+static tfrs_status
+prepare(tfrs_loss *loss, bool adjusts, bool has_twins, tfrs_error *error)
+{
+	tfrs_loss_problem *problem = &loss->problem;
+	tfrs_layout layout = {0, true};
+	size_t		extra = 0;
+	size_t		at[8];
+	tfrs_status status;
+
+	tfrs_loss_shape_choose(&loss->shape, problem);
+	loss->lanes = choose_lanes(loss);
+	loss->workers = loss->lanes == 0 ? 1 : smaller(loss->threads, loss->lanes);
+	if (loss->d_candidate != NULL && loss->lanes > 1)
+		extra = loss->lanes - 1;
+	at[0] = tfrs_layout_place(&layout, problem->rows + 1, sizeof(uint32_t));
+	at[1] = tfrs_layout_place(&layout, problem->rows, sizeof(uint32_t));
+	at[2] = tfrs_layout_place(&layout, loss->targets, sizeof(float));
+	at[3] = tfrs_layout_place(&layout, loss->targets, sizeof(double));
+	at[4] = tfrs_layout_place(&layout, adjusts ? problem->columns : 0, sizeof(float));
+	at[5] = tfrs_layout_place(&layout, has_twins ? problem->columns : 0, sizeof(uint64_t));
+	at[6] = tfrs_layout_place(&layout, extra * problem->columns, problem->dim * sizeof(float));
+	at[7] = tfrs_layout_place(&layout, loss->workers, loss->shape.scratch.bytes);
+	if (!layout.fits || !loss->shape.scratch.fits)
+		return tfrs_fail(error, TFRS_TOO_LARGE, "the batch is too large");
+	if (layout.bytes > loss->capacity)
+	{
+		tfrs_arena_release(loss->arena, loss->memory);
+		loss->memory = NULL;
+		loss->capacity = 0;
+		status = TFRS_GET(loss->arena, &loss->memory, layout.bytes, error);
+		if (status != TFRS_OK)
+			return status;
+		loss->capacity = layout.bytes;
+	}
+	loss->target_start = (uint32_t *) (loss->memory + at[0]);
+	loss->own_column = (uint32_t *) (loss->memory + at[1]);
+	problem->target_logit = (float *) (loss->memory + at[2]);
+	if (problem->target_loss == NULL)
+		problem->target_loss = (double *) (loss->memory + at[3]);
+	loss->adjust = adjusts ? (float *) (loss->memory + at[4]) : NULL;
+	loss->twins = has_twins ? (uint64_t *) (loss->memory + at[5]) : NULL;
+	loss->lane = (float *) (loss->memory + at[6]);
+	loss->scratch = loss->memory + at[7];
+	problem->target_start = loss->target_start;
+	problem->adjust = loss->adjust;
+	problem->twins = loss->twins;
+	return TFRS_OK;
+}
+
+/* Zeroes the sums; the batch may be stepped from here on. */
+static void
+start(tfrs_loss *loss)
+{
+	size_t		floats = loss->problem.columns * loss->problem.dim;
+
+	loss->done = 0;
+	if (loss->d_candidate == NULL)
+		return;
+	memset(loss->d_candidate, 0, floats * sizeof(float));
+	if (loss->lanes > 1)
+		memset(loss->lane, 0, (loss->lanes - 1) * floats * sizeof(float));
+}
+
+/* -ln of the clipped probability, plus ln of the count. */
+static void
+fill_adjust(tfrs_loss *loss, const float *probability, float floor)
+{
+	const float *count = loss->problem.count;
+
+	for (size_t j = 0; j < loss->problem.columns; j++)
+	{
+		loss->adjust[j] = count == NULL ? 0.0f : logf(count[j]);
+		if (probability != NULL)
+			loss->adjust[j] -= logf(fminf(fmaxf(probability[j], floor), 1.0f));
+	}
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	uint64_t	x = *(const uint64_t *) a;
+	uint64_t	y = *(const uint64_t *) b;
+
+	return (x > y) - (x < y);
+}
+
+static void
+fill_twins(tfrs_loss *loss, const uint32_t *candidate_id)
+{
+	size_t		count = loss->problem.columns;
+
+	for (size_t j = 0; j < count; j++)
+		loss->twins[j] = (uint64_t) candidate_id[j] << 32 | j;
+	qsort(loss->twins, count, sizeof(*loss->twins), compare_keys);
+	loss->problem.twin_count = count;
+	loss->problem.id = candidate_id;
+}
+
+static tfrs_status
+check_sizes(const tfrs_loss *loss, tfrs_error *error)
+{
+	const tfrs_loss_problem *problem = &loss->problem;
+	size_t		floats;
+
+	if (problem->dim == 0 || problem->heads == 0 || problem->columns == 0)
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the batch has no candidates");
+	if (problem->rows > TFRS_MAX_ROWS || problem->columns > TFRS_MAX_ROWS ||
+		loss->targets > TFRS_MAX_ROWS ||
+		!tfrs_size_multiply(problem->rows, problem->heads, &floats) ||
+		!tfrs_size_multiply(floats, problem->dim, &floats) ||
+		!tfrs_size_multiply(problem->columns, problem->dim * sizeof(float), &floats))
+		return tfrs_fail(error, TFRS_TOO_LARGE, "the batch is too large");
+	return TFRS_OK;
+}
+
+/* Squared length of the longest of count vectors; infinity where one is not finite. */
+static double
+longest(const float *vectors, size_t count, size_t dim)
+{
+	double		result = 0.0;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		double		square = tfrs_kernels.dot(vectors + i * dim, vectors + i * dim, dim);
+
+		if (!(square <= FLT_MAX))
+			return INFINITY;
+		result = square > result ? square : result;
+	}
+	return result;
+}
+
+/*
+ * |q . x| <= |q| |x| holds for every partial sum too, so behind this check no cell can become
+ * infinite or NaN, in whatever order a product is summed.
+ */
+static tfrs_status
+check_lengths(const tfrs_loss_problem *problem, tfrs_error *error)
+{
+	double		square = longest(problem->query, problem->rows * problem->heads, problem->dim) *
+		longest(problem->candidate, problem->columns, problem->dim);
+
+	if (sqrt(square) * problem->inverse_temperature <= MOST_LOGIT)
+		return TFRS_OK;
+	tfrs_fail(error, TFRS_NOT_FINITE, "the loss is not finite");
+	tfrs_error_detail(error, "An embedding holds NaN or infinity, or is so long that its logits "
+					  "overflow.");
+	tfrs_error_hint(error, "Lower the learning rate, or normalize the embeddings.");
+	return TFRS_NOT_FINITE;
+}
+
+/* Numbers of one kind, all finite and >= 0 (> 0 where positive says so). */
+static tfrs_status
+check_numbers(const float *numbers, size_t count, bool positive, const char *name,
+			  tfrs_error *error)
+{
+	for (size_t i = 0; numbers != NULL && i < count; i++)
+	{
+		if (numbers[i] > 0.0f && numbers[i] <= FLT_MAX)
+			continue;
+		if (numbers[i] == 0.0f && !positive)
+			continue;
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "%s must be finite and %s", name,
+						 positive ? "positive" : "not negative");
+	}
+	return TFRS_OK;
+}
+
+/* Probabilities may be anything that can be clipped. */
+static tfrs_status
+check_probabilities(const float *probability, size_t count, tfrs_error *error)
+{
+	for (size_t j = 0; probability != NULL && j < count; j++)
+		if (isnan(probability[j]))
+			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+							 "sampling probabilities must be numbers");
+	return TFRS_OK;
+}
+
+/* Keys ascending and below rows * columns; a positive of the plain form among them is an error. */
+static tfrs_status
+check_mask(const tfrs_loss_problem *problem, bool spare_positives, tfrs_error *error)
+{
+	for (size_t k = 0; problem->masked != NULL && k < problem->masked_count; k++)
+	{
+		uint64_t	key = problem->masked[k];
+
+		if (key / problem->columns >= problem->rows || (k > 0 && key <= problem->masked[k - 1]))
+			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+							 "masked cells must be ascending and inside the batch");
+		if (spare_positives && key / problem->columns == key % problem->columns)
+			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+							 "the score mask hides the positive of row %zu",
+							 (size_t) (key / problem->columns) + 1);
+	}
+	return TFRS_OK;
+}
+
+static tfrs_status
+check_plain(const tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_options *options,
+			tfrs_error *error)
+{
+	tfrs_status status;
+
+	if (batch->candidates < batch->queries)
+	{
+		tfrs_fail(error, TFRS_INVALID_ARGUMENT, "there are more queries than candidates");
+		tfrs_error_detail(error, "%zu queries need a positive candidate each, of %zu candidates.",
+						  batch->queries, batch->candidates);
+		return TFRS_INVALID_ARGUMENT;
+	}
+	if (options->remove_accidental_hits && batch->candidate_id == NULL)
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+						 "removing accidental hits needs candidate ids");
+	status = check_sizes(loss, error);
+	if (status == TFRS_OK)
+		status = check_numbers(batch->weight, batch->queries, false, "sample weights", error);
+	if (status == TFRS_OK)
+		status = check_probabilities(batch->probability, batch->candidates, error);
+	if (status == TFRS_OK)
+		status = check_mask(&loss->problem, true, error);
+	if (status == TFRS_OK)
+		status = check_lengths(&loss->problem, error);
+	return status;
+}
+
+tfrs_status
+tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_options *options,
+				tfrs_error *error)
+{
+	tfrs_loss_problem problem = {
+		.rows = batch->queries,
+		.heads = batch->heads,
+		.columns = batch->candidates,
+		.dim = batch->dim,
+		.inverse_temperature = 1.0f / options->temperature,
+		.query = batch->query,
+		.candidate = batch->candidate,
+		.target_weight = batch->weight,
+		.masked = batch->masked,
+		.masked_count = batch->masked_count,
+		.target_loss = batch->row_loss,
+		.d_query = batch->d_query,
+		.row_top1 = batch->row_top1,
+		.logits = batch->logits,
+		.d_logits = batch->d_logits
+	};
+	tfrs_status status;
+
+	if (options->hard_negatives < batch->candidates - 1)
+		problem.hard_negatives = options->hard_negatives;
+	loss->problem = problem;
+	loss->targets = batch->queries;
+	loss->d_candidate = batch->d_candidate;
+	status = check_plain(loss, batch, options, error);
+	if (status == TFRS_OK)
+		status = prepare(loss, batch->probability != NULL, options->remove_accidental_hits, error);
+	if (status != TFRS_OK)
+		return status;
+	for (size_t i = 0; i < batch->queries; i++)
+		loss->target_start[i] = loss->own_column[i] = (uint32_t) i;
+	loss->target_start[batch->queries] = (uint32_t) batch->queries;
+	loss->problem.target_column = loss->own_column;
+	if (batch->probability != NULL)
+		fill_adjust(loss, batch->probability, options->probability_floor);
+	if (options->remove_accidental_hits)
+		fill_twins(loss, batch->candidate_id);
+	start(loss);
+	return TFRS_OK;
+}
+
+static tfrs_status
+check_pairs(const tfrs_loss_distinct *batch, tfrs_error *error)
+{
+	for (size_t p = 0; p < batch->pairs; p++)
+		if (batch->pair_query[p] >= batch->queries ||
+			batch->pair_candidate[p] >= batch->candidates ||
+			(p > 0 && batch->pair_query[p] < batch->pair_query[p - 1]))
+			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+							 "pairs must be ascending by query and inside the batch");
+	return TFRS_OK;
+}
+
+static tfrs_status
+check_distinct(const tfrs_loss *loss, const tfrs_loss_distinct *batch,
+			   const tfrs_loss_options *options, tfrs_error *error)
+{
+	tfrs_status status;
+
+	if (options->hard_negatives > 0)
+		return tfrs_fail(error, TFRS_UNSUPPORTED, "hard negatives need the plain form");
+	status = check_sizes(loss, error);
+	if (status == TFRS_OK)
+		status = check_pairs(batch, error);
+	if (status == TFRS_OK)
+		status = check_numbers(batch->pair_weight, batch->pairs, false, "sample weights", error);
+	if (status == TFRS_OK)
+		status = check_numbers(batch->candidate_count, batch->candidates, true,
+							   "candidate counts", error);
+	if (status == TFRS_OK)
+		status = check_probabilities(batch->probability, batch->candidates, error);
+	if (status == TFRS_OK)
+		status = check_mask(&loss->problem, false, error);
+	if (status == TFRS_OK)
+		status = check_lengths(&loss->problem, error);
+	return status;
+}
+
+tfrs_status
+tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
+						 const tfrs_loss_options *options, tfrs_error *error)
+{
+	tfrs_loss_problem problem = {
+		.rows = batch->queries,
+		.heads = 1,
+		.columns = batch->candidates,
+		.dim = batch->dim,
+		.inverse_temperature = 1.0f / options->temperature,
+		.query = batch->query,
+		.candidate = batch->candidate,
+		.count = batch->candidate_count,
+		.own_once = options->remove_accidental_hits,
+		.target_column = batch->pair_candidate,
+		.target_weight = batch->pair_weight,
+		.masked = batch->masked,
+		.masked_count = batch->masked_count,
+		.target_loss = batch->pair_loss,
+		.d_query = batch->d_query
+	};
+	size_t		pair = 0;
+	tfrs_status status;
+
+	loss->problem = problem;
+	loss->targets = batch->pairs;
+	loss->d_candidate = batch->d_candidate;
+	status = check_distinct(loss, batch, options, error);
+	if (status == TFRS_OK)
+		status = prepare(loss, true, false, error);
+	if (status != TFRS_OK)
+		return status;
+	for (size_t u = 0; u <= batch->queries; u++)
+	{
+		while (pair < batch->pairs && batch->pair_query[pair] < u)
+			pair++;
+		loss->target_start[u] = (uint32_t) pair;
+	}
+	fill_adjust(loss, batch->probability, options->probability_floor);
+	start(loss);
+	return TFRS_OK;
+}
+
+static float *
+lane_of(const tfrs_loss *loss, size_t lane)
+{
+	if (lane == 0 || loss->d_candidate == NULL)
+		return loss->d_candidate;
+	return loss->lane + (lane - 1) * loss->problem.columns * loss->problem.dim;
+}
+
+/* The tiles of one lane in this step. */
+static void
+run_lane(void *context, int worker, size_t lane)
+{
+	const step *step = context;
+	const tfrs_loss *loss = step->loss;
+	size_t		skipped = (loss->lanes - loss->done % loss->lanes + lane) % loss->lanes;
+
+	for (size_t tile = loss->done + skipped; tile < step->end; tile += loss->lanes)
+		tfrs_loss_tile_run(&loss->problem, &loss->shape, tile,
+						   loss->scratch + worker * loss->shape.scratch.bytes,
+						   lane_of(loss, lane));
+}
+
+/* Sums one stretch of d_candidate over the lanes, in their order. */
+static void
+reduce_stretch(void *context, int worker, size_t stretch)
+{
+	const tfrs_loss *loss = context;
+	size_t		floats = loss->problem.columns * loss->problem.dim;
+	size_t		from = stretch * REDUCE_FLOATS;
+	size_t		count = smaller(REDUCE_FLOATS, floats - from);
+
+	(void) worker;
+	for (size_t l = 1; l < loss->lanes; l++)
+		tfrs_kernels.add_scaled(loss->d_candidate + from, lane_of(loss, l) + from, count, 1.0f);
+}
+
+static double
+weighted_total(const tfrs_loss *loss)
+{
+	const float *weight = loss->problem.target_weight;
+	double		total = 0.0;
+
+	for (size_t t = 0; t < loss->targets; t++)
+		total += (weight == NULL ? 1.0 : weight[t]) * loss->problem.target_loss[t];
+	return total;
+}
+
+tfrs_status
+tfrs_loss_step(tfrs_loss *loss, double *total, tfrs_error *error)
+{
+	const tfrs_loss_problem *problem = &loss->problem;
+	double		tile_work = 3.0 * loss->shape.tile_rows * problem->heads * problem->columns *
+		problem->dim;
+	size_t		tiles = (size_t) ((double) STEP_WORK * loss->workers / tile_work) + 1;
+	step		step = {loss, smaller(loss->shape.tiles, loss->done + tiles)};
+	size_t		floats = problem->columns * problem->dim;
+
+	(void) error;
+	tfrs_team_run(loss->workers, loss->lanes, run_lane, &step);
+	loss->done = step.end;
+	if (loss->done < loss->shape.tiles)
+		return TFRS_MORE;
+	if (loss->d_candidate != NULL && loss->lanes > 1)
+		tfrs_team_run(loss->workers, (floats + REDUCE_FLOATS - 1) / REDUCE_FLOATS,
+					  reduce_stretch, loss);
+	*total = weighted_total(loss);
+	return TFRS_OK;
+}
