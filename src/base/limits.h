@@ -50,6 +50,9 @@
 /* Rows of a batch: a batch's scores are computed in tiles, but its rows are held at once. */
 #define TFRS_MAX_BATCH ((size_t) 1 << 20)
 
+/* Interactions of one training: positions among them are drawn and counted as uint32. */
+#define TFRS_MAX_INTERACTIONS ((size_t) UINT32_MAX - 1)
+
 /* Row number that stands for "no row". */
 #define TFRS_NO_ROW UINT32_MAX
 

@@ -19,25 +19,7 @@
 
 #include "base/arena.h"
 #include "base/id_set.h"
-
-/* One row.  Times are microseconds since 2000-01-01 UTC, INT64_MIN where unknown. */
-typedef struct tfrs_interaction
-{
-	uint32_t	query;
-	uint32_t	candidate;
-	float		weight;
-	int64_t		at;
-} tfrs_interaction;
-
-/* A sequential byte file of the host.  The functions may jump out (the core holds arena memory only). */
-typedef struct tfrs_spool_functions
-{
-	void	   *context;
-	void	   *(*create) (void *context);	/* NULL: failed */
-	bool		(*append) (void *spool, const void *bytes, size_t count);
-	bool		(*read) (void *spool, size_t offset, void *bytes, size_t count);
-	void		(*close) (void *spool);
-} tfrs_spool_functions;
+#include "learning/row_store.h"
 
 typedef struct tfrs_interactions tfrs_interactions;
 

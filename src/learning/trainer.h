@@ -16,45 +16,9 @@
 
 #include "base/arena.h"
 #include "base/block.h"
+#include "learning/hyperparameters.h"
 #include "learning/interactions.h"
-#include "learning/loss.h"
 #include "learning/model.h"
-#include "learning/optimizer.h"
-
-typedef enum tfrs_sampling_correction
-{
-	TFRS_CORRECTION_NONE = 0,
-	TFRS_CORRECTION_IN_BATCH
-} tfrs_sampling_correction;
-
-/* Which form of the loss: auto takes the cheaper one for each batch. */
-typedef enum tfrs_loss_form
-{
-	TFRS_FORM_AUTO = 0,
-	TFRS_FORM_PLAIN,
-	TFRS_FORM_DISTINCT
-} tfrs_loss_form;
-
-typedef struct tfrs_train_options
-{
-	uint32_t	dim;
-	uint32_t	epochs;
-	uint32_t	batch_size;
-	tfrs_optimizer optimizer;
-	tfrs_loss_options loss;
-	bool		normalize;		/* L2 on both sides before the product (Keras UnitNormalization) */
-	tfrs_sampling_correction correction;
-	uint64_t	seed;
-	bool		input_order;
-	bool		average_unknown;	/* unknown slot = count-weighted mean of the trained rows */
-	tfrs_loss_form form;		/* for tests and the bench */
-	int			threads;		/* not part of the model */
-} tfrs_train_options;
-
-/* The defaults of our own, and those of TFRS's tutorial (preset "tfrs"). */
-extern void tfrs_train_options_default(tfrs_train_options *options);
-extern void tfrs_train_options_tfrs(tfrs_train_options *options);
-extern const char *tfrs_train_options_check(const tfrs_train_options *options);
 
 typedef struct tfrs_train_progress
 {

@@ -1,0 +1,44 @@
+/*
+ * normalize.c: L2 normalization and its gradient.
+ *
+ * The floor lies at a length of 1e-6, so a scale of 1e6 tells the backward pass that the floor held.
+ */
+#include "learning/normalize.h"
+
+#include <math.h>
+
+#include "base/kernels.h"
+
+#define LEAST_SQUARE 1e-12f
+#define MOST_SCALE 1e6f
+
+void
+tfrs_normalize_forward(float *vectors, size_t count, size_t dim, float *scale)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		float	   *x = vectors + i * dim;
+		float		square = tfrs_kernels.dot(x, x, dim);
+		float		s = square > LEAST_SQUARE ? 1.0f / sqrtf(square) : MOST_SCALE;
+
+		for (size_t j = 0; j < dim; j++)
+			x[j] *= s;
+		if (scale != NULL)
+			scale[i] = s;
+	}
+}
+
+void
+tfrs_normalize_backward(const float *vectors, const float *scale, size_t count, size_t dim,
+						float *gradient)
+{
+	for (size_t i = 0; i < count; i++)
+	{
+		const float *y = vectors + i * dim;
+		float	   *d = gradient + i * dim;
+		float		along = scale[i] < MOST_SCALE ? tfrs_kernels.dot(y, d, dim) : 0.0f;
+
+		for (size_t j = 0; j < dim; j++)
+			d[j] = scale[i] * (d[j] - y[j] * along);
+	}
+}

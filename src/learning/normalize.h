@@ -1,0 +1,19 @@
+/*
+ * normalize.h: vectors to unit length and back (Keras UnitNormalization).
+ *
+ *     s = 1 / sqrt(max(sum x^2, 1e-12));  y = s x
+ *     d_x = s (d_y - y (y . d_y)), and s d_y where the floor holds
+ */
+#ifndef TFRS_NORMALIZE_H
+#define TFRS_NORMALIZE_H
+
+#include <stddef.h>
+
+/* vectors (count, D) in place; scale (count) receives s, or is NULL. */
+extern void tfrs_normalize_forward(float *vectors, size_t count, size_t dim, float *scale);
+
+/* gradient (count, D) in place: d_y becomes d_x.  vectors are the y and scale the s of forward. */
+extern void tfrs_normalize_backward(const float *vectors, const float *scale, size_t count,
+									size_t dim, float *gradient);
+
+#endif							/* TFRS_NORMALIZE_H */

@@ -1,0 +1,18 @@
+/*
+ * streams.h: what learning draws random numbers for: the purposes of base/random.h's streams.
+ *
+ * One list, so that no two uses of a seed draw the same numbers.  The numbers are part of what a
+ * seed means: changing one changes models.
+ */
+#ifndef TFRS_STREAMS_H
+#define TFRS_STREAMS_H
+
+enum
+{
+	TFRS_STREAM_BUCKET_ORDER = 1,	/* index: epoch */
+	TFRS_STREAM_ROW_ORDER = 2,	/* index: epoch * 2^32 + bucket */
+	TFRS_STREAM_QUERY_TABLE = 3,	/* initial values */
+	TFRS_STREAM_CANDIDATE_TABLE = 4
+};
+
+#endif							/* TFRS_STREAMS_H */

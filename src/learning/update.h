@@ -1,0 +1,48 @@
+/*
+ * update.h: one update of both tables from one batch of rows.
+ *
+ *     assemble -> gather -> [normalize] -> loss -> [normalize's gradient] -> optimizer
+ *
+ * Vectors are computed once for each distinct id of the batch.  The loss sees them so (distinct
+ * form) or spread to one a row (plain form); then the gradients of equal rows are summed.
+ *
+ * The tables, options and probabilities are the caller's and must outlive the update.
+ */
+#ifndef TFRS_UPDATE_H
+#define TFRS_UPDATE_H
+
+#include "learning/batch.h"
+#include "learning/hyperparameters.h"
+#include "learning/table.h"
+
+typedef struct tfrs_update tfrs_update;
+
+/* probability: (N) of each candidate, or NULL; batch_rows: most rows of a batch. */
+typedef struct tfrs_update_parts
+{
+	const tfrs_train_options *options;
+	tfrs_table *query;
+	tfrs_table *candidate;
+	const float *probability;
+	size_t		batch_rows;
+} tfrs_update_parts;
+
+extern tfrs_status tfrs_update_create(tfrs_update **update, tfrs_arena *arena,
+									  const tfrs_update_parts *parts, tfrs_error *error);
+extern void tfrs_update_destroy(tfrs_update *update);
+
+/* Adds to *bytes what an update takes at most; false where that overflows. */
+extern bool tfrs_update_bytes(const tfrs_train_options *options, size_t batch_rows, size_t queries,
+							  size_t candidates, size_t *bytes);
+
+/* At least one row.  The rows are read here only. */
+extern tfrs_status tfrs_update_begin(tfrs_update *update, const tfrs_interaction *rows,
+									 size_t count, tfrs_error *error);
+
+/*
+ * TFRS_MORE until the tables are updated; then *loss is the batch's loss before the update.
+ * TFRS_NOT_FINITE: the loss or a parameter overflowed; the message is the caller's to complete.
+ */
+extern tfrs_status tfrs_update_step(tfrs_update *update, double *loss, tfrs_error *error);
+
+#endif							/* TFRS_UPDATE_H */
