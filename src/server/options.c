@@ -19,10 +19,26 @@
 /* Numbers beyond this are not exact in every JSON reader. */
 #define LARGEST_EXACT 9007199254740992.0
 
-static void *
-field(void *target, const tfrs_option_key *key)
+static void
+store_integer(void *target, const tfrs_option_key *key, uint64 value)
 {
-	return (char *) target + key->offset;
+	void	   *field = (char *) target + key->offset;
+
+	if (key->size == sizeof(uint64))
+		*(uint64 *) field = value;
+	else if (key->size == sizeof(uint32))
+		*(uint32 *) field = (uint32) value;
+	else
+		*(bool *) field = value != 0;
+}
+
+static uint64
+fetch_integer(const void *target, const tfrs_option_key *key)
+{
+	const void *field = (const char *) target + key->offset;
+
+	return key->size == sizeof(uint64) ? *(const uint64 *) field :
+		key->size == sizeof(uint32) ? *(const uint32 *) field : *(const bool *) field;
 }
 
 static const tfrs_option_key *
@@ -93,7 +109,7 @@ describe(const tfrs_option_key *key)
 	initStringInfo(&text);
 	if (key->type == TFRS_OPTION_BOOL)
 		appendStringInfoString(&text, "true or false");
-	else if (key->type == TFRS_OPTION_UINT32 || key->type == TFRS_OPTION_UINT64)
+	else if (key->type == TFRS_OPTION_INTEGER)
 		appendStringInfo(&text, "an integer from %.0f to %.0f", key->low, key->high);
 	else if (key->type == TFRS_OPTION_FLOAT && key->high < FLT_MAX)
 		appendStringInfo(&text, "a number from %g%s to %g", key->low,
@@ -170,7 +186,7 @@ read_choice(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const 
 	if (key->apply != NULL)
 		key->apply(target, choice->value);
 	else
-		*(int *) field(target, key) = choice->value;
+		store_integer(target, key, (uint64) choice->value);
 }
 
 static void
@@ -181,22 +197,20 @@ read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const J
 
 	switch (key->type)
 	{
-		case TFRS_OPTION_UINT32:
-		case TFRS_OPTION_UINT64:
+		case TFRS_OPTION_INTEGER:
+			if (!read_number(key, value, &number))
+				report_bad_value(scheme, key);
+			store_integer(target, key, (uint64) number);
+			break;
 		case TFRS_OPTION_FLOAT:
 			if (!read_number(key, value, &number))
 				report_bad_value(scheme, key);
-			if (key->type == TFRS_OPTION_UINT32)
-				*(uint32 *) field(target, key) = (uint32) number;
-			else if (key->type == TFRS_OPTION_UINT64)
-				*(uint64 *) field(target, key) = (uint64) number;
-			else
-				*(float *) field(target, key) = (float) number;
+			*(float *) ((char *) target + key->offset) = (float) number;
 			break;
 		case TFRS_OPTION_BOOL:
 			if (value->type != jbvBool)
 				report_bad_value(scheme, key);
-			*(bool *) field(target, key) = value->val.boolean;
+			store_integer(target, key, value->val.boolean);
 			break;
 		case TFRS_OPTION_CHOICE:
 		case TFRS_OPTION_ACTION:
@@ -266,20 +280,22 @@ tfrs_options_write_float(StringInfo json, float value)
 static void
 write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 {
-	const void *source = (const char *) target + key->offset;
 	const tfrs_option_choice *choice = key->choices;
+	uint64		integer;
 
-	if (key->type == TFRS_OPTION_UINT32)
-		appendStringInfo(json, "%u", *(const uint32 *) source);
-	else if (key->type == TFRS_OPTION_UINT64)
-		appendStringInfo(json, UINT64_FORMAT, *(const uint64 *) source);
-	else if (key->type == TFRS_OPTION_FLOAT)
-		tfrs_options_write_float(json, *(const float *) source);
+	if (key->type == TFRS_OPTION_FLOAT)
+	{
+		tfrs_options_write_float(json, *(const float *) ((const char *) target + key->offset));
+		return;
+	}
+	integer = fetch_integer(target, key);
+	if (key->type == TFRS_OPTION_INTEGER)
+		appendStringInfo(json, UINT64_FORMAT, integer);
 	else if (key->type == TFRS_OPTION_BOOL)
-		appendStringInfoString(json, *(const bool *) source ? "true" : "false");
+		appendStringInfoString(json, integer != 0 ? "true" : "false");
 	else
 	{
-		while (choice->name != NULL && choice->value != *(const int *) source)
+		while (choice->name != NULL && choice->value != (int) integer)
 			choice++;
 		Assert(choice->name != NULL);
 		appendStringInfo(json, "\"%s\"", choice->name);

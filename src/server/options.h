@@ -15,12 +15,11 @@
 
 typedef enum tfrs_option_type
 {
-	TFRS_OPTION_UINT32,
-	TFRS_OPTION_UINT64,			/* at most 2^53, which JSON keeps exactly everywhere */
+	TFRS_OPTION_INTEGER,		/* uint32 or uint64, at most 2^53: JSON keeps that everywhere */
 	TFRS_OPTION_FLOAT,
 	TFRS_OPTION_BOOL,
-	TFRS_OPTION_CHOICE,			/* an enum or int field */
-	TFRS_OPTION_ACTION,			/* a choice that only has an effect: not written back */
+	TFRS_OPTION_CHOICE,			/* words for the values of an enum or bool */
+	TFRS_OPTION_ACTION,			/* a choice that has an effect but no field to write back */
 	TFRS_OPTION_LATER			/* known, not supported yet */
 } tfrs_option_type;
 
@@ -35,7 +34,8 @@ typedef struct tfrs_option_key
 {
 	const char *name;
 	tfrs_option_type type;
-	size_t		offset;			/* of the field in the struct */
+	size_t		offset;			/* of the field in the struct, and its size */
+	size_t		size;
 
 	/* numbers: the range, its ends included, except 0 where a float must be above it */
 	double		low;
@@ -44,12 +44,16 @@ typedef struct tfrs_option_key
 
 	/* words */
 	const tfrs_option_choice *choices;
-	void		(*apply) (void *target, int value); /* instead of the field, where set */
+	void		(*apply) (void *target, int value); /* where set, instead of storing the value */
 
 	/* where the key makes sense only beside certain others: whether, and the words for it */
 	bool		(*applies) (const void *target);
 	const char *applies_to;		/* "optimizer adagrad" */
 } tfrs_option_key;
+
+/* Initializers of offset and size. */
+#define TFRS_OPTION_FIELD(type, member) \
+	.offset = offsetof(type, member), .size = sizeof(((type *) NULL)->member)
 
 typedef struct tfrs_option_scheme
 {
