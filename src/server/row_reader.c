@@ -17,6 +17,7 @@
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 #include "utils/uuid.h"
 
 typedef struct type_entry
@@ -208,6 +209,33 @@ tfrs_id_from_text(uint32 tag, const char *bytes, size_t length)
 			break;
 	}
 	return tfrs_id_of_integer(DatumGetInt64(DirectFunctionCall1(int8in, string)));
+}
+
+bool
+tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id)
+{
+	JsonbValue	value;
+	const char *text;
+
+	if (!JsonbExtractScalar((JsonbContainer *) &json->root, &value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the %s of this model is a single value", role),
+				 errhint("Pass the value itself, not a JSON object or array.")));
+	if (value.type == jbvNull)
+		return false;
+	if (value.type == jbvString)
+	{
+		*id = tfrs_id_from_text(tag, value.val.string.val, (size_t) value.val.string.len);
+		return true;
+	}
+	if (value.type == jbvBool)
+		text = value.val.boolean ? "true" : "false";
+	else
+		text = DatumGetCString(DirectFunctionCall1(numeric_out,
+												   NumericGetDatum(value.val.numeric)));
+	*id = tfrs_id_from_text(tag, text, strlen(text));
+	return true;
 }
 
 static void

@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/jsonb.h"
 
 #include "base/id_set.h"
 
@@ -87,5 +88,9 @@ extern char *tfrs_id_to_cstring(uint32 tag, tfrs_id id);
 
 /* The id that text stands for, as the type's input function reads it. */
 extern tfrs_id tfrs_id_from_text(uint32 tag, const char *bytes, size_t length);
+
+/* The id that a JSON string, number or boolean stands for, for clients that can bind neither a value
+ * of its type nor a row; false for a JSON null.  Raises on an object or array. */
+extern bool tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id);
 
 #endif							/* TFRS_ROW_READER_H */
