@@ -1,0 +1,165 @@
+/*
+ * fit.c: the loop around the core's trainer: limits before, a look at cancels between steps, the
+ * value after.
+ *
+ * All memory of the training lies in one child context, which goes at the end, or with its parent
+ * when the statement is cancelled.
+ */
+#include "server/fit.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/limits.h"
+#include "server/bridge.h"
+#include "server/model_type.h"
+#include "server/row_reader.h"
+#include "server/settings.h"
+#include "server/train_options.h"
+
+#define MEGABYTE (1024.0 * 1024.0)
+
+/* Bytes of a vocabulary's parts. */
+static double
+vocabulary_bytes(const tfrs_id_set *ids)
+{
+	tfrs_id_view view = tfrs_id_set_view(ids);
+	double		bytes = view.kind == TFRS_ID_INTEGER ? 8.0 * view.count :
+		8.0 * (view.count + 1) + view.offsets[view.count];
+
+	return bytes + 4.0 * (view.slot_mask + 1) + 4.0 * view.count;
+}
+
+/* ERROR where the model would not fit into a value: in double, where no count can overflow. */
+static void
+check_model_size(const tfrs_fit *fit)
+{
+	const tfrs_id_set *queries = tfrs_interactions_queries(fit->interactions);
+	const tfrs_id_set *candidates = tfrs_interactions_candidates(fit->interactions);
+	double		vectors = 4.0 * fit->options->dim * (queries->count + candidates->count + 2);
+	double		ids = vocabulary_bytes(queries) + vocabulary_bytes(candidates);
+
+	if (vectors + ids <= TFRS_MAX_BLOCK_BYTES)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the model would be larger than %.0f MB", TFRS_MAX_BLOCK_BYTES / MEGABYTE),
+			 errdetail("%zu queries and %zu candidates of dimension %u take %.0f MB for their "
+					   "vectors and %.0f MB for their ids.", queries->count, candidates->count,
+					   fit->options->dim, vectors / MEGABYTE, ids / MEGABYTE),
+			 errhint("Lower \"dim\", leave out rare queries or candidates, or train one model for "
+					 "each part of the data with GROUP BY.")));
+}
+
+/* ERROR where training would take more than one may. */
+static void
+check_memory(const tfrs_fit *fit)
+{
+	size_t		limit = tfrs_settings_memory_bytes();
+	size_t		need;
+	tfrs_error	error;
+
+	tfrs_check(tfrs_trainer_estimate(fit->options,
+									 tfrs_interactions_queries(fit->interactions)->count,
+									 tfrs_interactions_candidates(fit->interactions)->count,
+									 &need, &error),
+			   &error);
+	if (need <= limit)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("training needs %.0f MB of memory, more than tfrs.max_memory allows",
+					need / MEGABYTE),
+			 errdetail("tfrs.max_memory is %.0f MB.", limit / MEGABYTE),
+			 errhint("Lower \"dim\" or \"batch_size\", or have tfrs.max_memory raised.")));
+}
+
+static void
+log_epoch(const tfrs_fit *fit, const tfrs_train_progress *progress)
+{
+	ereport(NOTICE,
+			(errmsg("epoch %u of %u: loss %.6g, %.6g per row", progress->epoch,
+					fit->options->epochs, progress->loss,
+					progress->loss / (double) tfrs_interactions_count(fit->interactions))));
+}
+
+static void
+run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer)
+{
+	bool		log = tfrs_settings_log_progress();
+	tfrs_train_progress progress = {0};
+	tfrs_status status;
+	tfrs_error	error;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = tfrs_trainer_step(trainer, &progress, &error);
+		tfrs_check(status, &error);
+		if (log && progress.epoch_finished)
+			log_epoch(fit, &progress);
+	} while (status == TFRS_MORE);
+}
+
+/* The model's own description, in UTF-8: ASCII, as every word in it is ours. */
+static void
+describe(const tfrs_fit *fit, StringInfo about)
+{
+	initStringInfo(about);
+	appendStringInfoString(about, "{\"options\": ");
+	tfrs_train_options_write(fit->options, about);
+	appendStringInfo(about, ", \"query\": {\"id\": \"%s\"}, \"candidate\": {\"id\": \"%s\"}}",
+					 tfrs_id_tag_name(tfrs_interactions_queries(fit->interactions)->tag),
+					 tfrs_id_tag_name(tfrs_interactions_candidates(fit->interactions)->tag));
+}
+
+/* The value, in context; everything that is written into it lives until then. */
+static tfrs_block_value *
+save(const tfrs_fit *fit, tfrs_trainer *trainer, MemoryContext context)
+{
+	tfrs_block_writer *writer = palloc(sizeof(*writer));
+	StringInfoData about;
+	MemoryContext old_context;
+	tfrs_block_value *value;
+	size_t		bytes;
+	tfrs_error	error;
+
+	describe(fit, &about);
+	tfrs_block_writer_init(writer, TFRS_BLOCK_MODEL);
+	tfrs_check(tfrs_trainer_save(trainer, fit->skipped_query, fit->skipped_candidate, writer,
+								 &error), &error);
+	tfrs_check(tfrs_block_writer_add(writer, "about", about.data, (size_t) about.len, 1, &error),
+			   &error);
+	tfrs_check(tfrs_block_writer_size(writer, &bytes, &error), &error);
+	old_context = MemoryContextSwitchTo(context);
+	value = tfrs_block_value_make(bytes);
+	MemoryContextSwitchTo(old_context);
+	tfrs_block_writer_begin(writer, value->block);
+	while (tfrs_block_writer_step(writer) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	return value;
+}
+
+tfrs_block_value *
+tfrs_fit_run(const tfrs_fit *fit)
+{
+	MemoryContext result_context = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(result_context, "tfrs fit",
+												  ALLOCSET_DEFAULT_SIZES);
+	tfrs_arena	arena;
+	tfrs_trainer *trainer;
+	tfrs_block_value *value;
+	tfrs_error	error;
+
+	check_model_size(fit);
+	check_memory(fit);
+	MemoryContextSwitchTo(context);
+	tfrs_bridge_arena(&arena, context, SIZE_MAX);
+	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, &error),
+			   &error);
+	run_epochs(fit, trainer);
+	value = save(fit, trainer, result_context);
+	MemoryContextSwitchTo(result_context);
+	MemoryContextDelete(context);
+	return value;
+}

@@ -1,0 +1,31 @@
+/*
+ * fit.h: from collected rows to a model, the second half of tfrs.train.
+ *
+ * It is apart from the first (train.c: rows to interactions), so that a job can collect under a
+ * snapshot and fit without one.
+ */
+#ifndef TFRS_FIT_H
+#define TFRS_FIT_H
+
+#include "postgres.h"
+
+#include "learning/interactions.h"
+#include "learning/trainer.h"
+#include "server/block_type.h"
+
+typedef struct tfrs_fit
+{
+	const tfrs_train_options *options;
+	tfrs_interactions *interactions;	/* finished, at least one row */
+	uint64		skipped_query;	/* rows left out for a NULL query */
+	uint64		skipped_candidate;	/* ... for a NULL candidate, the query not NULL */
+} tfrs_fit;
+
+/*
+ * Trains and returns the model as a value in the current memory context; acts on a cancel at any
+ * time.  Before any work it checks the size of the model and the memory that training takes
+ * (tfrs.max_memory).  The same interactions may be fitted again.
+ */
+extern tfrs_block_value *tfrs_fit_run(const tfrs_fit *fit);
+
+#endif							/* TFRS_FIT_H */

@@ -1,0 +1,27 @@
+/*
+ * spool.h: the core's sequential byte files as the server's temporary files.
+ *
+ * They lie in temp_tablespaces, count towards temp_file_limit and appear in log_temp_files, and the
+ * server removes them at the end of the transaction at the latest.
+ */
+#ifndef TFRS_SPOOL_H
+#define TFRS_SPOOL_H
+
+#include "postgres.h"
+
+#include "utils/resowner.h"
+
+#include "learning/interactions.h"
+
+typedef struct tfrs_spools
+{
+	tfrs_spool_functions functions; /* what the core is given; points to this struct */
+	MemoryContext context;
+	ResourceOwner owner;
+} tfrs_spools;
+
+/* Spools live in context and belong to the resource owner of now, whichever is current when one is
+ * made: rows of one group may come in while others are (a cursor, a function's query). */
+extern void tfrs_spools_init(tfrs_spools *spools, MemoryContext context);
+
+#endif							/* TFRS_SPOOL_H */

@@ -1,0 +1,168 @@
+/*
+ * train_options.c: the table of the keys of tfrs.train.
+ *
+ * Names are those of Keras and TensorFlow Recommenders where they have one.  A preset and the choice
+ * of an optimizer set other fields too, so they stand first.  Keys that are promised but not built
+ * are listed, so that they get another ERROR than a misspelt one.
+ */
+#include "server/train_options.h"
+
+#include <float.h>
+
+#include "base/limits.h"
+#include "server/options.h"
+#include "server/settings.h"
+
+enum
+{
+	PRESET_TFRS
+};
+
+#define NOT_YET (-1)
+
+static const tfrs_option_choice preset_choices[] = {
+	{"tfrs", PRESET_TFRS},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice optimizer_choices[] = {
+	{"adagrad", TFRS_ADAGRAD},
+	{"sgd", TFRS_SGD},
+	{"adam", TFRS_ADAM},
+	{"clippy_adagrad", TFRS_CLIPPY_ADAGRAD},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice correction_choices[] = {
+	{"none", TFRS_CORRECTION_NONE},
+	{"in_batch", TFRS_CORRECTION_IN_BATCH},
+	{"corrected", NOT_YET},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice order_choices[] = {
+	{"shuffle", false},
+	{"input", true},
+	{NULL, 0}
+};
+
+static void
+apply_preset(void *target, int value)
+{
+	(void) value;				/* there is one */
+	tfrs_train_options_tfrs(target);
+}
+
+static void
+apply_optimizer(void *target, int value)
+{
+	tfrs_optimizer_default(&((tfrs_train_options *) target)->optimizer, value);
+}
+
+static bool
+has_accumulator(const void *target)
+{
+	tfrs_optimizer_kind kind = ((const tfrs_train_options *) target)->optimizer.kind;
+
+	return kind == TFRS_ADAGRAD || kind == TFRS_CLIPPY_ADAGRAD;
+}
+
+static bool
+has_epsilon(const void *target)
+{
+	return ((const tfrs_train_options *) target)->optimizer.kind != TFRS_SGD;
+}
+
+static bool
+is_adam(const void *target)
+{
+	return ((const tfrs_train_options *) target)->optimizer.kind == TFRS_ADAM;
+}
+
+static bool
+is_clippy(const void *target)
+{
+	return ((const tfrs_train_options *) target)->optimizer.kind == TFRS_CLIPPY_ADAGRAD;
+}
+
+static bool
+has_correction(const void *target)
+{
+	return ((const tfrs_train_options *) target)->correction != TFRS_CORRECTION_NONE;
+}
+
+#define FIELD(member) TFRS_OPTION_FIELD(tfrs_train_options, member)
+#define INTEGER(key, member, least, most) \
+	{.name = key, .type = TFRS_OPTION_INTEGER, FIELD(member), .low = least, .high = most}
+#define AT_LEAST_0(key, member, most) \
+	.name = key, .type = TFRS_OPTION_FLOAT, FIELD(member), .low = 0, .high = most
+#define ABOVE_0(key, member, most) AT_LEAST_0(key, member, most), .above_zero = true
+#define BOOL(key, member) .name = key, .type = TFRS_OPTION_BOOL, FIELD(member)
+#define CHOICE(key, member, words) \
+	.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words
+#define ONLY_FOR(test, words) .applies = test, .applies_to = words
+#define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
+
+static const tfrs_option_key keys[] = {
+	{.name = "preset", .type = TFRS_OPTION_ACTION, .choices = preset_choices,
+	.apply = apply_preset},
+	{CHOICE("optimizer", optimizer.kind, optimizer_choices), .apply = apply_optimizer},
+	{ABOVE_0("learning_rate", optimizer.learning_rate, FLT_MAX)},
+	{AT_LEAST_0("initial_accumulator_value", optimizer.initial_accumulator_value, FLT_MAX),
+	ONLY_FOR(has_accumulator, "the optimizers adagrad and clippy_adagrad")},
+	{ABOVE_0("epsilon", optimizer.epsilon, FLT_MAX),
+	ONLY_FOR(has_epsilon, "the optimizers adagrad, adam and clippy_adagrad")},
+	{AT_LEAST_0("beta_1", optimizer.beta_1, 1), ONLY_FOR(is_adam, "the optimizer adam")},
+	{AT_LEAST_0("beta_2", optimizer.beta_2, 1), ONLY_FOR(is_adam, "the optimizer adam")},
+	{BOOL("lazy_adam", optimizer.lazy), ONLY_FOR(is_adam, "the optimizer adam")},
+	{AT_LEAST_0("variable_relative_threshold", optimizer.variable_relative_threshold, FLT_MAX),
+	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
+	{AT_LEAST_0("accumulator_relative_threshold", optimizer.accumulator_relative_threshold, FLT_MAX),
+	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
+	{AT_LEAST_0("absolute_threshold", optimizer.absolute_threshold, FLT_MAX),
+	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
+	{BOOL("clip_accumulator_update", optimizer.clip_accumulator_update),
+	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
+	{BOOL("use_standard_accumulator_update", optimizer.use_standard_accumulator_update),
+	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
+	INTEGER("dim", dim, 1, TFRS_MAX_DIM),
+	INTEGER("epochs", epochs, 1, TFRS_MAX_EPOCHS),
+	INTEGER("batch_size", batch_size, 1, TFRS_MAX_BATCH),
+	{ABOVE_0("temperature", loss.temperature, FLT_MAX)},
+	{BOOL("normalize", normalize)},
+	{CHOICE("sampling_correction", correction, correction_choices)},
+	{ABOVE_0("probability_floor", loss.probability_floor, 1),
+	ONLY_FOR(has_correction, "sampling_correction")},
+	{BOOL("remove_accidental_hits", loss.remove_accidental_hits)},
+	INTEGER("seed", seed, 0, 9007199254740992.0),
+	{CHOICE("order", input_order, order_choices)},
+	LATER("query"), LATER("candidate"), LATER("candidate_bias"), LATER("dropout"),
+	LATER("mask_known"), LATER("query_weight"), LATER("hard_negatives"),
+	LATER("uniform_negatives"), LATER("full_softmax"), LATER("loss"), LATER("reduction"),
+	LATER("l2"), LATER("clip_norm"), LATER("schedule"), LATER("batch_accuracy"),
+	LATER("id_dropout"), LATER("validation"), LATER("keep_optimizer_state"), LATER("store")
+};
+
+static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};
+
+void
+tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
+{
+	const char *problem;
+
+	tfrs_train_options_default(options);
+	tfrs_options_read(&scheme, json, options);
+	options->threads = tfrs_settings_threads();
+	problem = tfrs_train_options_check(options);
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid training options"),
+				 errdetail("%s", problem)));
+}
+
+void
+tfrs_train_options_write(const tfrs_train_options *options, StringInfo json)
+{
+	tfrs_options_write(&scheme, options, json);
+}
