@@ -7,6 +7,8 @@
  */
 #include "server/settings.h"
 
+#include <limits.h>
+
 #include "miscadmin.h"
 #include "utils/guc.h"
 

@@ -1,0 +1,308 @@
+/*
+ * options.c: a jsonb object to a C struct and back, by a table of keys.
+ */
+#include "server/options.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "common/shortest_dec.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "server/compat.h"
+
+/* Edits between a key and the one that was meant: "epoch" and "epochs", "bach_size". */
+#define NEAR_ENOUGH 2
+
+/* Numbers beyond this are not exact in every JSON reader. */
+#define LARGEST_EXACT 9007199254740992.0
+
+static void *
+field(void *target, const tfrs_option_key *key)
+{
+	return (char *) target + key->offset;
+}
+
+static const tfrs_option_key *
+find_key(const tfrs_option_scheme *scheme, const char *name, size_t length)
+{
+	for (size_t i = 0; i < scheme->count; i++)
+	{
+		if (strlen(scheme->keys[i].name) == length &&
+			memcmp(scheme->keys[i].name, name, length) == 0)
+			return &scheme->keys[i];
+	}
+	return NULL;
+}
+
+/* The supported key that is spelled most alike, or NULL. */
+static const char *
+nearest_key(const tfrs_option_scheme *scheme, const char *name, size_t length)
+{
+	const char *nearest = NULL;
+	int			least = NEAR_ENOUGH;
+
+	if (length > MAX_LEVENSHTEIN_STRLEN)
+		return NULL;
+	for (size_t i = 0; i < scheme->count; i++)
+	{
+		const char *known = scheme->keys[i].name;
+		int			edits;
+
+		if (scheme->keys[i].type == TFRS_OPTION_LATER)
+			continue;
+		edits = varstr_levenshtein_less_equal(name, (int) length, known, (int) strlen(known),
+											  1, 1, 1, least, false);
+		if (edits <= least)
+		{
+			nearest = known;
+			least = edits - 1;
+		}
+	}
+	return nearest;
+}
+
+static void
+report_unknown_key(const tfrs_option_scheme *scheme, const char *name, size_t length)
+{
+	const char *nearest = nearest_key(scheme, name, length);
+	StringInfoData hint;
+
+	initStringInfo(&hint);
+	if (nearest != NULL)
+		appendStringInfo(&hint, "Perhaps you meant \"%s\". ", nearest);
+	appendStringInfoString(&hint, "Allowed are ");
+	for (size_t i = 0, listed = 0; i < scheme->count; i++)
+	{
+		if (scheme->keys[i].type != TFRS_OPTION_LATER)
+			appendStringInfo(&hint, "%s%s", listed++ > 0 ? ", " : "", scheme->keys[i].name);
+	}
+	appendStringInfoChar(&hint, '.');
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized %s \"%.*s\"", scheme->what, (int) length, name),
+			 errhint("%s", hint.data)));
+}
+
+/* What a key takes, for "It must be ...". */
+static char *
+describe(const tfrs_option_key *key)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (key->type == TFRS_OPTION_BOOL)
+		appendStringInfoString(&text, "true or false");
+	else if (key->type == TFRS_OPTION_UINT32 || key->type == TFRS_OPTION_UINT64)
+		appendStringInfo(&text, "an integer from %.0f to %.0f", key->low, key->high);
+	else if (key->type == TFRS_OPTION_FLOAT && key->high < FLT_MAX)
+		appendStringInfo(&text, "a number from %g%s to %g", key->low,
+						 key->above_zero ? " (not included)" : "", key->high);
+	else if (key->type == TFRS_OPTION_FLOAT)
+		appendStringInfo(&text, "a number %s %g", key->above_zero ? "above" : "of at least",
+						 key->low);
+	else
+	{
+		appendStringInfoString(&text, "one of ");
+		for (const tfrs_option_choice *choice = key->choices; choice->name != NULL; choice++)
+		{
+			if (choice->value >= 0)
+				appendStringInfo(&text, "%s\"%s\"", choice == key->choices ? "" : ", ",
+								 choice->name);
+		}
+	}
+	return text.data;
+}
+
+static void
+report_bad_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for %s \"%s\"", scheme->what, key->name),
+			 errdetail("It must be %s.", describe(key))));
+}
+
+static void
+report_later(const tfrs_option_scheme *scheme, const char *name, const char *value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 value == NULL
+			 ? errmsg("%s \"%s\" is not supported yet", scheme->what, name)
+			 : errmsg("%s \"%s\" of \"%s\" is not supported yet", scheme->what, name, value)));
+}
+
+/* The number, or false where the value is none or out of the key's range. */
+static bool
+read_number(const tfrs_option_key *key, const JsonbValue *value, double *number)
+{
+	char	   *text;
+
+	if (value->type != jbvNumeric)
+		return false;
+	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	*number = strtod(text, NULL);
+	pfree(text);
+	if (key->type == TFRS_OPTION_FLOAT)
+		*number = (float) *number;
+	else if (*number != floor(*number) || *number > LARGEST_EXACT)
+		return false;
+	return *number >= key->low && *number <= key->high && !(key->above_zero && *number <= 0);
+}
+
+static void
+read_choice(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
+			void *target)
+{
+	const tfrs_option_choice *choice = key->choices;
+
+	if (value->type != jbvString)
+		report_bad_value(scheme, key);
+	while (choice->name != NULL &&
+		   !(strlen(choice->name) == (size_t) value->val.string.len &&
+			 memcmp(choice->name, value->val.string.val, (size_t) value->val.string.len) == 0))
+		choice++;
+	if (choice->name == NULL)
+		report_bad_value(scheme, key);
+	if (choice->value < 0)
+		report_later(scheme, key->name, choice->name);
+	if (key->apply != NULL)
+		key->apply(target, choice->value);
+	else
+		*(int *) field(target, key) = choice->value;
+}
+
+static void
+read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
+		   void *target)
+{
+	double		number = 0;
+
+	switch (key->type)
+	{
+		case TFRS_OPTION_UINT32:
+		case TFRS_OPTION_UINT64:
+		case TFRS_OPTION_FLOAT:
+			if (!read_number(key, value, &number))
+				report_bad_value(scheme, key);
+			if (key->type == TFRS_OPTION_UINT32)
+				*(uint32 *) field(target, key) = (uint32) number;
+			else if (key->type == TFRS_OPTION_UINT64)
+				*(uint64 *) field(target, key) = (uint64) number;
+			else
+				*(float *) field(target, key) = (float) number;
+			break;
+		case TFRS_OPTION_BOOL:
+			if (value->type != jbvBool)
+				report_bad_value(scheme, key);
+			*(bool *) field(target, key) = value->val.boolean;
+			break;
+		case TFRS_OPTION_CHOICE:
+		case TFRS_OPTION_ACTION:
+			read_choice(scheme, key, value, target);
+			break;
+		case TFRS_OPTION_LATER:
+			report_later(scheme, key->name, NULL);
+			break;
+	}
+}
+
+static void
+check_keys(const tfrs_option_scheme *scheme, const Jsonb *options)
+{
+	JsonbIterator *iterator;
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%ss must be a JSON object", scheme->what),
+				 errhint("Write them as '{\"key\": value}'.")));
+	iterator = JsonbIteratorInit((JsonbContainer *) &options->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY &&
+			find_key(scheme, value.val.string.val, (size_t) value.val.string.len) == NULL)
+			report_unknown_key(scheme, value.val.string.val, (size_t) value.val.string.len);
+	}
+}
+
+void
+tfrs_options_read(const tfrs_option_scheme *scheme, const Jsonb *options, void *target)
+{
+	if (options == NULL)
+		return;
+	check_keys(scheme, options);
+	for (size_t i = 0; i < scheme->count; i++)
+	{
+		const tfrs_option_key *key = &scheme->keys[i];
+		JsonbValue	room;
+		JsonbValue *value = getKeyJsonValueFromContainer((JsonbContainer *) &options->root,
+														 key->name, (int) strlen(key->name),
+														 &room);
+
+		if (value == NULL)
+			continue;
+		if (key->applies != NULL && !key->applies(target))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s \"%s\" has no effect here", scheme->what, key->name),
+					 errdetail("It belongs to %s.", key->applies_to)));
+		read_value(scheme, key, value, target);
+	}
+}
+
+void
+tfrs_options_write_float(StringInfo json, float value)
+{
+	char		text[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	float_to_shortest_decimal_buf(value, text);
+	appendStringInfoString(json, text);
+}
+
+static void
+write_value(const tfrs_option_key *key, const void *target, StringInfo json)
+{
+	const void *source = (const char *) target + key->offset;
+	const tfrs_option_choice *choice = key->choices;
+
+	if (key->type == TFRS_OPTION_UINT32)
+		appendStringInfo(json, "%u", *(const uint32 *) source);
+	else if (key->type == TFRS_OPTION_UINT64)
+		appendStringInfo(json, UINT64_FORMAT, *(const uint64 *) source);
+	else if (key->type == TFRS_OPTION_FLOAT)
+		tfrs_options_write_float(json, *(const float *) source);
+	else if (key->type == TFRS_OPTION_BOOL)
+		appendStringInfoString(json, *(const bool *) source ? "true" : "false");
+	else
+	{
+		while (choice->name != NULL && choice->value != *(const int *) source)
+			choice++;
+		Assert(choice->name != NULL);
+		appendStringInfo(json, "\"%s\"", choice->name);
+	}
+}
+
+void
+tfrs_options_write(const tfrs_option_scheme *scheme, const void *target, StringInfo json)
+{
+	const char *separator = "";
+
+	appendStringInfoChar(json, '{');
+	for (size_t i = 0; i < scheme->count; i++)
+	{
+		const tfrs_option_key *key = &scheme->keys[i];
+
+		if (key->type == TFRS_OPTION_LATER || key->type == TFRS_OPTION_ACTION ||
+			(key->applies != NULL && !key->applies(target)))
+			continue;
+		appendStringInfo(json, "%s\"%s\": ", separator, key->name);
+		write_value(key, target, json);
+		separator = ", ";
+	}
+	appendStringInfoChar(json, '}');
+}

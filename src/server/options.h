@@ -1,0 +1,72 @@
+/*
+ * options.h: a jsonb object to a C struct by a declarative table of keys, and back to JSON.
+ *
+ * Every options argument of the project goes through here, so that an unknown key, a wrong type and
+ * a number out of range have one wording each.  Keys are applied in the order of the table, whatever
+ * their order in the object: a key that sets other fields too (a preset) stands first.
+ */
+#ifndef TFRS_OPTIONS_H
+#define TFRS_OPTIONS_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+
+typedef enum tfrs_option_type
+{
+	TFRS_OPTION_UINT32,
+	TFRS_OPTION_UINT64,			/* at most 2^53, which JSON keeps exactly everywhere */
+	TFRS_OPTION_FLOAT,
+	TFRS_OPTION_BOOL,
+	TFRS_OPTION_CHOICE,			/* an enum or int field */
+	TFRS_OPTION_ACTION,			/* a choice that only has an effect: not written back */
+	TFRS_OPTION_LATER			/* known, not supported yet */
+} tfrs_option_type;
+
+/* A word and its value; the list ends with a NULL name.  A negative value is not supported yet. */
+typedef struct tfrs_option_choice
+{
+	const char *name;
+	int			value;
+} tfrs_option_choice;
+
+typedef struct tfrs_option_key
+{
+	const char *name;
+	tfrs_option_type type;
+	size_t		offset;			/* of the field in the struct */
+
+	/* numbers: the range, its ends included, except 0 where a float must be above it */
+	double		low;
+	double		high;
+	bool		above_zero;
+
+	/* words */
+	const tfrs_option_choice *choices;
+	void		(*apply) (void *target, int value); /* instead of the field, where set */
+
+	/* where the key makes sense only beside certain others: whether, and the words for it */
+	bool		(*applies) (const void *target);
+	const char *applies_to;		/* "optimizer adagrad" */
+} tfrs_option_key;
+
+typedef struct tfrs_option_scheme
+{
+	const char *what;			/* "training option" */
+	const tfrs_option_key *keys;
+	size_t		count;
+} tfrs_option_scheme;
+
+/* Reads options (NULL: none) into target, which holds the defaults.  Raises. */
+extern void tfrs_options_read(const tfrs_option_scheme *scheme, const Jsonb *options,
+							  void *target);
+
+/* Appends target as a JSON object: every key that applies, in the order of the table. */
+extern void tfrs_options_write(const tfrs_option_scheme *scheme, const void *target,
+							   StringInfo json);
+
+/* Appends a JSON number that reads back as the same float; value must be finite. */
+extern void tfrs_options_write_float(StringInfo json, float value);
+
+#endif							/* TFRS_OPTIONS_H */

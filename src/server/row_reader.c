@@ -1,0 +1,272 @@
+/*
+ * row_reader.c: SQL values to ids and back.
+ *
+ * Which types are ids is a table.  Numbers with a fraction and times are not: two of them are rarely
+ * equal, so a table of embeddings over them learns nothing, and whoever means it can cast.
+ *
+ * Text is kept as UTF-8, so that a dump can be restored into a database of another encoding; where
+ * the database is UTF-8 that costs a comparison.  Bytes that come out of a block may come from
+ * outside: they are verified by the conversion back.
+ */
+#include "server/row_reader.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/uuid.h"
+
+typedef struct type_entry
+{
+	Oid			type;
+	tfrs_id_tag tag;
+	tfrs_id_source source;
+} type_entry;
+
+static const type_entry type_table[] = {
+	{INT8OID, TFRS_TAG_INTEGER, TFRS_FROM_INT64},
+	{INT4OID, TFRS_TAG_INTEGER, TFRS_FROM_INT32},
+	{INT2OID, TFRS_TAG_INTEGER, TFRS_FROM_INT16},
+	{TEXTOID, TFRS_TAG_TEXT, TFRS_FROM_TEXT},
+	{VARCHAROID, TFRS_TAG_TEXT, TFRS_FROM_TEXT},
+	{BPCHAROID, TFRS_TAG_TEXT, TFRS_FROM_PADDED_TEXT},
+	{UNKNOWNOID, TFRS_TAG_TEXT, TFRS_FROM_CSTRING},
+	{UUIDOID, TFRS_TAG_UUID, TFRS_FROM_UUID},
+	{BOOLOID, TFRS_TAG_BOOLEAN, TFRS_FROM_BOOL},
+	{DATEOID, TFRS_TAG_DATE, TFRS_FROM_INT32},
+};
+
+static tfrs_id_kind
+kind_of_tag(uint32 tag)
+{
+	return tag == TFRS_TAG_TEXT || tag == TFRS_TAG_UUID ? TFRS_ID_BYTES : TFRS_ID_INTEGER;
+}
+
+const char *
+tfrs_id_tag_name(uint32 tag)
+{
+	switch ((tfrs_id_tag) tag)
+	{
+		case TFRS_TAG_INTEGER:
+			return "integer";
+		case TFRS_TAG_BOOLEAN:
+			return "boolean";
+		case TFRS_TAG_DATE:
+			return "date";
+		case TFRS_TAG_TEXT:
+			return "text";
+		case TFRS_TAG_UUID:
+			return "uuid";
+	}
+	return NULL;
+}
+
+/* ERROR: the type is no id. */
+static void
+report_type(Oid type, Oid base, const char *role)
+{
+	char		category;
+	bool		preferred;
+
+	if (base == RECORDOID || get_typtype(base) == TYPTYPE_COMPOSITE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a row as %s is not supported yet", role),
+				 errhint("Pass one column that identifies the %s.", role)));
+	get_type_category_preferred(base, &category, &preferred);
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("a value of type %s cannot identify a %s", format_type_be(type), role),
+			 errdetail("An id is of type smallint, integer, bigint, text, varchar, char, uuid, "
+					   "boolean, date or an enum."),
+			 category == TYPCATEGORY_NUMERIC || category == TYPCATEGORY_DATETIME
+			 ? errhint("Cast it, for example to %s.",
+					   category == TYPCATEGORY_NUMERIC ? "bigint or text" : "date or text")
+			 : 0));
+}
+
+void
+tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role)
+{
+	Oid			base = OidIsValid(type) ? getBaseType(type) : InvalidOid;
+
+	if (!OidIsValid(base))
+		elog(ERROR, "could not determine the type of a %s", role);
+	for (size_t i = 0; i < lengthof(type_table); i++)
+	{
+		if (type_table[i].type == base)
+		{
+			reader->tag = type_table[i].tag;
+			reader->source = type_table[i].source;
+			reader->kind = kind_of_tag(reader->tag);
+			return;
+		}
+	}
+	if (get_typtype(base) != TYPTYPE_ENUM)
+		report_type(type, base, role);
+	reader->tag = TFRS_TAG_TEXT;
+	reader->source = TFRS_FROM_ENUM;
+	reader->kind = TFRS_ID_BYTES;
+}
+
+static tfrs_id
+id_of_string(const char *bytes, size_t length)
+{
+	const char *utf8 = pg_server_to_any(bytes, (int) length, PG_UTF8);
+
+	return tfrs_id_of_bytes(utf8, utf8 == bytes ? length : strlen(utf8));
+}
+
+/* Bytes of a text value without the padding of char(n). */
+static void
+string_of_value(const tfrs_id_reader *reader, Datum value, const char **bytes, size_t *length)
+{
+	if (reader->source == TFRS_FROM_CSTRING || reader->source == TFRS_FROM_ENUM)
+	{
+		if (reader->source == TFRS_FROM_ENUM)
+			value = DirectFunctionCall1(enum_out, value);
+		*bytes = DatumGetCString(value);
+		*length = strlen(*bytes);
+		return;
+	}
+	value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+	*bytes = VARDATA_ANY(DatumGetPointer(value));
+	*length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+	if (reader->source == TFRS_FROM_PADDED_TEXT)
+		*length = (size_t) bpchartruelen((char *) *bytes, (int) *length);
+}
+
+tfrs_id
+tfrs_id_read_slow(const tfrs_id_reader *reader, Datum value)
+{
+	const char *bytes;
+	size_t		length;
+
+	switch (reader->source)
+	{
+		case TFRS_FROM_INT16:
+			return tfrs_id_of_integer(DatumGetInt16(value));
+		case TFRS_FROM_INT32:
+			return tfrs_id_of_integer(DatumGetInt32(value));
+		case TFRS_FROM_INT64:
+			return tfrs_id_of_integer(DatumGetInt64(value));
+		case TFRS_FROM_BOOL:
+			return tfrs_id_of_integer(DatumGetBool(value));
+		case TFRS_FROM_UUID:
+			return tfrs_id_of_bytes((const char *) DatumGetUUIDP(value)->data, UUID_LEN);
+		case TFRS_FROM_TEXT:
+		case TFRS_FROM_PADDED_TEXT:
+		case TFRS_FROM_CSTRING:
+		case TFRS_FROM_ENUM:
+			break;
+	}
+	string_of_value(reader, value, &bytes, &length);
+	return id_of_string(bytes, length);
+}
+
+tfrs_id
+tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value, const char *role)
+{
+	const char *bytes;
+	size_t		length;
+	const char *name = tfrs_id_tag_name(tag);
+
+	if (reader->tag == tag)
+		return tfrs_id_read(reader, value);
+	if (reader->tag != TFRS_TAG_TEXT || reader->source == TFRS_FROM_ENUM || name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the %s is of type %s, but its ids here are of type %s", role,
+						tfrs_id_tag_name(reader->tag), name == NULL ? "unknown" : name),
+				 errhint("Cast it to %s, or to text.", name == NULL ? "text" : name)));
+	string_of_value(reader, value, &bytes, &length);
+	return tfrs_id_from_text(tag, bytes, length);
+}
+
+tfrs_id
+tfrs_id_from_text(uint32 tag, const char *bytes, size_t length)
+{
+	Datum		string;
+
+	if (tag == TFRS_TAG_TEXT)
+		return id_of_string(bytes, length);
+	string = CStringGetDatum(pnstrdup(bytes, length));
+	switch ((tfrs_id_tag) tag)
+	{
+		case TFRS_TAG_BOOLEAN:
+			return tfrs_id_of_integer(DatumGetBool(DirectFunctionCall1(boolin, string)));
+		case TFRS_TAG_DATE:
+			return tfrs_id_of_integer(DatumGetDateADT(DirectFunctionCall1(date_in, string)));
+		case TFRS_TAG_UUID:
+			string = DirectFunctionCall1(uuid_in, string);
+			return tfrs_id_of_bytes((const char *) DatumGetUUIDP(string)->data, UUID_LEN);
+		case TFRS_TAG_INTEGER:
+		case TFRS_TAG_TEXT:
+			break;
+	}
+	return tfrs_id_of_integer(DatumGetInt64(DirectFunctionCall1(int8in, string)));
+}
+
+static void
+report_damaged_id(uint32 tag)
+{
+	const char *name = tfrs_id_tag_name(tag);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the model or index holds an id that is no %s", name == NULL ? "id" : name)));
+}
+
+/* ISO, whatever DateStyle says. */
+static char *
+date_to_cstring(int64 days)
+{
+	char		text[MAXDATELEN + 1];
+	struct pg_tm parts = {0};
+
+	if (days != (DateADT) days ||
+		!(DATE_NOT_FINITE((DateADT) days) || IS_VALID_DATE((DateADT) days)))
+		report_damaged_id(TFRS_TAG_DATE);
+	if (DATE_NOT_FINITE((DateADT) days))
+		EncodeSpecialDate((DateADT) days, text);
+	else
+	{
+		j2date((int) days + POSTGRES_EPOCH_JDATE, &parts.tm_year, &parts.tm_mon, &parts.tm_mday);
+		EncodeDateOnly(&parts, USE_ISO_DATES, text);
+	}
+	return pstrdup(text);
+}
+
+static char *
+text_to_cstring_verified(tfrs_id id)
+{
+	char	   *string = pg_any_to_server(id.bytes, (int) id.length, PG_UTF8);
+
+	return string == id.bytes ? pnstrdup(string, id.length) : string;
+}
+
+char *
+tfrs_id_to_cstring(uint32 tag, tfrs_id id)
+{
+	if (tfrs_id_tag_name(tag) == NULL || id.kind != kind_of_tag(tag))
+		report_damaged_id(tag);
+	switch ((tfrs_id_tag) tag)
+	{
+		case TFRS_TAG_BOOLEAN:
+			return pstrdup(id.integer != 0 ? "true" : "false");
+		case TFRS_TAG_DATE:
+			return date_to_cstring(id.integer);
+		case TFRS_TAG_TEXT:
+			return text_to_cstring_verified(id);
+		case TFRS_TAG_UUID:
+			if (id.length != UUID_LEN)
+				report_damaged_id(tag);
+			return DatumGetCString(DirectFunctionCall1(uuid_out, PointerGetDatum(id.bytes)));
+		case TFRS_TAG_INTEGER:
+			break;
+	}
+	return psprintf(INT64_FORMAT, id.integer);
+}

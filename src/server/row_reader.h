@@ -1,0 +1,91 @@
+/*
+ * row_reader.h: SQL values to ids and back; the only module that looks into Datums of users' types.
+ *
+ * An id is a 64-bit integer or bytes (base/id_set.h).  The tag, which an id set stores, says how an
+ * id is written and read as text, so that every type has one form everywhere:
+ *
+ *     integer     smallint, integer, bigint           int64
+ *     boolean     boolean                             int64 0, 1
+ *     date        date                                int64 days since 2000-01-01, as the server has it
+ *     text        text, varchar, char(n) trimmed,     UTF-8 bytes, whatever the database's encoding
+ *                 enums by label, untyped literals
+ *     uuid        uuid                                its 16 bytes
+ *
+ * Domains count as their base type.  Types of one tag are one and the same: a model trained on
+ * integer is asked by bigint.
+ */
+#ifndef TFRS_ROW_READER_H
+#define TFRS_ROW_READER_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/id_set.h"
+
+/* Stored in blocks: numbers may not change within format 1. */
+typedef enum tfrs_id_tag
+{
+	TFRS_TAG_INTEGER = 1,
+	TFRS_TAG_BOOLEAN = 2,
+	TFRS_TAG_DATE = 3,
+	TFRS_TAG_TEXT = 4,
+	TFRS_TAG_UUID = 5
+} tfrs_id_tag;
+
+/* How a Datum becomes an id. */
+typedef enum tfrs_id_source
+{
+	TFRS_FROM_INT16,
+	TFRS_FROM_INT32,			/* integer, date */
+	TFRS_FROM_INT64,
+	TFRS_FROM_BOOL,
+	TFRS_FROM_TEXT,
+	TFRS_FROM_PADDED_TEXT,		/* char(n) */
+	TFRS_FROM_CSTRING,			/* an untyped literal */
+	TFRS_FROM_ENUM,
+	TFRS_FROM_UUID
+} tfrs_id_source;
+
+typedef struct tfrs_id_reader
+{
+	tfrs_id_tag tag;
+	tfrs_id_kind kind;
+	tfrs_id_source source;
+} tfrs_id_reader;
+
+/* Prepares for values of that type; role ("query", "candidate") is for the ERROR that a type that is
+ * no id gets. */
+extern void tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role);
+
+extern tfrs_id tfrs_id_read_slow(const tfrs_id_reader *reader, Datum value);
+
+/* The id of a value that is not NULL.  Bytes lie in the value or in the current memory context. */
+static inline tfrs_id
+tfrs_id_read(const tfrs_id_reader *reader, Datum value)
+{
+	if (reader->source == TFRS_FROM_INT64)
+		return tfrs_id_of_integer(DatumGetInt64(value));
+	if (reader->source == TFRS_FROM_INT32)
+		return tfrs_id_of_integer(DatumGetInt32(value));
+	return tfrs_id_read_slow(reader, value);
+}
+
+/*
+ * The id as a set with that tag has it: a value of another type is an ERROR, except that text is
+ * read as the set's type reads it ('42' asks for 42).
+ */
+extern tfrs_id tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value,
+							   const char *role);
+
+/* The name of a tag's type, for messages and model_info; NULL for a tag that is none. */
+extern const char *tfrs_id_tag_name(uint32 tag);
+
+/* Text of an id in the database's encoding, palloc'd; it does not depend on DateStyle.  Raises where
+ * the id is none of its tag (bytes that came from outside). */
+extern char *tfrs_id_to_cstring(uint32 tag, tfrs_id id);
+
+/* The id that text stands for, as the type's input function reads it. */
+extern tfrs_id tfrs_id_from_text(uint32 tag, const char *bytes, size_t length);
+
+#endif							/* TFRS_ROW_READER_H */
