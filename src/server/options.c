@@ -9,6 +9,7 @@
 #include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
+#include "utils/varlena.h"
 
 #include "server/compat.h"
 
@@ -41,16 +42,14 @@ static const char *
 nearest_key(const tfrs_option_scheme *scheme, const char *name, size_t length)
 {
 	const char *nearest = NULL;
-	int			least = NEAR_ENOUGH;
+	int			least = length < NAMEDATALEN ? NEAR_ENOUGH : -1;
 
-	if (length > MAX_LEVENSHTEIN_STRLEN)
-		return NULL;
 	for (size_t i = 0; i < scheme->count; i++)
 	{
 		const char *known = scheme->keys[i].name;
 		int			edits;
 
-		if (scheme->keys[i].type == TFRS_OPTION_LATER)
+		if (scheme->keys[i].type == TFRS_OPTION_LATER || least < 0)
 			continue;
 		edits = varstr_levenshtein_less_equal(name, (int) length, known, (int) strlen(known),
 											  1, 1, 1, least, false);
