@@ -29,3 +29,5 @@ include $(PGXS)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(srcdir_here)src/LAYERS
 	cat $(SQL_PARTS) > $@
+
+include $(srcdir_here)test/core/core.mk

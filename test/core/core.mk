@@ -1,0 +1,44 @@
+# C tests of base, learning and retrieval, compiled without the server's headers.
+#
+#   make check-core [SANITIZE=address,undefined | SANITIZE=thread]
+#
+# Every test/core/test_*.c is a program of its own; a build directory for each variant.
+
+comma := ,
+CORE_BUILD = build/core$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
+CORE_SOURCES := $(foreach room,base learning retrieval,$(wildcard $(srcdir_here)src/$(room)/*.c))
+CORE_OBJECTS = $(patsubst $(srcdir_here)src/%.c,$(CORE_BUILD)/%.o,$(CORE_SOURCES))
+CORE_TESTS = $(patsubst $(srcdir_here)test/core/%.c,$(CORE_BUILD)/%, \
+	$(wildcard $(srcdir_here)test/core/test_*.c))
+CORE_CFLAGS = -std=c11 -O3 -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CORE_TIMEOUT = 600
+
+.PHONY: check-core
+.SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) $(CORE_BUILD)/test/check.o
+
+# A program that ends otherwise than by reporting its failures (status 100) is a failure itself.
+check-core: $(CORE_TESTS)
+	@for test in $(CORE_TESTS); do \
+		timeout $(CORE_TIMEOUT) $$test; status=$$?; \
+		case $$status in 0 | 100) ;; *) echo "FAILED  $$test ended with status $$status";; esac; \
+	done | tee $(CORE_BUILD)/log
+	@awk '/^ok/ {p++} /^FAILED/ {f++} END {printf "%d passed, %d failed\n", p, f; exit f > 0 || p == 0}' \
+		$(CORE_BUILD)/log
+
+$(CORE_BUILD)/%.o: $(srcdir_here)src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CORE_CFLAGS) -c -o $@ $<
+
+$(CORE_BUILD)/test/%.o: $(srcdir_here)test/core/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CORE_CFLAGS) -c -o $@ $<
+
+$(CORE_BUILD)/core.a: $(CORE_OBJECTS)
+	@rm -f $@
+	$(AR) crs $@ $^
+
+$(CORE_BUILD)/test_%: $(CORE_BUILD)/test/test_%.o $(CORE_BUILD)/test/check.o $(CORE_BUILD)/core.a
+	$(CC) $(CORE_CFLAGS) -o $@ $^ -lm -ldl -lpthread
+
+-include $(wildcard $(CORE_BUILD)/*/*.d)
