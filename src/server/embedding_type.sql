@@ -69,3 +69,31 @@ CREATE CAST (integer[] AS embedding)
 
 CREATE CAST (embedding AS real[])
 	WITH FUNCTION embedding_to_array(embedding) AS IMPLICIT;
+
+-- Direct casts between embedding and pgvector's vector, on request: the extension does not depend on
+-- pgvector.  They go through the text form, which both types share and both check; their stored
+-- forms are equal too, but a cast without a function would trust pgvector's private layout.
+CREATE FUNCTION add_pgvector_casts() RETURNS void
+	LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	embedding CONSTANT regtype := '@extschema@.embedding';
+	vector regtype;
+BEGIN
+	SELECT t.oid INTO vector
+	FROM pg_type t JOIN pg_extension e ON t.typnamespace = e.extnamespace
+	WHERE e.extname = 'vector' AND t.typname = 'vector';
+	IF vector IS NULL THEN
+		RAISE EXCEPTION 'extension "vector" is not installed in this database'
+			USING ERRCODE = 'undefined_object',
+				HINT = 'Run CREATE EXTENSION vector first.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_cast WHERE castsource = embedding AND casttarget = vector) THEN
+		EXECUTE format('CREATE CAST (%s AS %s) WITH INOUT AS ASSIGNMENT', embedding, vector);
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_cast WHERE castsource = vector AND casttarget = embedding) THEN
+		EXECUTE format('CREATE CAST (%s AS %s) WITH INOUT AS ASSIGNMENT', vector, embedding);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION add_pgvector_casts() IS
+	'creates casts between embedding and the type vector of pgvector; only an owner of the types may';
