@@ -28,6 +28,7 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(srcdir_here)src/LAYERS
-	cat $(SQL_PARTS) > $@
+	{ printf '%s\n\n' '\echo Use "CREATE EXTENSION tfrs_retrieval" to load this file. \quit'; \
+	  cat $(SQL_PARTS); } > $@
 
 include $(srcdir_here)test/core/core.mk

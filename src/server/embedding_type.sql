@@ -1,5 +1,8 @@
 -- tfrs.embedding: the type, its input and output, and its casts.
 
+-- What is not for everybody is revoked where it is defined.
+GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
+
 CREATE TYPE embedding;
 
 CREATE FUNCTION embedding_in(cstring, oid, integer) RETURNS embedding
