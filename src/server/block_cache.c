@@ -14,10 +14,9 @@
 #include "server/compat.h"
 
 #include "access/detoast.h"
+#include "access/heaptoast.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/toast_internals.h"
-#include "access/heaptoast.h"
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
@@ -27,10 +26,12 @@
 
 #include "server/block_cache.h"
 #include "server/bridge.h"
+#include "server/index_type.h"
+#include "server/model_type.h"
 #include "server/settings.h"
 
-/* A value's data: four zero bytes, so that the block is aligned to 8 where the datum is, then it. */
-#define VALUE_PADDING 4
+/* Bytes of a value's data before the block. */
+#define VALUE_PADDING (TFRS_BLOCK_VALUE_HEADER - VARHDRSZ)
 
 /* Bytes read between two looks at pending interrupts: whole chunks, so that none is read twice. */
 #define READ_STEP ((int32) (2048 * TOAST_MAX_CHUNK_SIZE))
@@ -172,23 +173,15 @@ pin(tfrs_block_site *site, MemoryContext context, tfrs_cache_entry *entry)
 		dlist_move_head(&cache.recent, &entry->recent);
 }
 
-static const char *
-kind_name(tfrs_block_kind kind)
+static const tfrs_block_type *
+type_of_kind(tfrs_block_kind kind)
 {
-	return kind == TFRS_BLOCK_MODEL ? "model" : "candidate index";
-}
-
-static void
-report_short_value(tfrs_block_kind kind)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("value is too short to be a %s", kind_name(kind))));
+	return kind == TFRS_BLOCK_MODEL ? &tfrs_model_type : &tfrs_index_type;
 }
 
 /* Where the bytes of a value are and how many the block has. */
 static value_source
-open_value(Datum value, tfrs_block_kind kind)
+locate_value(Datum value, tfrs_block_kind kind)
 {
 	value_source source = {0};
 	size_t		data_bytes;
@@ -207,7 +200,10 @@ open_value(Datum value, tfrs_block_kind kind)
 		data_bytes = VARSIZE_ANY_EXHDR(source.datum);
 	}
 	if (data_bytes < VALUE_PADDING + sizeof(tfrs_block_header))
-		report_short_value(kind);
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid %s value", type_of_kind(kind)->name),
+				 errdetail("It is too short.")));
 	source.block_bytes = data_bytes - VALUE_PADDING;
 	return source;
 }
@@ -272,54 +268,48 @@ copy_block(const value_source *source, MemoryContext context)
 	return block;
 }
 
-static void
-verify_digest(const tfrs_block *block, const cache_key *key)
+/* The views of a block.  The index of a model lies over its candidate table. */
+static tfrs_status
+load_views(tfrs_cached_block *view, tfrs_arena *arena, tfrs_error *error)
 {
-	tfrs_block_check check;
-	tfrs_error	error;
+	const tfrs_block *block = &view->block;
+	const tfrs_model *model = &view->model;
 	tfrs_status status;
 
-	if (memcmp(block->header->digest, key->digest, TFRS_DIGEST_BYTES) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("value changed while it was read")));
-	tfrs_block_check_begin(&check, block);
-	while ((status = tfrs_block_check_step(&check, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	tfrs_check(status, &error);
+	if (view->kind == TFRS_BLOCK_INDEX)
+		return tfrs_index_of_block(block, &view->candidates, &view->index, arena, error);
+	status = tfrs_model_load(&view->model, block->header, block->header->total_bytes, error);
+	if (status != TFRS_OK)
+		return status;
+	view->candidates = model->candidate_ids;
+	if (tfrs_block_has(block, "index.head"))
+		return tfrs_index_load(&view->index, block, "index.", model->candidate_table,
+							   view->candidates.count, arena, error);
+	view->index = tfrs_index_over(model->candidate_table, view->candidates.count,
+								  model->shape->dim, TFRS_METRIC_DOT);
+	return TFRS_OK;
 }
 
-/* The views of a verified block.  The index of a model lies over its candidate table. */
-static void
-load_views(tfrs_cached_block *view, const void *bytes, size_t length, tfrs_arena *arena)
+/* The views of a value's bytes once all of them have been checked.  Raises. */
+static tfrs_cached_block *
+open_block(const value_source *source, const cache_key *key, tfrs_arena *arena,
+		   MemoryContext context)
 {
+	tfrs_cached_block *view = MemoryContextAllocZero(context, sizeof(tfrs_cached_block));
+	const void *bytes = copy_block(source, context);
 	tfrs_error	error;
-	const float *vectors = NULL;
-	size_t		count = 0;
 
-	if (view->kind == TFRS_BLOCK_MODEL)
-	{
-		tfrs_check(tfrs_model_load(&view->model, bytes, length, &error), &error);
-		view->candidates = view->model.candidate_ids;
-		vectors = view->model.candidate_table;
-		count = view->candidates.count;
-		if (!tfrs_block_has(&view->block, "index.shape"))
-		{
-			view->index = tfrs_index_over(vectors, count, view->model.shape->dim,
-										  TFRS_METRIC_DOT);
-			return;
-		}
-	}
-	else
-		tfrs_check(tfrs_id_view_load(&view->candidates, &view->block, "candidate.", &error),
-				   &error);
-	tfrs_check(tfrs_index_load(&view->index, &view->block, "index.", vectors, count, arena,
-							   &error), &error);
-	if (view->index.count != view->candidates.count)
+	view->kind = source->kind;
+	tfrs_check(tfrs_block_open(&view->block, bytes, source->block_bytes, source->kind, &error),
+			   &error);
+	if (memcmp(view->block.header->digest, key->digest, TFRS_DIGEST_BYTES) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("candidate index has %zu vectors for %zu candidates",
-						view->index.count, view->candidates.count)));
+				 errmsg("invalid %s value", type_of_kind(source->kind)->name),
+				 errdetail("It changed while it was read.")));
+	tfrs_check(tfrs_block_value_verify(&view->block, &error), &error);
+	tfrs_check(load_views(view, arena, &error), &error);
+	return view;
 }
 
 /* Reads, verifies and enters a value that is not in the cache. */
@@ -328,35 +318,27 @@ load_entry(const value_source *source, const cache_key *key)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tfrs block",
 												  ALLOCSET_SMALL_SIZES);
-	tfrs_cached_block *view = MemoryContextAllocZero(context, sizeof(tfrs_cached_block));
 	tfrs_arena *arena = MemoryContextAlloc(context, sizeof(tfrs_arena));
-	const void *bytes = copy_block(source, context);
+	tfrs_cached_block *view;
 	tfrs_cache_entry *entry;
-	tfrs_error	error;
 	size_t		total;
 
-	view->kind = source->kind;
-	tfrs_check(tfrs_block_open(&view->block, bytes, source->block_bytes, source->kind, &error),
-			   &error);
-	verify_digest(&view->block, key);
 	tfrs_bridge_arena(arena, context, SIZE_MAX);
-	load_views(view, bytes, source->block_bytes, arena);
-
+	view = open_block(source, key, arena, context);
 	total = source->block_bytes + arena->used;
-	make_room(total);
+	if (total <= tfrs_settings_cache_bytes())
+		make_room(total);
 	entry = hash_search(cache.entries, key, HASH_ENTER, NULL);
 	entry->view = view;
 	entry->context = context;
 	entry->bytes = total;
 	entry->hits = 0;
 	entry->pins = 0;
-	entry->listed = entry->doomed = false;
+	entry->listed = total <= tfrs_settings_cache_bytes();
+	entry->doomed = !entry->listed;
 	MemoryContextSetParent(context, cache.context);
-	if (total > tfrs_settings_cache_bytes())
-		entry->doomed = true;
-	else
+	if (entry->listed)
 	{
-		entry->listed = true;
 		dlist_push_head(&cache.recent, &entry->recent);
 		cache.bytes += total;
 	}
@@ -394,7 +376,7 @@ tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 		return site->entry->view;
 	}
 	create_cache();
-	source = open_value(value, kind);
+	source = locate_value(value, kind);
 	key = key_of(&source);
 	entry = hash_search(cache.entries, &key, HASH_FIND, NULL);
 	if (entry == NULL || !entry_serves(entry, &source))
@@ -438,7 +420,7 @@ tfrs_cache_entries(PG_FUNCTION_ARGS)
 
 		hex[hex_encode((char *) entry->key.digest, TFRS_DIGEST_BYTES, hex)] = '\0';
 		values[0] = CStringGetTextDatum(hex);
-		values[1] = CStringGetTextDatum(kind_name(entry->view->kind));
+		values[1] = CStringGetTextDatum(entry->view->kind == TFRS_BLOCK_MODEL ? "model" : "candidate index");
 		values[2] = Int64GetDatum((int64) entry->bytes);
 		values[3] = BoolGetDatum(false);
 		values[4] = Int64GetDatum((int64) entry->hits);
