@@ -1,0 +1,45 @@
+/*
+ * candidate_ids.h: ids of candidates between SQL values and the rows of an index.
+ */
+#ifndef TFRS_CANDIDATE_IDS_H
+#define TFRS_CANDIDATE_IDS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/id_set.h"
+
+/* Rows of an index, ascending and distinct, palloc'd. */
+typedef struct tfrs_row_list
+{
+	uint32_t   *rows;
+	size_t		count;
+} tfrs_row_list;
+
+/*
+ * The rows of the candidates in an array of their type or of text; an untyped literal is read as
+ * text[].  NULL elements and ids that the index does not know are passed over.  argument names the
+ * array in errors.
+ */
+extern tfrs_row_list tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array,
+										 const char *argument);
+
+/* How an id becomes a value of an SQL type. */
+typedef struct tfrs_id_writer
+{
+	uint32		tag;			/* of the ids it was made for; 0: not made yet */
+	Oid			type;
+	bool		direct;			/* an integer type or text: no input function needed */
+	FmgrInfo	input;
+	Oid			input_parameter;
+} tfrs_id_writer;
+
+/* Raises where values of the type are not ids of the view.  context holds what is looked up. */
+extern void tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
+								MemoryContext context);
+
+/* A value in the current memory context. */
+extern Datum tfrs_id_write(tfrs_id_writer *writer, tfrs_id id);
+
+#endif							/* TFRS_CANDIDATE_IDS_H */

@@ -1,0 +1,22 @@
+/*
+ * index_type.h: the SQL type tfrs.candidate_index and the aggregate tfrs.build_index.
+ *
+ * A block of kind TFRS_BLOCK_INDEX: the ids under "candidate." (base/id_set.h), the vectors and
+ * their search structure under "index." (retrieval/index.h), row by row the same.
+ */
+#ifndef TFRS_INDEX_TYPE_H
+#define TFRS_INDEX_TYPE_H
+
+#include "postgres.h"
+
+#include "base/id_set.h"
+#include "retrieval/index.h"
+#include "server/block_type.h"
+
+extern const tfrs_block_type tfrs_index_type;
+
+/* Views of an index's block, all parts checked; the arena holds what the index adds. */
+extern tfrs_status tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates,
+									   tfrs_index *index, tfrs_arena *arena, tfrs_error *error);
+
+#endif							/* TFRS_INDEX_TYPE_H */

@@ -1,0 +1,63 @@
+-- top_k and top_k_as: the best candidates for a query, over an index or a model.
+--
+-- Beside each query of type "any" stands one of text: parameters without a type and literals go
+-- there.  exclude and among are arrays of the candidates' type or of text.
+
+CREATE FUNCTION top_k_support(internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION top_k(index candidate_index, query embedding, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_index' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k(model model, query "any", k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k(model model, query text, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k(model model, query jsonb, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k_as(type anyelement, index candidate_index, query embedding, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_as_index' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k_as(type anyelement, model model, query "any", k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_as_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k_as(type anyelement, model model, query text, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_as_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION top_k_as(type anyelement, model model, query jsonb, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_as_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
