@@ -17,13 +17,8 @@
 #include "base/arena.h"
 #include "base/block.h"
 #include "base/topk.h"
-
-typedef enum tfrs_metric
-{
-	TFRS_METRIC_DOT = 1,		/* inner product */
-	TFRS_METRIC_COSINE,			/* cosine similarity; a zero vector has similarity 0 to all */
-	TFRS_METRIC_L2				/* negative Euclidean distance */
-} tfrs_metric;
+#include "retrieval/collector.h"
+#include "retrieval/corpus.h"
 
 typedef enum tfrs_index_kind
 {
@@ -56,6 +51,7 @@ typedef struct tfrs_index
 	size_t		count;			/* N */
 	size_t		dim;			/* D */
 	const float *vectors;		/* (N, D) */
+	const float *norms;			/* (N), cosine only; NULL where they are not stored */
 	const void *structure;		/* what the kind added, in the arena of tfrs_index_load */
 } tfrs_index;
 
@@ -66,33 +62,21 @@ typedef struct tfrs_index
 extern tfrs_index tfrs_index_over(const float *vectors, size_t count, size_t dim,
 								  tfrs_metric metric);
 
-/* Reads the parts under prefix; where the block carries no vectors of its own under prefix they are given by the caller
- * (a model's candidate table), else NULL and 0. */
+/*
+ * Reads the parts under prefix ("" or "index.").  Where the block carries no vectors under prefix
+ * they are given by the caller (a model's candidate table), else NULL and 0.  Errors: memory,
+ * TFRS_CORRUPT, TFRS_NEWER_FORMAT.
+ */
 extern tfrs_status tfrs_index_load(tfrs_index *index, const tfrs_block *block, const char *prefix,
 								   const float *vectors, size_t count, tfrs_arena *arena,
 								   tfrs_error *error);
-
-typedef struct tfrs_search
-{
-	size_t		k;
-	const uint32_t *excluded;	/* rows never returned, ascending and distinct, or NULL */
-	size_t		excluded_count;
-	const uint32_t *among;		/* where has_among: the only rows allowed, ascending and distinct */
-	size_t		among_count;
-	bool		has_among;
-	float		min_score;		/* -INFINITY: none */
-	uint32_t	leaves_to_search;	/* 0: as stored */
-	uint32_t	rerank;			/* 0: as stored */
-	bool		exact;			/* true: scan whatever the kind */
-} tfrs_search;
-
-extern void tfrs_search_default(tfrs_search *search);
 
 /*
  * The best search->k rows for query (D), best first: exactly those of a full sort by (score
  * descending, row ascending) where the index is exact.  hits: room for min(k, N) entries, *count
  * of them filled.  Scratch memory is taken from the arena and given back.  Errors: memory,
- * TFRS_NOT_FINITE for a query that holds NaN or infinity.
+ * TFRS_NOT_FINITE for a query that holds NaN or infinity, TFRS_INVALID_ARGUMENT for rows that are
+ * not in the index.
  */
 extern tfrs_status tfrs_index_search(const tfrs_index *index, const float *query,
 									 const tfrs_search *search, tfrs_arena *arena, tfrs_hit *hits,

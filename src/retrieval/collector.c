@@ -1,0 +1,74 @@
+/*
+ * collector.c: predicates and the best k.
+ *
+ * The lists of rows are searched by bisection: only rows that reach the threshold get here, some
+ * hundreds a query, and a bitmap or a hash table would have to be filled anew for each query.
+ */
+#include "retrieval/collector.h"
+
+#include <math.h>
+#include <string.h>
+
+void
+tfrs_search_default(tfrs_search *search)
+{
+	memset(search, 0, sizeof(*search));
+	search->k = 10;
+	search->min_score = -INFINITY;
+}
+
+static bool
+holds_row(const uint32_t *rows, size_t count, uint32_t row)
+{
+	size_t		low = 0;
+
+	while (count > 0)
+	{
+		size_t		half = count / 2;
+
+		if (rows[low + half] == row)
+			return true;
+		if (rows[low + half] < row)
+		{
+			low += half + 1;
+			count -= half + 1;
+		}
+		else
+			count = half;
+	}
+	return false;
+}
+
+bool
+tfrs_search_allows(const tfrs_search *search, uint32_t row)
+{
+	if (search->has_among && !holds_row(search->among, search->among_count, row))
+		return false;
+	return !holds_row(search->excluded, search->excluded_count, row);
+}
+
+static void
+update_threshold(tfrs_collector *collector)
+{
+	float		kth = tfrs_topk_threshold(&collector->topk);
+
+	collector->threshold = kth > collector->search->min_score ? kth : collector->search->min_score;
+}
+
+void
+tfrs_collector_init(tfrs_collector *collector, const tfrs_search *search, tfrs_hit *hits,
+					size_t rows)
+{
+	collector->search = search;
+	tfrs_topk_init(&collector->topk, hits, search->k < rows ? search->k : rows);
+	update_threshold(collector);
+}
+
+void
+tfrs_collector_consider(tfrs_collector *collector, float score, uint32_t row)
+{
+	if (!tfrs_search_allows(collector->search, row))
+		return;
+	tfrs_topk_push(&collector->topk, score, row);
+	update_threshold(collector);
+}

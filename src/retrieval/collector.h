@@ -1,0 +1,57 @@
+/*
+ * collector.h: what is asked of a search, and what has been found for it so far.
+ *
+ * Whatever path a search takes, a row reaches the result only through tfrs_collector_offer with its
+ * final score.  There the predicates are applied (exclude, among, min_score), so that k means k:
+ * a row that is not allowed never takes a place.
+ */
+#ifndef TFRS_COLLECTOR_H
+#define TFRS_COLLECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/topk.h"
+
+typedef struct tfrs_search
+{
+	size_t		k;
+	const uint32_t *excluded;	/* rows never returned, ascending and distinct, or NULL */
+	size_t		excluded_count;
+	const uint32_t *among;		/* where has_among: the only rows allowed, ascending and distinct */
+	size_t		among_count;
+	bool		has_among;
+	float		min_score;		/* -INFINITY: none */
+	uint32_t	leaves_to_search;	/* 0: as stored */
+	uint32_t	rerank;			/* 0: as stored */
+	bool		exact;			/* true: the full scan's answer whatever the kind */
+} tfrs_search;
+
+extern void tfrs_search_default(tfrs_search *search);
+
+/* Whether the predicates on rows let this one through; O(log of the lists' lengths). */
+extern bool tfrs_search_allows(const tfrs_search *search, uint32_t row);
+
+typedef struct tfrs_collector
+{
+	const tfrs_search *search;
+	tfrs_topk	topk;
+	float		threshold;		/* no row below it can enter: the larger of min_score and the k-th */
+} tfrs_collector;
+
+/* hits: room for min(search->k, rows) entries. */
+extern void tfrs_collector_init(tfrs_collector *collector, const tfrs_search *search,
+								tfrs_hit *hits, size_t rows);
+
+/* The rare part of tfrs_collector_offer: the row reached the threshold. */
+extern void tfrs_collector_consider(tfrs_collector *collector, float score, uint32_t row);
+
+static inline void
+tfrs_collector_offer(tfrs_collector *collector, float score, uint32_t row)
+{
+	if (score >= collector->threshold)
+		tfrs_collector_consider(collector, score, row);
+}
+
+#endif							/* TFRS_COLLECTOR_H */

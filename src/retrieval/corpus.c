@@ -1,0 +1,132 @@
+/*
+ * corpus.c: scores; see corpus.h for the formulas.
+ *
+ * The products go through tfrs_kernels in float32.  Only where a result is not finite, which takes
+ * components around 1e18, the row is computed again in double; bytes from outside may hold NaN in
+ * rows or norms, and such a row scores -infinity.
+ */
+#include "retrieval/corpus.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "base/kernels.h"
+
+float
+tfrs_vector_norm(const float *x, size_t dim)
+{
+	double		sums[4] = {0, 0, 0, 0};
+	double		norm;
+
+	for (size_t d = 0; d < dim; d++)
+		sums[d % 4] += (double) x[d] * x[d];
+	norm = sqrt((sums[0] + sums[1]) + (sums[2] + sums[3]));
+	return norm > FLT_MAX ? FLT_MAX : (float) norm;
+}
+
+tfrs_status
+tfrs_scorer_init(tfrs_scorer *scorer, const tfrs_corpus *corpus, const float *query,
+				 tfrs_error *error)
+{
+	for (size_t d = 0; d < corpus->dim; d++)
+	{
+		if (!isfinite(query[d]))
+			return tfrs_fail(error, TFRS_NOT_FINITE, "query vector must be finite");
+	}
+	scorer->corpus = corpus;
+	scorer->query = query;
+	scorer->query_norm = corpus->metric == TFRS_METRIC_COSINE
+		? tfrs_vector_norm(query, corpus->dim) : 0;
+	return TFRS_OK;
+}
+
+static double
+wide_dot(const float *x, const float *y, size_t dim)
+{
+	double		sum = 0;
+
+	for (size_t d = 0; d < dim; d++)
+		sum += (double) x[d] * y[d];
+	return sum;
+}
+
+static double
+wide_squared_distance(const float *x, const float *y, size_t dim)
+{
+	double		sum = 0;
+
+	for (size_t d = 0; d < dim; d++)
+		sum += ((double) x[d] - y[d]) * ((double) x[d] - y[d]);
+	return sum;
+}
+
+static float
+cosine(const tfrs_scorer *scorer, size_t row, double product)
+{
+	const tfrs_corpus *corpus = scorer->corpus;
+	float		norm = corpus->norms != NULL ? corpus->norms[row]
+		: tfrs_vector_norm(corpus->vectors + row * corpus->dim, corpus->dim);
+
+	if (norm == 0 || scorer->query_norm == 0)
+		return 0;
+	return (float) fmin(1, fmax(-1, product / ((double) norm * scorer->query_norm)));
+}
+
+/* From the kernel's result (a product, or a squared distance) to the score. */
+static float
+finish_score(const tfrs_scorer *scorer, size_t row, float raw)
+{
+	const tfrs_corpus *corpus = scorer->corpus;
+	const float *x = corpus->vectors + row * corpus->dim;
+	double		value = raw;
+
+	if (!isfinite(raw))
+	{
+		value = corpus->metric == TFRS_METRIC_L2
+			? wide_squared_distance(scorer->query, x, corpus->dim)
+			: wide_dot(scorer->query, x, corpus->dim);
+		if (isnan(value))
+			return -INFINITY;
+	}
+	switch (corpus->metric)
+	{
+		case TFRS_METRIC_COSINE:
+			return cosine(scorer, row, value);
+		case TFRS_METRIC_L2:
+			return (float) -sqrt(value);
+		default:
+			return (float) value;
+	}
+}
+
+float
+tfrs_scorer_score(const tfrs_scorer *scorer, size_t row)
+{
+	const tfrs_corpus *corpus = scorer->corpus;
+	const float *x = corpus->vectors + row * corpus->dim;
+	float		raw = corpus->metric == TFRS_METRIC_L2
+		? tfrs_kernels.squared_distance(scorer->query, x, corpus->dim)
+		: tfrs_kernels.dot(scorer->query, x, corpus->dim);
+
+	return finish_score(scorer, row, raw);
+}
+
+void
+tfrs_scorer_scores(const tfrs_scorer *scorer, size_t first, size_t rows, float *scores)
+{
+	const tfrs_corpus *corpus = scorer->corpus;
+
+	if (corpus->metric == TFRS_METRIC_L2)
+	{
+		for (size_t r = 0; r < rows; r++)
+			scores[r] = tfrs_scorer_score(scorer, first + r);
+		return;
+	}
+	tfrs_kernels.dot_rows(scorer->query, corpus->vectors + first * corpus->dim, rows,
+						  corpus->dim, scores);
+	for (size_t r = 0; r < rows; r++)
+	{
+		if (corpus->metric != TFRS_METRIC_DOT || !isfinite(scores[r]))
+			scores[r] = finish_score(scorer, first + r, scores[r]);
+	}
+}
