@@ -1,0 +1,181 @@
+/*
+ * kernels_reference.c: the inner loops in plain C.
+ *
+ * The truth that the accelerated variants are compared with, and what runs where there is none.
+ * Sums go over a fixed number of lanes, which the compiler may turn into vector registers without
+ * being allowed to reorder anything, and which loses less precision than one running sum.
+ */
+#include "base/kernels_reference.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LANES 8
+
+#define TILE_ROWS 4
+#define TILE_COLUMNS 8
+
+/* Below, exp is 0 (before the result leaves the normal numbers); above, infinity. */
+#define EXP_LOWEST -87.0f
+#define EXP_HIGHEST 88.72283f
+
+static float
+sum_lanes(const float *lane)
+{
+	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+		((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+static float
+dot(const float *x, const float *y, size_t dim)
+{
+	float		lane[LANES] = {0};
+	size_t		i = 0;
+
+	for (; i + LANES <= dim; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			lane[j] += x[i + j] * y[i + j];
+	for (size_t j = 0; i + j < dim; j++)
+		lane[j] += x[i + j] * y[i + j];
+	return sum_lanes(lane);
+}
+
+static float
+squared_distance(const float *x, const float *y, size_t dim)
+{
+	float		lane[LANES] = {0};
+	size_t		i = 0;
+
+	for (; i + LANES <= dim; i += LANES)
+		for (size_t j = 0; j < LANES; j++)
+			lane[j] += (x[i + j] - y[i + j]) * (x[i + j] - y[i + j]);
+	for (size_t j = 0; i + j < dim; j++)
+		lane[j] += (x[i + j] - y[i + j]) * (x[i + j] - y[i + j]);
+	return sum_lanes(lane);
+}
+
+static void
+dot_rows(const float *query, const float *rows_start, size_t rows, size_t dim, float *scores)
+{
+	for (size_t r = 0; r < rows; r++)
+		scores[r] = dot(query, rows_start + r * dim, dim);
+}
+
+static float
+maximum(const float *values, size_t count)
+{
+	float		result = -INFINITY;
+
+	for (size_t i = 0; i < count; i++)
+		result = values[i] > result ? values[i] : result;
+	return result;
+}
+
+/*
+ * exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln 2 / 2, where a polynomial of degree 6
+ * (Cephes' expf) is good to 1.2e-7.  ln 2 is subtracted in two parts, the first of them short enough that
+ * its product with n is exact.  No branch, so that the compiler can vectorize the caller's loop.
+ */
+static inline float
+exponential(float x)
+{
+	float		inside = x > EXP_LOWEST ? (x < EXP_HIGHEST ? x : EXP_HIGHEST) : EXP_LOWEST;
+	float		scaled = inside * 1.44269504f;
+	int32_t		n = (int32_t) (scaled + (scaled < 0.0f ? -0.5f : 0.5f));
+	float		r = inside - (float) n * 0.693359375f - (float) n * -2.12194440e-4f;
+	float		p = 1.9875691500e-4f;
+	int32_t		bits;
+
+	p = p * r + 1.3981999507e-3f;
+	p = p * r + 8.3334519073e-3f;
+	p = p * r + 4.1665795894e-2f;
+	p = p * r + 1.6666665459e-1f;
+	p = p * r + 5.0000001201e-1f;
+	p = p * r * r + r + 1.0f;
+	memcpy(&bits, &p, sizeof(bits));
+	bits += n * (1 << 23);
+	memcpy(&p, &bits, sizeof(p));
+	return x < EXP_LOWEST ? 0.0f : x <= EXP_HIGHEST ? p : x * INFINITY;
+}
+
+static double
+exp_sum(float *values, size_t count, float shift)
+{
+	double		lane[LANES] = {0};
+
+	for (size_t i = 0; i < count; i += LANES)
+	{
+		size_t		here = count - i < LANES ? count - i : LANES;
+
+		for (size_t j = 0; j < here; j++)
+		{
+			values[i + j] = exponential(values[i + j] - shift);
+			lane[j] += (double) values[i + j];
+		}
+	}
+	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+		((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+static double
+weighted_exp_sum(float *values, const float *weights, size_t count, float shift)
+{
+	double		lane[LANES] = {0};
+
+	for (size_t i = 0; i < count; i += LANES)
+	{
+		size_t		here = count - i < LANES ? count - i : LANES;
+
+		for (size_t j = 0; j < here; j++)
+		{
+			values[i + j] = weights[i + j] * exponential(values[i + j] - shift);
+			lane[j] += (double) values[i + j];
+		}
+	}
+	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+		((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+static void
+add_scaled(float *y, const float *x, size_t count, float scale)
+{
+	for (size_t i = 0; i < count; i++)
+		y[i] += scale * x[i];
+}
+
+static int32_t
+dot_int8(const int8_t *x, const int8_t *y, size_t dim)
+{
+	int32_t		sum = 0;
+
+	for (size_t i = 0; i < dim; i++)
+		sum += (int32_t) x[i] * (int32_t) y[i];
+	return sum;
+}
+
+static void
+matmul_tile(const float *a, const float *b, size_t depth, float *tile)
+{
+	float		sum[TILE_ROWS][TILE_COLUMNS] = {{0}};
+
+	for (size_t p = 0; p < depth; p++)
+		for (size_t i = 0; i < TILE_ROWS; i++)
+			for (size_t j = 0; j < TILE_COLUMNS; j++)
+				sum[i][j] += a[p * TILE_ROWS + i] * b[p * TILE_COLUMNS + j];
+	memcpy(tile, sum, sizeof(sum));
+}
+
+const tfrs_kernel_table tfrs_kernels_reference = {
+	.name = "reference",
+	.dot = dot,
+	.squared_distance = squared_distance,
+	.dot_rows = dot_rows,
+	.maximum = maximum,
+	.exp_sum = exp_sum,
+	.weighted_exp_sum = weighted_exp_sum,
+	.add_scaled = add_scaled,
+	.dot_int8 = dot_int8,
+	.tile_rows = TILE_ROWS,
+	.tile_columns = TILE_COLUMNS,
+	.matmul_tile = matmul_tile
+};

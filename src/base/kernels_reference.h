@@ -1,0 +1,66 @@
+/*
+ * kernels_reference.h: the table of inner loops, and its plain C form.
+ *
+ * Callers include base/kernels.h, which gives them the table in use.  The contract of each entry is
+ * stated here once; kernels_x86.c and kernels_arm.c are compared with kernels_reference.c.
+ */
+#ifndef TFRS_KERNELS_REFERENCE_H
+#define TFRS_KERNELS_REFERENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Floats of the largest tile that matmul_tile writes, over all variants. */
+#define TFRS_MAX_MATMUL_TILE 512
+
+typedef struct tfrs_kernel_table
+{
+	const char *name;			/* "reference", "avx2", "avx512", "neon" */
+
+	/* Sum of x[i] y[i]; no alignment needed; relative error at most dim * 2^-24 of sum |x y|. */
+	float		(*dot) (const float *x, const float *y, size_t dim);
+
+	/* Sum of (x[i] - y[i])^2. */
+	float		(*squared_distance) (const float *x, const float *y, size_t dim);
+
+	/*
+	 * Scores of rows consecutive vectors: scores[r] = dot(query, rows_start + r * dim), each with
+	 * exactly the bits that dot gives.
+	 */
+	void		(*dot_rows) (const float *query, const float *rows_start, size_t rows, size_t dim,
+							 float *scores);
+
+	/* Largest value; -INFINITY for count 0.  The values hold no NaN. */
+	float		(*maximum) (const float *values, size_t count);
+
+	/*
+	 * values[i] = exp(values[i] - shift) in place, and their sum; relative error of each at most
+	 * 1e-6.  Arguments below -87 give 0, those too large infinity, NaN stays NaN.  The sum is in
+	 * double, in an order that depends on count alone.
+	 */
+	double		(*exp_sum) (float *values, size_t count, float shift);
+
+	/*
+	 * Weighted form: values[i] = weights[i] * exp(values[i] - shift), and their sum.
+	 */
+	double		(*weighted_exp_sum) (float *values, const float *weights, size_t count,
+									 float shift);
+
+	/* y[i] += scale * x[i] */
+	void		(*add_scaled) (float *y, const float *x, size_t count, float scale);
+
+	/* Sum of x[i] y[i] over int8, exact while dim < 2^16. */
+	int32_t		(*dot_int8) (const int8_t *x, const int8_t *y, size_t dim);
+
+	/*
+	 * For matmul: tile (tile_rows, tile_columns) = sum over depth of the outer products of the
+	 * rows of a (depth, tile_rows) and b (depth, tile_columns), both aligned to TFRS_ALIGNMENT.
+	 */
+	size_t		tile_rows;
+	size_t		tile_columns;
+	void		(*matmul_tile) (const float *a, const float *b, size_t depth, float *tile);
+} tfrs_kernel_table;
+
+extern const tfrs_kernel_table tfrs_kernels_reference;
+
+#endif							/* TFRS_KERNELS_REFERENCE_H */
