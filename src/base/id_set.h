@@ -6,10 +6,11 @@
  * them (integers by value, bytes as memcmp with the shorter first) and tells each old row its new
  * one, so that what is stored does not depend on the order of arrival.  Equality is that of bytes.
  *
- * Stored as four parts (with the caller's prefix):
+ * Stored as parts (with the caller's prefix):
  *     "kind"    uint32 x 2: tfrs_id_kind, and the SQL type's tag that the caller gives
  *     "ids"     int64 x N, or "offsets" uint64 x (N + 1) and "bytes"
- *     "slots"   uint32 x power of two >= 2 N: open addressing with linear probing, row + 1, 0 empty
+ *     "slots"   uint32 x the least power of two >= max(2 N, 2): open addressing with linear probing,
+ *               row + 1, 0 empty; no id further than TFRS_MAX_PROBES slots from its home
  */
 #ifndef TFRS_ID_SET_H
 #define TFRS_ID_SET_H
@@ -83,7 +84,6 @@ typedef struct tfrs_id_set
 	size_t		capacity;		/* rows that the arrays hold */
 	int64_t    *integers;
 	uint64_t   *offsets;
-	uint64_t   *hashes;			/* (capacity): growing does not hash again */
 	char	   *bytes;
 	size_t		bytes_capacity;
 	uint32_t   *slots;
@@ -94,8 +94,11 @@ extern tfrs_status tfrs_id_set_init(tfrs_id_set *set, tfrs_arena *arena, tfrs_id
 									uint32_t tag, tfrs_error *error);
 extern void tfrs_id_set_free(tfrs_id_set *set);
 
-/* The id's row, given a new one (the old count) where it is not there yet.  Bytes are copied.
- * Errors: memory, TFRS_TOO_LARGE past TFRS_MAX_ROWS or TFRS_MAX_ID_BYTES. */
+/*
+ * The id's row, given a new one (the old count) where it is not there yet.  Bytes are copied.
+ * Errors: memory; TFRS_TOO_LARGE past TFRS_MAX_ROWS, TFRS_MAX_ID_BYTES or TFRS_MAX_PROBES;
+ * TFRS_INVALID_ARGUMENT for an id of the other kind.  After an error the set is as it was.
+ */
 extern tfrs_status tfrs_id_set_add(tfrs_id_set *set, tfrs_id id, uint32_t *row, tfrs_error *error);
 
 /* Hot path for integers: no error path when the id is known. */
@@ -115,7 +118,11 @@ tfrs_id_set_find_integer(const tfrs_id_set *set, int64_t integer)
 	return TFRS_NO_ROW;
 }
 
-/* Sorts; new_row (count) receives for each old row its new one.  The set stays usable. */
+/*
+ * Sorts; new_row (count) receives for each old row its new one.  The set stays usable.  Errors:
+ * memory (32 bytes an id, given back), and then the set is as it was; TFRS_TOO_LARGE past
+ * TFRS_MAX_PROBES, and then the set can only be freed.
+ */
 extern tfrs_status tfrs_id_set_sort(tfrs_id_set *set, uint32_t *new_row, tfrs_error *error);
 
 /* A view of the set as it is now; valid until the next add. */
