@@ -15,7 +15,8 @@ CORE_CFLAGS = -std=c11 -O3 -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP
 CORE_TIMEOUT = 600
 
 .PHONY: check-core
-.SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) $(CORE_BUILD)/test/check.o
+.SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) \
+	$(CORE_BUILD)/test/check.o
 
 # A program that ends otherwise than by reporting its failures (status 100) is a failure itself.
 check-core: $(CORE_TESTS)
@@ -23,7 +24,8 @@ check-core: $(CORE_TESTS)
 		timeout $(CORE_TIMEOUT) $$test; status=$$?; \
 		case $$status in 0 | 100) ;; *) echo "FAILED  $$test ended with status $$status";; esac; \
 	done | tee $(CORE_BUILD)/log
-	@awk '/^ok/ {p++} /^FAILED/ {f++} END {printf "%d passed, %d failed\n", p, f; exit f > 0 || p == 0}' \
+	@awk '/^ok/ {passed++} /^FAILED/ {failed++} \
+		END {printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0}' \
 		$(CORE_BUILD)/log
 
 $(CORE_BUILD)/%.o: $(srcdir_here)src/%.c
