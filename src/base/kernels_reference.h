@@ -27,8 +27,9 @@
 #define TFRS_EXP_C4 0x1.572a64p-5f
 #define TFRS_EXP_C5 0x1.106250p-7f
 
-/* Floats of the largest tile that matmul_tile writes, over all variants. */
-#define TFRS_MAX_MATMUL_TILE 512
+/* Bounds on matmul_tile's tile over all variants, for buffers. */
+#define TFRS_MAX_TILE_ROWS 8
+#define TFRS_MAX_TILE_COLUMNS 32
 
 typedef struct tfrs_kernel_table
 {
