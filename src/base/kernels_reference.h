@@ -13,9 +13,9 @@
 /*
  * exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2; there
  * exp(r) = 1 + r + r^2 (c2 + c3 r + c4 r^2 + c5 r^3) with a relative error of at most 1.1e-7 (the
- * minimax coefficients with exp(0) exact).  ln 2 is in two parts, of which the first times n is exact.
- * Below the lowest argument the result is 0, before it leaves the normal numbers; above the highest
- * it is infinity.
+ * minimax coefficients with exp(0) exact).  ln 2 is in two parts, the first of which times n is
+ * exact.  Below the lowest argument the result is 0, before it leaves the normal numbers; above the
+ * highest it is infinity.
  */
 #define TFRS_EXP_LOWEST -87.0f
 #define TFRS_EXP_HIGHEST 88.72283f

@@ -7,7 +7,7 @@
  *     vector, LANES               a register of floats, and how many it holds
  *     wide                        as many doubles
  *     SIMD, KERNEL                storage class and target of an inlined and of a whole function
- *     SUMS                        running sums of a dot product: each waits for its own last term only
+ *     SUMS                        running sums of a row: a sum waits only for its own last term
  *     TILE_ROWS, TILE_VECTORS     the tile of matmul_tile, in rows and in registers a row
  *     VARIANT_NAME, dot_int8      the rest of the table
  *

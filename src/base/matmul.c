@@ -76,8 +76,8 @@ smaller(size_t a, size_t b)
 }
 
 /*
- * The first rows of x as a panel (depth, width), filled up with zeros.  Whichever step is 1 is the
- * inner one: reading stays sequential.
+ * The first rows of x as a panel (depth, width), filled up with zeros so that nothing unset is ever
+ * multiplied.  Whichever step is 1 is the inner one: reading stays sequential.
  */
 static void
 pack_panel(operand x, size_t rows, size_t depth, size_t width, float *panel)
@@ -305,7 +305,7 @@ agrees(product_form form, size_t k, float beta)
 	return memcmp(c[0], c[1], sizeof(c[0])) == 0;
 }
 
-/* Old builds are known to choose kernels that compute nonsense on processors newer than they are. */
+/* Old builds have chosen kernels that compute nonsense on processors newer than they are. */
 static bool
 library_computes_right(void)
 {

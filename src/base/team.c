@@ -57,7 +57,7 @@ member_main(void *argument)
 	return NULL;
 }
 
-/* Starts members[1 .. count); returns how many members there are, the caller's own place included. */
+/* Starts members[1 .. count); returns how many there are, the caller's own place included. */
 static int
 start_members(team *team, member *members, int count)
 {
