@@ -22,7 +22,7 @@ extern tfrs_kernel_table tfrs_kernels;
 /* true: the best this machine has; false: the reference kernels (setting tfrs.kernels). */
 extern void tfrs_kernels_choose(bool accelerated);
 
-/* For tests: the i-th table that this machine can run (0 is the reference), or NULL past the end. */
+/* For tests: the i-th table that this machine can run, 0 the reference, or NULL past the end. */
 extern const tfrs_kernel_table *tfrs_kernels_variant(int i);
 
 #endif							/* TFRS_KERNELS_H */

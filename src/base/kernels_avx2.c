@@ -13,6 +13,7 @@
 
 #define VARIANT_NAME "avx2"
 #define LANES 8
+#define SUMS 2
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
 

@@ -17,6 +17,7 @@
 
 #define VARIANT_NAME "avx512"
 #define LANES 16
+#define SUMS 2
 #define TILE_ROWS 8
 #define TILE_VECTORS 2
 

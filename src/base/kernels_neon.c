@@ -14,6 +14,7 @@
 
 #define VARIANT_NAME "neon"
 #define LANES 4
+#define SUMS 4
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
 

@@ -67,63 +67,59 @@ maximum(const float *values, size_t count)
 	return result;
 }
 
-/* No branch, so that the compiler can vectorize the caller's loop; NaN comes back as NaN. */
-static inline float
+/* By kernels_reference.h's formula; NaN comes back as NaN. */
+static float
 exponential(float x)
 {
-	float		least = x > TFRS_EXP_LOWEST ? x : TFRS_EXP_LOWEST;
-	float		inside = least < TFRS_EXP_HIGHEST ? least : TFRS_EXP_HIGHEST;
-	float		scaled = inside * TFRS_EXP_PER_LN2;
-	int32_t		n = (int32_t) (scaled + (scaled < 0.0f ? -0.5f : 0.5f));
-	float		r = inside - (float) n * TFRS_EXP_LN2_HIGH - (float) n * TFRS_EXP_LN2_LOW;
-	float		p = TFRS_EXP_C5 * r + TFRS_EXP_C4;
+	float		scaled = x * TFRS_EXP_PER_LN2;
+	float		r;
+	float		p = TFRS_EXP_C5;
+	int32_t		n;
 	int32_t		bits;
 
+	if (isnan(x))
+		return x;
+	if (x < TFRS_EXP_LOWEST)
+		return 0.0f;
+	if (x > TFRS_EXP_HIGHEST)
+		return INFINITY;
+	n = (int32_t) (scaled + (scaled < 0.0f ? -0.5f : 0.5f));
+	r = x - (float) n * TFRS_EXP_LN2_HIGH - (float) n * TFRS_EXP_LN2_LOW;
+	p = p * r + TFRS_EXP_C4;
 	p = p * r + TFRS_EXP_C3;
 	p = p * r + TFRS_EXP_C2;
 	p = p * (r * r) + r + 1.0f;
 	memcpy(&bits, &p, sizeof(bits));
 	bits += n * (1 << 23);
 	memcpy(&p, &bits, sizeof(p));
-	return x < TFRS_EXP_LOWEST ? 0.0f : x <= TFRS_EXP_HIGHEST ? p : x * INFINITY;
+	return p;
+}
+
+static double
+sum_in_double(const float *values, size_t count)
+{
+	double		lane[LANES] = {0};
+
+	for (size_t i = 0; i < count; i++)
+		lane[i % LANES] += (double) values[i];
+	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+		((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
 static double
 exp_sum(float *values, size_t count, float shift)
 {
-	double		lane[LANES] = {0};
-
-	for (size_t i = 0; i < count; i += LANES)
-	{
-		size_t		here = count - i < LANES ? count - i : LANES;
-
-		for (size_t j = 0; j < here; j++)
-		{
-			values[i + j] = exponential(values[i + j] - shift);
-			lane[j] += (double) values[i + j];
-		}
-	}
-	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
-		((lane[1] + lane[5]) + (lane[3] + lane[7]));
+	for (size_t i = 0; i < count; i++)
+		values[i] = exponential(values[i] - shift);
+	return sum_in_double(values, count);
 }
 
 static double
 weighted_exp_sum(float *values, const float *weights, size_t count, float shift)
 {
-	double		lane[LANES] = {0};
-
-	for (size_t i = 0; i < count; i += LANES)
-	{
-		size_t		here = count - i < LANES ? count - i : LANES;
-
-		for (size_t j = 0; j < here; j++)
-		{
-			values[i + j] = weights[i + j] * exponential(values[i + j] - shift);
-			lane[j] += (double) values[i + j];
-		}
-	}
-	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
-		((lane[1] + lane[5]) + (lane[3] + lane[7]));
+	for (size_t i = 0; i < count; i++)
+		values[i] = weights[i] * exponential(values[i] - shift);
+	return sum_in_double(values, count);
 }
 
 static void
@@ -142,6 +138,9 @@ dot_int8(const int8_t *x, const int8_t *y, size_t dim)
 		sum += (int32_t) x[i] * (int32_t) y[i];
 	return sum;
 }
+
+_Static_assert(TILE_ROWS <= TFRS_MAX_TILE_ROWS && TILE_COLUMNS <= TFRS_MAX_TILE_COLUMNS,
+			   "matmul's buffers must hold the tile");
 
 static void
 matmul_tile(const float *a, const float *b, size_t depth, float *tile)

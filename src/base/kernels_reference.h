@@ -13,9 +13,9 @@
 /*
  * exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2; there
  * exp(r) = 1 + r + r^2 (c2 + c3 r + c4 r^2 + c5 r^3) with a relative error of at most 1.1e-7 (the
- * minimax coefficients with exp(0) exact).  ln 2 is in two parts, of which the first times n is exact.
- * Below the lowest argument the result is 0, before it leaves the normal numbers; above the highest
- * it is infinity.
+ * minimax coefficients with exp(0) exact).  ln 2 is in two parts, the first of which times n is
+ * exact.  Below the lowest argument the result is 0, before it leaves the normal numbers; above the
+ * highest it is infinity.
  */
 #define TFRS_EXP_LOWEST -87.0f
 #define TFRS_EXP_HIGHEST 88.72283f
@@ -27,8 +27,9 @@
 #define TFRS_EXP_C4 0x1.572a64p-5f
 #define TFRS_EXP_C5 0x1.106250p-7f
 
-/* Floats of the largest tile that matmul_tile writes, over all variants. */
-#define TFRS_MAX_MATMUL_TILE 512
+/* Bounds on matmul_tile's tile over all variants, for buffers. */
+#define TFRS_MAX_TILE_ROWS 8
+#define TFRS_MAX_TILE_COLUMNS 32
 
 typedef struct tfrs_kernel_table
 {

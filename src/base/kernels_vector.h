@@ -7,6 +7,7 @@
  *     vector, LANES               a register of floats, and how many it holds
  *     wide                        as many doubles
  *     SIMD, KERNEL                storage class and target of an inlined and of a whole function
+ *     SUMS                        running sums of a row: a sum waits only for its own last term
  *     TILE_ROWS, TILE_VECTORS     the tile of matmul_tile, in rows and in registers a row
  *     VARIANT_NAME, dot_int8      the rest of the table
  *
@@ -22,12 +23,24 @@
 /* Rows that dot_rows takes at once: they hide each other's latency and share the query's loads. */
 #define ROWS_AT_ONCE 4
 
+/* Floats of a cache line, and how far ahead of its use memory is asked for. */
+#define LINE 16
+#define PREFETCH_BYTES 4096
+
 SIMD vector
 add_term(vector sum, vector x, vector y, bool distance)
 {
 	vector		left = distance ? subtract(x, y) : x;
 
 	return multiply_add(left, distance ? left : y, sum);
+}
+
+/* Asks for what a scan reads next; the processor's own prefetching stops at each page's end. */
+SIMD void
+prefetch_ahead(const float *at)
+{
+	for (size_t i = 0; i < SUMS * LANES; i += LINE)
+		__builtin_prefetch((const char *) ((uintptr_t) (at + i) + PREFETCH_BYTES));
 }
 
 /*
@@ -37,32 +50,40 @@ add_term(vector sum, vector x, vector y, bool distance)
 SIMD void
 sum_terms(const float *x, const float *y, size_t dim, size_t rows, bool distance, vector *sum)
 {
-	vector		even[ROWS_AT_ONCE];
-	vector		odd[ROWS_AT_ONCE];
+	vector		part[ROWS_AT_ONCE][SUMS];
 	size_t		i = 0;
 
 	for (size_t r = 0; r < rows; r++)
-		even[r] = odd[r] = spread(0.0f);
-	for (; i + 2 * LANES <= dim; i += 2 * LANES)
+		for (size_t s = 0; s < SUMS; s++)
+			part[r][s] = spread(0.0f);
+	for (; i + SUMS * LANES <= dim; i += SUMS * LANES)
 		for (size_t r = 0; r < rows; r++)
 		{
 			const float *at = y + r * dim + i;
 
-			even[r] = add_term(even[r], load(x + i), load(at), distance);
-			odd[r] = add_term(odd[r], load(x + i + LANES), load(at + LANES), distance);
+			if (rows > 1)
+				prefetch_ahead(at);
+			for (size_t s = 0; s < SUMS; s++)
+				part[r][s] = add_term(part[r][s], load(x + i + s * LANES), load(at + s * LANES),
+									  distance);
 		}
-	if (i + LANES <= dim)
-	{
-		for (size_t r = 0; r < rows; r++)
-			even[r] = add_term(even[r], load(x + i), load(y + r * dim + i), distance);
-		i += LANES;
-	}
+	for (size_t s = 0; s < SUMS - 1; s++)
+		if (i + LANES <= dim)
+		{
+			for (size_t r = 0; r < rows; r++)
+				part[r][s] = add_term(part[r][s], load(x + i), load(y + r * dim + i), distance);
+			i += LANES;
+		}
 	if (i < dim)
 		for (size_t r = 0; r < rows; r++)
-			odd[r] = add_term(odd[r], load_part(x + i, dim - i),
-							  load_part(y + r * dim + i, dim - i), distance);
+			part[r][SUMS - 1] = add_term(part[r][SUMS - 1], load_part(x + i, dim - i),
+										 load_part(y + r * dim + i, dim - i), distance);
 	for (size_t r = 0; r < rows; r++)
-		sum[r] = add(even[r], odd[r]);
+	{
+		sum[r] = part[r][0];
+		for (size_t s = 1; s < SUMS; s++)
+			sum[r] = add(sum[r], part[r][s]);
+	}
 }
 
 KERNEL float
@@ -185,6 +206,9 @@ add_scaled(float *y, const float *x, size_t count, float scale)
 		store_part(y + i, multiply_add(spread(scale), load_part(x + i, count - i),
 									   load_part(y + i, count - i)), count - i);
 }
+
+_Static_assert(TILE_ROWS <= TFRS_MAX_TILE_ROWS && TILE_VECTORS * LANES <= TFRS_MAX_TILE_COLUMNS,
+			   "matmul's buffers must hold the tile");
 
 KERNEL void
 matmul_tile(const float *a, const float *b, size_t depth, float *tile)

@@ -29,7 +29,6 @@
 /* Floats of a packed block of a (half of a common second-level cache) and the depth of a panel. */
 #define BLOCK_FLOATS 32768
 #define PANEL_DEPTH 256
-#define MAX_TILE_COLUMNS 64
 
 /* The arguments of CBLAS, whose header need not be installed. */
 #define CBLAS_ROW_MAJOR 101
@@ -68,7 +67,7 @@ static struct
 	bool		refused;		/* tfrs_matmul_use_blas(false) */
 	sgemm_function sgemm;		/* NULL where there is no library to be trusted */
 	char		name[128];
-} blas = {.name = "portable"};
+} blas = {.name = "OpenBLAS"};
 
 static size_t
 smaller(size_t a, size_t b)
@@ -76,20 +75,22 @@ smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Rows first .. first + rows of x as a panel (depth, width), filled up with zeros. */
+/*
+ * The first rows of x as a panel (depth, width), filled up with zeros so that nothing unset is ever
+ * multiplied.  Whichever step is 1 is the inner one: reading stays sequential.
+ */
 static void
 pack_panel(operand x, size_t rows, size_t depth, size_t width, float *panel)
 {
-	for (size_t p = 0; p < depth; p++)
-	{
-		const float *from = x.start + p * x.depth_step;
-		float	   *to = panel + p * width;
-
+	if (rows < width)
+		memset(panel, 0, depth * width * sizeof(float));
+	if (x.row_step == 1)
+		for (size_t p = 0; p < depth; p++)
+			memcpy(panel + p * width, x.start + p * x.depth_step, rows * sizeof(float));
+	else
 		for (size_t i = 0; i < rows; i++)
-			to[i] = from[i * x.row_step];
-		for (size_t i = rows; i < width; i++)
-			to[i] = 0.0f;
-	}
+			for (size_t p = 0; p < depth; p++)
+				panel[p * width + i] = x.start[i * x.row_step + p];
 }
 
 static void
@@ -115,8 +116,8 @@ multiply_panel(const product *product, const float *a_panels, size_t columns, fl
 {
 	size_t		height = tfrs_kernels.tile_rows;
 	size_t		width = tfrs_kernels.tile_columns;
-	_Alignas(TFRS_ALIGNMENT) float b_panel[PANEL_DEPTH * MAX_TILE_COLUMNS];
-	_Alignas(TFRS_ALIGNMENT) float tile[TFRS_MAX_MATMUL_TILE];
+	_Alignas(TFRS_ALIGNMENT) float b_panel[PANEL_DEPTH * TFRS_MAX_TILE_COLUMNS];
+	_Alignas(TFRS_ALIGNMENT) float tile[TFRS_MAX_TILE_ROWS * TFRS_MAX_TILE_COLUMNS];
 
 	pack_panel(product->b, columns, product->k, width, b_panel);
 	for (size_t i = 0; i < product->m; i += height)
@@ -268,34 +269,56 @@ find_symbol(void *library, const char *name, void *function_pointer)
 	return symbol != NULL;
 }
 
-/* Sides of the self-check: not multiples of any kernel's tile, and past one of each. */
+/*
+ * Sides of the self-check: not multiples of any kernel's tile.  OpenBLAS has kernels of their own
+ * for products of up to 10^6 terms and for beta = 0, so there is a depth for each side of that.
+ */
 #define CHECK_M 37
 #define CHECK_N 83
-#define CHECK_K 51
+#define CHECK_DEPTH 400
 
-typedef void (*form) (size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
-					  const float *b, size_t ldb, float beta, float *c, size_t ldc);
+typedef void (*product_form) (size_t m, size_t n, size_t k, float alpha, const float *a,
+							  size_t lda, const float *b, size_t ldb, float beta, float *c,
+							  size_t ldc);
 
-/* One product by the library and by our tiles; operands of small integers, so both are exact. */
+/* One product by the library and by our tiles; of small integers, so both are exact. */
 static bool
-agrees(form form, size_t lda, size_t ldb)
+agrees(product_form form, size_t k, float beta)
 {
-	float		a[CHECK_M * CHECK_K];
-	float		b[CHECK_N * CHECK_K];
+	size_t		lda = form == tfrs_matmul_tn ? CHECK_M : k;
+	size_t		ldb = form == tfrs_matmul_nt ? k : CHECK_N;
+	float		a[CHECK_M * CHECK_DEPTH];
+	float		b[CHECK_N * CHECK_DEPTH];
 	float		c[2][CHECK_M * CHECK_N];
 
-	for (size_t i = 0; i < CHECK_M * CHECK_K; i++)
+	for (size_t i = 0; i < CHECK_M * k; i++)
 		a[i] = (float) (i * 7 % 23) - 11.0f;
-	for (size_t i = 0; i < CHECK_N * CHECK_K; i++)
+	for (size_t i = 0; i < CHECK_N * k; i++)
 		b[i] = (float) (i * 5 % 19) - 9.0f;
 	for (int ours = 0; ours < 2; ours++)
 	{
-		memset(c[ours], 0, sizeof(c[ours]));
+		for (size_t i = 0; i < CHECK_M * CHECK_N; i++)
+			c[ours][i] = (float) (i % 5);
 		blas.refused = ours;
-		form(CHECK_M, CHECK_N, CHECK_K, 1.0f, a, lda, b, ldb, 1.0f, c[ours], CHECK_N);
+		form(CHECK_M, CHECK_N, k, 1.0f, a, lda, b, ldb, beta, c[ours], CHECK_N);
 	}
-	blas.refused = false;
 	return memcmp(c[0], c[1], sizeof(c[0])) == 0;
+}
+
+/* Old builds have chosen kernels that compute nonsense on processors newer than they are. */
+static bool
+library_computes_right(void)
+{
+	static const product_form forms[] = {tfrs_matmul_nt, tfrs_matmul_nn, tfrs_matmul_tn};
+	bool		refused = blas.refused;
+	bool		right = true;
+
+	for (int i = 0; i < 3; i++)
+		for (int beta = 0; beta < 2; beta++)
+			right = right && agrees(forms[i], CHECK_DEPTH / 8, (float) beta) &&
+				agrees(forms[i], CHECK_DEPTH, (float) beta);
+	blas.refused = refused;
+	return right;
 }
 
 void
@@ -304,7 +327,6 @@ tfrs_matmul_load(void)
 	void	   *library;
 	char	   *(*get_config) (void);
 	void		(*set_num_threads) (int);
-	bool		refused = blas.refused;
 
 	if (blas.tried)
 		return;
@@ -314,12 +336,10 @@ tfrs_matmul_load(void)
 		return;
 	if (find_symbol(library, "openblas_set_num_threads", &set_num_threads))
 		set_num_threads(1);
-	if (!agrees(tfrs_matmul_nt, CHECK_K, CHECK_K) || !agrees(tfrs_matmul_nn, CHECK_K, CHECK_N) ||
-		!agrees(tfrs_matmul_tn, CHECK_M, CHECK_N))
+	if (!library_computes_right())
 		blas.sgemm = NULL;
 	else if (find_symbol(library, "openblas_get_config", &get_config))
 		snprintf(blas.name, sizeof(blas.name), "%s", get_config());
-	blas.refused = refused;
 }
 
 void

@@ -179,39 +179,44 @@ CHECK_TEST(products_by_tiles)
 	tfrs_matmul_use_blas(true);
 }
 
-/* More rows than a packed block holds. */
+#define TALL_ROWS 2000
+#define TALL_DEPTH 100
+
+/* More rows than a packed block holds, and a block that no whole number of tiles fills. */
 CHECK_TEST(tall_product_by_tiles)
 {
-	size_t		m = 2000;
-	float	   *a = malloc(m * 256 * sizeof(float));
-	float	   *c = malloc(m * sizeof(float));
-	float		b[256];
+	static float a[TALL_ROWS * TALL_DEPTH];
+	static float c[TALL_ROWS];
+	float		b[TALL_DEPTH];
 
 	prepare();
 	tfrs_random_init(&random_source, 8, 9, 10);
-	fill(a, m * 256);
-	fill(b, 256);
+	fill(a, TALL_ROWS * TALL_DEPTH);
+	fill(b, TALL_DEPTH);
 	tfrs_matmul_use_blas(false);
-	tfrs_matmul_nt(m, 1, 256, 1.0f, a, 256, b, 256, 0.0f, c, 1);
+	tfrs_matmul_nt(TALL_ROWS, 1, TALL_DEPTH, 1.0f, a, TALL_DEPTH, b, TALL_DEPTH, 0.0f, c, 1);
 	tfrs_matmul_use_blas(true);
-	for (size_t i = 0; i < m; i++)
-		CHECK(c[i] == tfrs_kernels.dot(a + i * 256, b, 256));
-	free(a);
-	free(c);
+	for (size_t i = 0; i < TALL_ROWS; i++)
+		CHECK(c[i] == tfrs_kernels.dot(a + i * TALL_DEPTH, b, TALL_DEPTH));
 }
 
 /* CBLAS counts in int. */
 CHECK_TEST(pitch_beyond_int)
 {
+	const size_t large = (size_t) 1 << 33;
+	const size_t pitches[3][3] = {{large, 3, 1}, {3, large, 1}, {3, 3, large}};
 	float		a[3] = {1.0f, 2.0f, 3.0f};
 	float		b[3] = {4.0f, 5.0f, 6.0f};
-	float		c = 0.0f;
-	size_t		pitch = (size_t) 1 << 33;
 
 	prepare();
 	tfrs_matmul_load();
-	tfrs_matmul_nt(1, 1, 3, 1.0f, a, pitch, b, pitch, 0.0f, &c, pitch);
-	CHECK(c == 32.0f);
+	for (int i = 0; i < 3; i++)
+	{
+		float		c = 0.0f;
+
+		tfrs_matmul_nt(1, 1, 3, 1.0f, a, pitches[i][0], b, pitches[i][1], 0.0f, &c, pitches[i][2]);
+		CHECK(c == 32.0f);
+	}
 }
 
 #define TEAM_SIDE 64
