@@ -48,19 +48,29 @@ write_model(trained *result, tfrs_trainer *trainer, tfrs_arena *arena, tfrs_erro
 	return tfrs_model_load(&result->model, result->bytes, result->length, error);
 }
 
+/* *trainer is valid (or NULL) also after an error. */
+static tfrs_status
+fit(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
+	tfrs_interactions *interactions, tfrs_error *error)
+{
+	tfrs_train_progress progress;
+	tfrs_status status = tfrs_trainer_begin(trainer, arena, options, interactions, error);
+
+	if (status != TFRS_OK)
+		return status;
+	do
+		status = tfrs_trainer_step(*trainer, &progress, error);
+	while (status == TFRS_MORE);
+	return status;
+}
+
 static tfrs_status
 train(trained *result, tfrs_arena *arena, const tfrs_train_options *options,
 	  tfrs_interactions *interactions, tfrs_error *error)
 {
 	tfrs_trainer *trainer;
-	tfrs_train_progress progress;
-	tfrs_status status = tfrs_trainer_begin(&trainer, arena, options, interactions, error);
+	tfrs_status status = fit(&trainer, arena, options, interactions, error);
 
-	if (status == TFRS_OK)
-	{
-		while ((status = tfrs_trainer_step(trainer, &progress, error)) == TFRS_MORE)
-			;
-	}
 	if (status == TFRS_OK)
 		status = write_model(result, trainer, arena, error);
 	tfrs_trainer_destroy(trainer);
@@ -445,8 +455,8 @@ CHECK_TEST(the_estimate_holds)
 		tfrs_train_options options = small_options();
 		tfrs_interactions_options collecting = {.budget = SIZE_MAX};
 		tfrs_interactions *interactions;
+		tfrs_trainer *trainer;
 		tfrs_arena	arena;
-		trained		result;
 		size_t		estimate;
 
 		options.dim = 24;
@@ -460,7 +470,7 @@ CHECK_TEST(the_estimate_holds)
 									   tfrs_interactions_candidates(interactions)->count,
 									   &estimate, &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
-		CHECK_OK(train(&result, &arena, &options, interactions, &check_error));
+		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));
 		CHECK(arena.peak < estimate + 20000);
 		CHECK(arena.peak > estimate / 10 * 9);
 		tfrs_arena_free(&arena);
