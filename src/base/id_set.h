@@ -1,9 +1,8 @@
 /*
  * id_set.h: collecting distinct ids: the vocabulary of a feature, the rows of an index.
  *
- * While ids are collected an id's row is its number of arrival; tfrs_id_set_sort then orders them
- * and tells each old row its new one, so that what is stored does not depend on the order of
- * arrival.  Looking up, the stored form and the order of ids are id_view.h's.
+ * While ids are collected an id's row is its number of arrival; id_sort.h then orders them and
+ * tells each old row its new one, so that what is stored does not depend on the order of arrival.  Looking up, the stored form and the order of ids are id_view.h's.
  */
 #ifndef TFRS_ID_SET_H
 #define TFRS_ID_SET_H
@@ -58,13 +57,17 @@ tfrs_id_set_find_integer(const tfrs_id_set *set, int64_t integer)
 }
 
 /*
- * Sorts; new_row (count) receives for each old row its new one.  The set stays usable.  Errors:
- * memory (32 bytes an id, given back), and then the set is as it was; TFRS_TOO_LARGE past
- * TFRS_MAX_PROBES, and then the set can only be freed.
+ * Sorts, all steps of id_sort.h at once; new_row (count) receives for each old row its new one.  The
+ * set stays usable.  Errors as there.
  */
 extern tfrs_status tfrs_id_set_sort(tfrs_id_set *set, uint32_t *new_row, tfrs_error *error);
 
 /* A view of the set as it is now; valid until the next add. */
 extern tfrs_id_view tfrs_id_set_view(const tfrs_id_set *set);
+
+/* For id_sort: the end of an id's chain of slots receives row; false past TFRS_MAX_PROBES, and the
+ * one wording for that. */
+extern bool tfrs_id_set_place(uint32_t *slots, size_t slot_mask, uint64_t hash, uint32_t row);
+extern tfrs_status tfrs_id_set_fail_probes(tfrs_error *error);
 
 #endif							/* TFRS_ID_SET_H */

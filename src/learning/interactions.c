@@ -5,8 +5,8 @@
  *     finish:  sort ids -> count and renumber every row -> spread over buckets -> deal out crowded ones
  *     epoch:   buckets in random order; each is loaded, sorted and shuffled when its turn comes
  *
- * A finish step handles one block of rows (at most 8,192), but for the two steps that sort the ids
- * (see tfrs_id_set_sort).  Loading a bucket during an epoch takes below 50 ms for the largest one.
+ * A finish step handles one block of rows (at most 8,192) or one step of id_sort.  Loading a bucket
+ * during an epoch takes below 50 ms for the largest one.
  *
  * Ids stay in memory whatever the budget is, since the tables that belong to them do; what they take
  * is taken from the rows' share.  Past TFRS_MAX_BLOCK_BYTES they could not become a model.
@@ -15,6 +15,7 @@
 
 #include <stdlib.h>
 
+#include "base/id_sort.h"
 #include "base/random.h"
 #include "learning/bucket.h"
 #include "learning/spread.h"
@@ -22,6 +23,7 @@
 
 typedef enum finish_phase
 {
+	COLLECT,
 	SORT_QUERIES,
 	SORT_CANDIDATES,
 	COUNT_ROWS,
@@ -48,6 +50,7 @@ struct tfrs_interactions
 	tfrs_row_list arrival;
 	size_t		count;
 	finish_phase phase;
+	tfrs_id_sort sort;
 	tfrs_row_reader reader;		/* of the arrival list: counting, then epochs in input order */
 	tfrs_spread spread;
 
@@ -94,6 +97,7 @@ tfrs_interactions_destroy(tfrs_interactions *interactions)
 {
 	if (interactions == NULL)
 		return;
+	tfrs_id_sort_end(&interactions->sort);
 	free_side(interactions->arena, &interactions->query);
 	free_side(interactions->arena, &interactions->candidate);
 	tfrs_row_list_free(&interactions->arrival_store, &interactions->arrival);
@@ -118,15 +122,13 @@ tfrs_interactions_set_candidate_type(tfrs_interactions *interactions, tfrs_id_ki
 	return tfrs_id_set_init(&interactions->candidate.ids, interactions->arena, kind, tag, error);
 }
 
-/* Bytes that the ids hold; *content receives what a model would store of them at least. */
+/* Bytes that the ids hold; *content grows by what a model would store of them at least. */
 static size_t
 id_bytes(const tfrs_id_set *set, size_t *content)
 {
-	size_t		bytes = set->capacity * sizeof(uint64_t);	/* hashes */
+	size_t		bytes = set->capacity * sizeof(uint64_t);	/* integers or offsets */
 
-	bytes += (set->slot_mask + 1) * sizeof(set->slots[0]);
-	bytes += set->capacity * sizeof(uint64_t);	/* integers or offsets */
-	bytes += set->bytes_capacity;
+	bytes += (set->slot_mask + 1) * sizeof(set->slots[0]) + set->bytes_capacity;
 	*content += set->count * sizeof(uint64_t);
 	if (set->kind == TFRS_ID_BYTES)
 		*content += set->offsets[set->count];
@@ -198,14 +200,16 @@ tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query, tfrs_id ca
 }
 
 static tfrs_status
-sort_side(tfrs_interactions *interactions, id_side *side, tfrs_error *error)
+begin_sort(tfrs_interactions *interactions, id_side *side, tfrs_error *error)
 {
-	tfrs_status status = TFRS_GET(interactions->arena, &side->new_row, side->ids.count, error);
+	tfrs_status status;
 
+	tfrs_id_sort_end(&interactions->sort);	/* that of the other side */
+	status = TFRS_GET(interactions->arena, &side->new_row, side->ids.count, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(interactions->arena, &side->counts, side->ids.count, error);
 	if (status == TFRS_OK)
-		status = tfrs_id_set_sort(&side->ids, side->new_row, error);
+		status = tfrs_id_sort_begin(&interactions->sort, &side->ids, side->new_row, error);
 	return status;
 }
 
@@ -224,6 +228,7 @@ begin_counting(tfrs_interactions *interactions, tfrs_error *error)
 	};
 	tfrs_status status = TFRS_OK;
 
+	tfrs_id_sort_end(&interactions->sort);
 	if (arrival->place_count > 0)
 		status = tfrs_row_list_spool(&interactions->arrival_store, arrival, error);
 	if (status == TFRS_OK && !interactions->options.input_order)
@@ -242,15 +247,14 @@ renumber(const tfrs_interactions *interactions, const uint8_t *bytes, tfrs_inter
 }
 
 /* Counts the rows of one block of arrival and, unless they are to be read as they came, spreads
- * them.  *more is false when there was no block left. */
+ * them.  TFRS_MORE until there is no block left. */
 static tfrs_status
-count_block(tfrs_interactions *interactions, bool *more, tfrs_error *error)
+count_block(tfrs_interactions *interactions, tfrs_error *error)
 {
 	const uint8_t *bytes;
 	size_t		count;
 	tfrs_status status = tfrs_row_reader_next(&interactions->reader, &bytes, &count, error);
 
-	*more = count > 0;
 	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 	{
 		tfrs_interaction row;
@@ -261,68 +265,72 @@ count_block(tfrs_interactions *interactions, bool *more, tfrs_error *error)
 		if (!interactions->options.input_order)
 			status = tfrs_spread_add(&interactions->spread, &row, error);
 	}
-	return status;
+	return status == TFRS_OK && count > 0 ? TFRS_MORE : status;
 }
 
+/* Memory for the epochs, in place of what only collecting needed. */
 static tfrs_status
-end_counting(tfrs_interactions *interactions)
+begin_epochs(tfrs_interactions *interactions, tfrs_error *error)
 {
+	tfrs_status status;
+
 	if (interactions->options.input_order)
-	{
-		interactions->phase = FINISHED;
 		return TFRS_OK;
-	}
 	tfrs_row_list_free(&interactions->arrival_store, &interactions->arrival);
 	tfrs_row_store_free(&interactions->arrival_store);
-	interactions->phase = DEAL_ROWS;
-	return TFRS_MORE;
-}
-
-/* Memory for the epochs. */
-static tfrs_status
-end_dealing(tfrs_interactions *interactions, tfrs_error *error)
-{
-	tfrs_status status = TFRS_GET(interactions->arena, &interactions->bucket_order,
-								  interactions->spread.bucket_count, error);
-
+	tfrs_arena_release(interactions->arena, interactions->query.new_row);
+	tfrs_arena_release(interactions->arena, interactions->candidate.new_row);
+	interactions->query.new_row = interactions->candidate.new_row = NULL;
+	status = TFRS_GET(interactions->arena, &interactions->bucket_order,
+					  interactions->spread.bucket_count, error);
 	if (status == TFRS_OK)
 		status = tfrs_bucket_init(&interactions->bucket, interactions->arena,
 								  interactions->format,
 								  tfrs_spread_largest(&interactions->spread), error);
 	interactions->loaded = TFRS_NO_ROW;
-	interactions->phase = FINISHED;
 	return status;
+}
+
+/* One step of the phase; TFRS_OK where it has come to its end and the next one can begin. */
+static tfrs_status
+run_phase(tfrs_interactions *interactions, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	switch (interactions->phase)
+	{
+		case COLLECT:
+			return begin_sort(interactions, &interactions->query, error);
+		case SORT_QUERIES:
+			status = tfrs_id_sort_step(&interactions->sort, error);
+			if (status == TFRS_OK)
+				status = begin_sort(interactions, &interactions->candidate, error);
+			return status;
+		case SORT_CANDIDATES:
+			status = tfrs_id_sort_step(&interactions->sort, error);
+			if (status == TFRS_OK)
+				status = begin_counting(interactions, error);
+			return status;
+		case COUNT_ROWS:
+			return count_block(interactions, error);
+		case DEAL_ROWS:
+			if (!interactions->options.input_order)
+				status = tfrs_spread_deal_step(&interactions->spread, error);
+			return status == TFRS_OK ? begin_epochs(interactions, error) : status;
+		default:
+			return TFRS_OK;
+	}
 }
 
 tfrs_status
 tfrs_interactions_finish_step(tfrs_interactions *interactions, tfrs_error *error)
 {
-	tfrs_status status;
-	bool		more;
+	tfrs_status status = run_phase(interactions, error);
 
-	switch (interactions->phase)
-	{
-		case SORT_QUERIES:
-			interactions->phase = SORT_CANDIDATES;
-			status = sort_side(interactions, &interactions->query, error);
-			return status == TFRS_OK ? TFRS_MORE : status;
-		case SORT_CANDIDATES:
-			interactions->phase = COUNT_ROWS;
-			status = sort_side(interactions, &interactions->candidate, error);
-			if (status == TFRS_OK)
-				status = begin_counting(interactions, error);
-			return status == TFRS_OK ? TFRS_MORE : status;
-		case COUNT_ROWS:
-			status = count_block(interactions, &more, error);
-			if (status == TFRS_OK && !more)
-				return end_counting(interactions);
-			return status == TFRS_OK ? TFRS_MORE : status;
-		case DEAL_ROWS:
-			status = tfrs_spread_deal_step(&interactions->spread, error);
-			return status == TFRS_OK ? end_dealing(interactions, error) : status;
-		default:
-			return TFRS_OK;
-	}
+	if (status != TFRS_OK || interactions->phase == FINISHED)
+		return status;
+	interactions->phase++;
+	return interactions->phase == FINISHED ? TFRS_OK : TFRS_MORE;
 }
 
 size_t
