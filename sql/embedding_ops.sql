@@ -57,6 +57,7 @@ SELECT count(*), bool_and(dims(a) = d) AS dims,
 	max(abs(l2_distance(a, b) / sqrt(s.dd) - 1)) < 1e-5 AS l2,
 	max(abs(norm(a) / sqrt(s.aa) - 1)) < 1e-5 AS norm,
 	max(abs(norm(l2_normalize(a)) - 1)) < 1e-5 AS normalized,
+	min(a <=> l2_normalize(a)) >= 0 AS not_negative,
 	bool_and((a <#> b) = -inner_product(a, b) AND (a <=> b) = 1 - cosine_similarity(a, b)
 			 AND (a <-> b) = l2_distance(a, b)) AS operators,
 	bool_and((a <#> b) = (b <#> a) AND (a <=> b) = (b <=> a) AND (a <-> b) = (b <-> a)) AS commute

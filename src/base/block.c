@@ -210,7 +210,8 @@ tfrs_block_check_step(tfrs_block_check *check, tfrs_error *error)
 		return TFRS_MORE;
 	tfrs_digest_end(&check->digest, digest);
 	if (memcmp(digest, check->header->digest, sizeof(digest)) != 0)
-		return fail_corrupt(error, check->header->kind, "Its bytes do not have the digest that its header names.");
+		return fail_corrupt(error, check->header->kind,
+							"Its bytes do not have the digest that its header names.");
 	return TFRS_OK;
 }
 

@@ -5,14 +5,14 @@
  *
  *     header (64 bytes) | table of parts (64 bytes each) | parts, each aligned to 64 bytes
  *
- * Integers and floats are in the writer's byte order, which the header names: a block from a machine
- * of the other order is refused.  The header's digest (BLAKE2b-128 over everything but itself) is
- * the build id: no time and no random number is in a block, so equal content gives equal bytes.
- * Padding is zero.
+ * Integers and floats are in the writer's byte order, which the header names: a block from a
+ * machine of the other order is refused.  The header's digest (BLAKE2b-128 over everything but
+ * itself) is the build id: no time and no random number is in a block, so equal content gives equal
+ * bytes.  Padding is zero.
  *
  * tfrs_block_open treats the bytes as hostile and checks magic, version, byte order, sizes, every
- * offset, names and their order, and that padding is zero; tfrs_block_verify_* recomputes the digest.
- * What the parts mean is checked by the module that reads them.
+ * offset, names and their order, and that padding is zero; tfrs_block_check_* recomputes the
+ * digest.  What the parts mean is checked by the module that reads them.
  */
 #ifndef TFRS_BLOCK_H
 #define TFRS_BLOCK_H

@@ -71,35 +71,21 @@ rotate(uint64_t x, int bits)
 	return x >> bits | x << (64 - bits);
 }
 
-static void
-mix(uint64_t *v, int a, int b, int c, int d, const uint64_t words[2])
+/* G of the RFC on one column or diagonal of the state. */
+static inline void
+mix(uint64_t *a, uint64_t *b, uint64_t *c, uint64_t *d, uint64_t x, uint64_t y)
 {
-	v[a] += v[b] + words[0];
-	v[d] = rotate(v[d] ^ v[a], 32);
-	v[c] += v[d];
-	v[b] = rotate(v[b] ^ v[c], 24);
-	v[a] += v[b] + words[1];
-	v[d] = rotate(v[d] ^ v[a], 16);
-	v[c] += v[d];
-	v[b] = rotate(v[b] ^ v[c], 63);
+	*a += *b + x;
+	*d = rotate(*d ^ *a, 32);
+	*c += *d;
+	*b = rotate(*b ^ *c, 24);
+	*a += *b + y;
+	*d = rotate(*d ^ *a, 16);
+	*c += *d;
+	*b = rotate(*b ^ *c, 63);
 }
 
-static void
-mix_round(uint64_t v[16], const uint64_t m[16], const uint8_t s[16])
-{
-	static const uint8_t lanes[8][4] = {
-		{0, 4, 8, 12}, {1, 5, 9, 13}, {2, 6, 10, 14}, {3, 7, 11, 15},
-		{0, 5, 10, 15}, {1, 6, 11, 12}, {2, 7, 8, 13}, {3, 4, 9, 14}
-	};
-
-	for (int i = 0; i < 8; i++)
-	{
-		uint64_t	words[2] = {m[s[2 * i]], m[s[2 * i + 1]]};
-
-		mix(v, lanes[i][0], lanes[i][1], lanes[i][2], lanes[i][3], words);
-	}
-}
-
+/* Subscripts of v are constants, so that the compiler can hold it in registers. */
 static void
 compress(tfrs_digest *digest, const uint8_t *block, int last)
 {
@@ -113,8 +99,19 @@ compress(tfrs_digest *digest, const uint8_t *block, int last)
 	v[12] ^= digest->length;
 	if (last)
 		v[14] = ~v[14];
-	for (int i = 0; i < 12; i++)
-		mix_round(v, m, order[i]);
+	for (int round = 0; round < 12; round++)
+	{
+		const uint8_t *s = order[round];
+
+		mix(&v[0], &v[4], &v[8], &v[12], m[s[0]], m[s[1]]);
+		mix(&v[1], &v[5], &v[9], &v[13], m[s[2]], m[s[3]]);
+		mix(&v[2], &v[6], &v[10], &v[14], m[s[4]], m[s[5]]);
+		mix(&v[3], &v[7], &v[11], &v[15], m[s[6]], m[s[7]]);
+		mix(&v[0], &v[5], &v[10], &v[15], m[s[8]], m[s[9]]);
+		mix(&v[1], &v[6], &v[11], &v[12], m[s[10]], m[s[11]]);
+		mix(&v[2], &v[7], &v[8], &v[13], m[s[12]], m[s[13]]);
+		mix(&v[3], &v[4], &v[9], &v[14], m[s[14]], m[s[15]]);
+	}
 	for (int i = 0; i < 8; i++)
 		digest->state[i] ^= v[i] ^ v[i + 8];
 }

@@ -32,9 +32,9 @@
 #define TFRS_MAX_ID_BYTES ((size_t) 2048)
 
 /*
- * Slots that a look-up in an id set may read.  At the load of at most 1/2 that id sets keep, a chain
- * of this length has a probability below 1e-12 even for 2^31 ids: it is met only with ids made to
- * collide, and refusing them keeps look-ups, building and checking linear.
+ * Slots that a look-up in an id set may read.  At the load of at most 1/2 that id sets keep, a
+ * chain of this length has a probability below 1e-12 even for 2^31 ids: it is met only with ids
+ * made to collide, and refusing them keeps look-ups, building and checking linear.
  */
 #define TFRS_MAX_PROBES 256
 

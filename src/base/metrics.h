@@ -6,7 +6,8 @@
  * reach).  Definitions as in test/fixtures/README: recall = hits / |P|, precision = hits / k,
  * ndcg = sum over hits of 1 / log2(rank + 1) over the same sum for min(|P|, k) leading hits,
  * mrr = 1 / rank of the first hit within k, map = sum over hits of the precision at their rank /
- * min(|P|, k), hit = any hit within k, capped_recall = hits / min(|P|, k).  Means over queries, weighted.
+ * min(|P|, k), hit = any hit within k, capped_recall = hits / min(|P|, k).  Means over queries,
+ * weighted.
  */
 #ifndef TFRS_METRICS_H
 #define TFRS_METRICS_H
@@ -27,6 +28,7 @@ typedef struct tfrs_metrics
 	double		weight;			/* of the queries added */
 } tfrs_metrics;
 
+/* k > 0 */
 extern void tfrs_metrics_init(tfrs_metrics *metrics, size_t k);
 
 /* ranks (rank_count), ascending, 1-based; relevant >= rank_count, > 0; weight >= 0. */

@@ -61,6 +61,8 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		problem = tfrs_loss_options_check(&options->loss);
 	if (problem != NULL)
 		return problem;
+	if (!(options->optimizer.learning_rate > 0.0f))
+		return "learning_rate must be a positive number";
 	if (options->dim < 1 || options->dim > TFRS_MAX_DIM)
 		return "dim must be between 1 and 16000";
 	if (options->epochs < 1 || options->epochs > TFRS_MAX_EPOCHS)

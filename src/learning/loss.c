@@ -30,6 +30,9 @@
 /* Floats of d_candidate that one task sums over the lanes. */
 #define REDUCE_FLOATS ((size_t) 65536)
 
+/* Arrays of our own in one piece of memory. */
+#define PARTS 8
+
 /* Largest |logit|: far below what hides a cell, far beyond what a trained model has. */
 #define MOST_LOGIT 1e30
 
@@ -122,17 +125,15 @@ choose_lanes(const tfrs_loss *loss)
 }
 
 /*
- * Cuts the problem, whose sizes and caller's arrays are set, and finds memory for our own arrays.
- * The columns are adjusted or grouped by id where the flags say so.
+ * Cuts the problem, whose sizes and caller's arrays are set, and places our own arrays.  The columns
+ * are adjusted or grouped by id where the flags say so.
  */
-static tfrs_status
-prepare(tfrs_loss *loss, bool adjusts, bool has_twins, tfrs_error *error)
+static tfrs_layout
+place_arrays(tfrs_loss *loss, bool adjusts, bool has_twins, size_t at[PARTS])
 {
-	tfrs_loss_problem *problem = &loss->problem;
+	const tfrs_loss_problem *problem = &loss->problem;
 	tfrs_layout layout = {0, true};
 	size_t		extra = 0;
-	size_t		at[8];
-	tfrs_status status;
 
 	tfrs_loss_shape_choose(&loss->shape, problem);
 	loss->lanes = choose_lanes(loss);
@@ -147,7 +148,37 @@ prepare(tfrs_loss *loss, bool adjusts, bool has_twins, tfrs_error *error)
 	at[5] = tfrs_layout_place(&layout, has_twins ? problem->columns : 0, sizeof(uint64_t));
 	at[6] = tfrs_layout_place(&layout, extra * problem->columns, problem->dim * sizeof(float));
 	at[7] = tfrs_layout_place(&layout, loss->workers, loss->shape.scratch.bytes);
-	if (!layout.fits || !loss->shape.scratch.fits)
+	layout.fits = layout.fits && loss->shape.scratch.fits;
+	return layout;
+}
+
+size_t
+tfrs_loss_bytes(const tfrs_loss_distinct *sizes, const tfrs_loss_options *options, int threads)
+{
+	tfrs_loss	loss = {.threads = threads, .targets = sizes->pairs};
+	size_t		at[PARTS];
+	tfrs_layout layout;
+
+	loss.problem.rows = sizes->queries;
+	loss.problem.heads = 1;
+	loss.problem.columns = sizes->candidates;
+	loss.problem.dim = sizes->dim;
+	loss.problem.hard_negatives = options->hard_negatives;
+	loss.d_candidate = (float *) &loss; /* there are gradients; nothing is read or written */
+	layout = place_arrays(&loss, true, options->remove_accidental_hits, at);
+	return layout.fits ? layout.bytes : SIZE_MAX;
+}
+
+/* Finds memory for our own arrays. */
+static tfrs_status
+prepare(tfrs_loss *loss, bool adjusts, bool has_twins, tfrs_error *error)
+{
+	tfrs_loss_problem *problem = &loss->problem;
+	size_t		at[PARTS];
+	tfrs_layout layout = place_arrays(loss, adjusts, has_twins, at);
+	tfrs_status status;
+
+	if (!layout.fits)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "the batch is too large");
 	if (layout.bytes > loss->capacity)
 	{

@@ -92,6 +92,14 @@ typedef struct tfrs_loss_distinct
 	double	   *pair_loss;		/* (P) unweighted, or NULL */
 } tfrs_loss_distinct;
 
+/*
+ * Bytes of scratch that a loss takes for a batch of these sizes (its arrays are not looked at), in
+ * either form; SIZE_MAX where that overflows.  A batch of a little fewer candidates may be cut into
+ * larger tiles and take some more.
+ */
+extern size_t tfrs_loss_bytes(const tfrs_loss_distinct *sizes, const tfrs_loss_options *options,
+							  int threads);
+
 typedef struct tfrs_loss tfrs_loss;
 
 /* A loss keeps its scratch memory between batches; threads as in team.h. */

@@ -138,14 +138,22 @@ bool
 tfrs_update_bytes(const tfrs_train_options *options, size_t batch_rows, size_t queries,
 				  size_t candidates, size_t *bytes)
 {
+	bool		rows = keeps_rows(options);
 	size_t		dim = options->dim;
-	size_t		distinct = (queries < batch_rows ? queries : batch_rows) +
-		(candidates < batch_rows ? candidates : batch_rows);
+	size_t		u = queries < batch_rows ? queries : batch_rows;
+	size_t		v = candidates < batch_rows ? candidates : batch_rows;
+	tfrs_loss_distinct sizes = {
+		.queries = rows ? batch_rows : u,
+		.candidates = rows ? batch_rows : v,
+		.pairs = batch_rows,
+		.dim = dim
+	};
 
 	return tfrs_batch_bytes(batch_rows, queries, candidates, bytes) &&
-		add_floats(distinct, 2 * dim + (options->normalize ? 1 : 0), bytes) &&
-		add_floats(batch_rows, (keeps_rows(options) ? 4 * dim : 0) +
-				   (options->correction != TFRS_CORRECTION_NONE ? 1 : 0), bytes);
+		add_floats(u + v, 2 * dim + (options->normalize ? 1 : 0), bytes) &&
+		add_floats(batch_rows, (rows ? 4 * dim : 0) +
+				   (options->correction != TFRS_CORRECTION_NONE ? 1 : 0), bytes) &&
+		tfrs_size_add(*bytes, tfrs_loss_bytes(&sizes, &options->loss, options->threads), bytes);
 }
 
 static void

@@ -10,7 +10,7 @@
 #include "base/status.h"
 
 /* Raises the error: SQLSTATE by status, the message, DETAIL and HINT where they are set. */
-extern void tfrs_report(const tfrs_error *error) pg_attribute_noreturn();
+extern _Noreturn void tfrs_report(const tfrs_error *error);
 
 /* Raises unless status is TFRS_OK or TFRS_MORE. */
 static inline void

@@ -11,7 +11,6 @@
 #endif
 
 #if PG_VERSION_NUM >= 160000
-#include "nodes/miscnodes.h"
 #include "varatt.h"
 #else
 /* Input errors that a caller may ask to get back instead of raised came with 16. */

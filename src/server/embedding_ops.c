@@ -1,11 +1,11 @@
 /*
  * embedding_ops.c: operators, functions and aggregates of tfrs.embedding.
  *
- * Distances come from tfrs_kernels, so an ORDER BY with an operator and top_k agree to the last bit.
+ * Distances come from tfrs_kernels, so ORDER BY with an operator and top_k agree to the last bit.
  * A sum of squares that leaves the range where float is accurate is taken again in double: no
  * result is infinite or NaN.
  *
- * Vectors of zeros: their cosine with anything is 0 (pgvector: NaN) and they normalize to themselves.
+ * A vector of zeros: its cosine with anything is 0 (pgvector: NaN) and it normalizes to itself.
  *
  * Equality is by value: -0 equals 0, and the hash knows it.  So equal values may have different
  * bytes, and the btree operator class has no equalimage function (deduplication would mix them up).

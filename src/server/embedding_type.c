@@ -1,8 +1,8 @@
 /*
  * embedding_type.c: input, output, type modifier and casts of tfrs.embedding.
  *
- * Text form [1,2.5,-3]: white space is allowed around brackets, commas and numbers, a number is what
- * type real takes.  Output has the fewest digits that read back to the same float, whatever
+ * Text form [1,2.5,-3]: white space is allowed around brackets, commas and numbers; a number is
+ * what type real takes.  Output has the fewest digits that read back to the same float, whatever
  * extra_float_digits says: rounding for display is not worth a vector that changes in a dump.
  *
  * Binary form: int16 dimension, int16 zero, float4 elements, all in network order.  It is
@@ -148,7 +148,7 @@ skip_space(const char *p)
 	return p;
 }
 
-/* The number at *p as type real takes it; moves *p behind it.  The server runs with LC_NUMERIC C. */
+/* The number at *p as type real takes it; moves *p behind it.  The server keeps LC_NUMERIC C. */
 static bool
 parse_element(const char *text, const char **p, float *value, Node *escontext)
 {

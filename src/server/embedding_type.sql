@@ -116,4 +116,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION add_pgvector_casts() IS
-	'creates casts between embedding and the type vector of pgvector; only an owner of the types may';
+	'creates casts between embedding and pgvector''s type vector; only an owner of the types may';
