@@ -19,7 +19,7 @@ EXTRA_CLEAN = build
 
 REGRESS = $(patsubst $(srcdir_here)sql/%.sql,%,$(sort $(wildcard $(srcdir_here)sql/*.sql)))
 
-PG_CPPFLAGS = -I$(srcdir_here)src
+PG_CPPFLAGS = -I$(srcdir_here)src -DTFRS_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -std=c11 -O3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare
 SHLIB_LINK = -lm -ldl -lpthread
 

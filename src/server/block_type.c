@@ -65,12 +65,32 @@ static Datum
 refuse(const tfrs_block_type *type, Node *context, int sqlstate, const tfrs_error *error)
 {
 	if (error->status == TFRS_NEWER_FORMAT)
-		sqlstate = ERRCODE_FEATURE_NOT_SUPPORTED;
+		ereturn(context, (Datum) 0,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s", error->message),
+				 errhint("%s", error->hint)));
 	ereturn(context, (Datum) 0,
 			(errcode(sqlstate),
 			 errmsg("invalid %s value", type->name),
-			 errdetail("The bytes were refused: %s.", error->message),
-			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
+			 errdetail("%s", error->detail)));
+}
+
+/* A refusal by this module; why is a sentence. */
+static tfrs_status
+fail(tfrs_error *error, const char *why)
+{
+	tfrs_fail(error, TFRS_CORRUPT, "invalid value");
+	tfrs_error_detail(error, "%s", why);
+	return TFRS_CORRUPT;
+}
+
+static tfrs_status
+check_length(size_t bytes, tfrs_error *error)
+{
+	if (bytes <= TFRS_MAX_BLOCK_BYTES)
+		return TFRS_OK;
+	return fail(error, psprintf("It has %zu bytes; at most %zu are allowed.", bytes,
+								TFRS_MAX_BLOCK_BYTES));
 }
 
 /* Bytes that base64 text of that length stands for. */
@@ -78,12 +98,9 @@ static tfrs_status
 decoded_length(const char *text, size_t length, size_t *bytes, tfrs_error *error)
 {
 	if (length == 0 || length % 4 != 0)
-		return tfrs_fail(error, TFRS_CORRUPT, "the text is not base64, or it is cut off");
+		return fail(error, "The text is not base64, or it is cut off.");
 	*bytes = length / 4 * 3 - (text[length - 1] == '=') - (text[length - 2] == '=');
-	if (*bytes > TFRS_MAX_BLOCK_BYTES)
-		return tfrs_fail(error, TFRS_TOO_LARGE, "%zu bytes are more than the limit of %zu", *bytes,
-						 TFRS_MAX_BLOCK_BYTES);
-	return TFRS_OK;
+	return check_length(*bytes, error);
 }
 
 static tfrs_status
@@ -96,7 +113,7 @@ decode(const char *text, char *target, size_t bytes, tfrs_error *error)
 
 		CHECK_FOR_INTERRUPTS();
 		if (pg_b64_decode(text, (int) ((want + 2) / 3 * 4), piece, (int) want) != (int) want)
-			return tfrs_fail(error, TFRS_CORRUPT, "the text is not base64");
+			return fail(error, "The text is not base64.");
 		text += PIECE_TEXT;
 	}
 	return TFRS_OK;
@@ -150,19 +167,16 @@ tfrs_block_type_recv(FunctionCallInfo fcinfo, const tfrs_block_type *type)
 {
 	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
 	size_t		bytes = (size_t) (message->len - message->cursor);
-	tfrs_block_value *value;
+	tfrs_block_value *value = NULL;
 	tfrs_error	error = {0};
-	tfrs_status status = TFRS_OK;
+	tfrs_status status = check_length(bytes, &error);
 
-	if (bytes > TFRS_MAX_BLOCK_BYTES)
+	if (status == TFRS_OK)
 	{
-		status = tfrs_fail(&error, TFRS_TOO_LARGE, "%zu bytes are more than the limit of %zu",
-						   bytes, TFRS_MAX_BLOCK_BYTES);
-		return refuse(type, fcinfo->context, ERRCODE_INVALID_BINARY_REPRESENTATION, &error);
+		value = tfrs_block_value_make(bytes);
+		pq_copymsgbytes(message, (char *) value->block, (int) bytes);
+		status = check_block(type, value->block, bytes, &error);
 	}
-	value = tfrs_block_value_make(bytes);
-	pq_copymsgbytes(message, (char *) value->block, (int) bytes);
-	status = check_block(type, value->block, bytes, &error);
 	if (status != TFRS_OK)
 		return refuse(type, fcinfo->context, ERRCODE_INVALID_BINARY_REPRESENTATION, &error);
 	PG_RETURN_POINTER(value);

@@ -4,6 +4,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/builtins.h"
 
 #include "server/settings.h"
 
@@ -15,4 +16,12 @@ void
 _PG_init(void)
 {
 	tfrs_settings_define();
+}
+
+PG_FUNCTION_INFO_V1(tfrs_version);
+
+Datum
+tfrs_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(TFRS_VERSION));
 }

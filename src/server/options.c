@@ -16,9 +16,6 @@
 /* Edits between a key and the one that was meant: "epoch" and "epochs", "bach_size". */
 #define NEAR_ENOUGH 2
 
-/* Numbers beyond this are not exact in every JSON reader. */
-#define LARGEST_EXACT 9007199254740992.0
-
 static void
 store_integer(void *target, const tfrs_option_key *key, uint64 value)
 {
@@ -111,20 +108,15 @@ describe(const tfrs_option_key *key)
 		appendStringInfoString(&text, "true or false");
 	else if (key->type == TFRS_OPTION_INTEGER)
 		appendStringInfo(&text, "an integer from %.0f to %.0f", key->low, key->high);
-	else if (key->type == TFRS_OPTION_FLOAT && key->high < FLT_MAX)
-		appendStringInfo(&text, "a number from %g%s to %g", key->low,
-						 key->above_zero ? " (not included)" : "", key->high);
 	else if (key->type == TFRS_OPTION_FLOAT)
-		appendStringInfo(&text, "a number %s %g", key->above_zero ? "above" : "of at least",
-						 key->low);
+		appendStringInfo(&text, "a number %s %g and at most %.6g",
+						 key->above_zero ? "above" : "of at least", key->low, key->high);
 	else
 	{
-		appendStringInfoString(&text, "one of ");
 		for (const tfrs_option_choice *choice = key->choices; choice->name != NULL; choice++)
 		{
 			if (choice->value >= 0)
-				appendStringInfo(&text, "%s\"%s\"", choice == key->choices ? "" : ", ",
-								 choice->name);
+				appendStringInfo(&text, "%s\"%s\"", text.len == 0 ? "" : " or ", choice->name);
 		}
 	}
 	return text.data;
@@ -146,7 +138,7 @@ report_later(const tfrs_option_scheme *scheme, const char *name, const char *val
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 value == NULL
 			 ? errmsg("%s \"%s\" is not supported yet", scheme->what, name)
-			 : errmsg("%s \"%s\" of \"%s\" is not supported yet", scheme->what, name, value)));
+			 : errmsg("\"%s\" for %s \"%s\" is not supported yet", value, scheme->what, name)));
 }
 
 /* The number, or false where the value is none or out of the key's range. */
@@ -162,7 +154,7 @@ read_number(const tfrs_option_key *key, const JsonbValue *value, double *number)
 	pfree(text);
 	if (key->type == TFRS_OPTION_FLOAT)
 		*number = (float) *number;
-	else if (*number != floor(*number) || *number > LARGEST_EXACT)
+	else if (*number != floor(*number))
 		return false;
 	return *number >= key->low && *number <= key->high && !(key->above_zero && *number <= 0);
 }

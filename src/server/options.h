@@ -15,13 +15,16 @@
 
 typedef enum tfrs_option_type
 {
-	TFRS_OPTION_INTEGER,		/* uint32 or uint64, at most 2^53: JSON keeps that everywhere */
+	TFRS_OPTION_INTEGER,		/* uint32 or uint64 */
 	TFRS_OPTION_FLOAT,
 	TFRS_OPTION_BOOL,
 	TFRS_OPTION_CHOICE,			/* words for the values of an enum or bool */
 	TFRS_OPTION_ACTION,			/* a choice that has an effect but no field to write back */
 	TFRS_OPTION_LATER			/* known, not supported yet */
 } tfrs_option_type;
+
+/* The largest integer that every JSON reader keeps exactly. */
+#define TFRS_OPTION_LARGEST 9007199254740991.0
 
 /* A word and its value; the list ends with a NULL name.  A negative value is not supported yet. */
 typedef struct tfrs_option_choice

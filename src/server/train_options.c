@@ -134,7 +134,7 @@ static const tfrs_option_key keys[] = {
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
 	{BOOL("remove_accidental_hits", loss.remove_accidental_hits)},
-	INTEGER("seed", seed, 0, 9007199254740992.0),
+	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate"), LATER("candidate_bias"), LATER("dropout"),
 	LATER("mask_known"), LATER("query_weight"), LATER("hard_negatives"),
