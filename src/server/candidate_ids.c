@@ -94,6 +94,18 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 	return list;
 }
 
+tfrs_row_list
+tfrs_row_list_with(const uint32_t *rows, size_t count, uint32_t row)
+{
+	tfrs_row_list list = {palloc((count + 1) * sizeof(uint32_t)), count + 1};
+
+	if (count > 0)
+		memcpy(list.rows, rows, count * sizeof(uint32_t));
+	list.rows[count] = row;
+	list.count = distinct_rows(list.rows, list.count);
+	return list;
+}
+
 void
 tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 					MemoryContext context)
@@ -102,7 +114,7 @@ tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 	Oid			input;
 
 	tfrs_id_reader_init(&reader, type, "candidate");
-	if (reader.tag != view->tag)
+	if (reader.tag != view->tag && type != TEXTOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("candidates are of type %s, not %s", tfrs_id_tag_name(view->tag),
