@@ -161,34 +161,6 @@ begin_calls(FunctionCallInfo fcinfo, const top_k_form *form)
 	return call;
 }
 
-/* The id that a query given as jsonb stands for; false for a JSON null. */
-static bool
-id_of_json(const Jsonb *json, uint32 tag, tfrs_id *id)
-{
-	JsonbValue	value;
-	const char *text;
-
-	if (!JsonbExtractScalar((JsonbContainer *) &json->root, &value))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query of this model is a single value"),
-				 errhint("Pass the value itself, not a JSON object or array.")));
-	if (value.type == jbvNull)
-		return false;
-	if (value.type == jbvString)
-	{
-		*id = tfrs_id_from_text(tag, value.val.string.val, value.val.string.len);
-		return true;
-	}
-	if (value.type == jbvBool)
-		text = value.val.boolean ? "true" : "false";
-	else
-		text = DatumGetCString(DirectFunctionCall1(numeric_out,
-												   NumericGetDatum(value.val.numeric)));
-	*id = tfrs_id_from_text(tag, text, strlen(text));
-	return true;
-}
-
 /* The row of an id that is not known is the end of the search, unless "unknown" says otherwise. */
 static void
 report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
@@ -211,7 +183,7 @@ find_query(const top_k_call *call, Datum query, top_k_request *request)
 
 	if (call->query_type != JSONBOID)
 		id = tfrs_id_read_as(&call->reader, ids->tag, query, "query");
-	else if (!id_of_json(DatumGetJsonbP(query), ids->tag, &id))
+	else if (!tfrs_id_from_json(ids->tag, DatumGetJsonbP(query), "query", &id))
 		return false;
 	row = tfrs_id_view_find(ids, id);
 	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
