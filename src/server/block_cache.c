@@ -416,10 +416,8 @@ tfrs_cache_entries(PG_FUNCTION_ARGS)
 	{
 		Datum		values[5];
 		bool		nulls[5] = {false};
-		char		hex[2 * TFRS_DIGEST_BYTES + 1];
 
-		hex[hex_encode((char *) entry->key.digest, TFRS_DIGEST_BYTES, hex)] = '\0';
-		values[0] = CStringGetTextDatum(hex);
+		values[0] = CStringGetTextDatum(tfrs_block_digest_text(entry->view->block.header));
 		values[1] = CStringGetTextDatum(entry->view->kind == TFRS_BLOCK_MODEL ? "model" : "candidate index");
 		values[2] = Int64GetDatum((int64) entry->bytes);
 		values[3] = BoolGetDatum(false);

@@ -73,7 +73,7 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 	bool		null;
 	size_t		done = 0;
 
-	tfrs_id_reader_init(&reader, ARR_ELEMTYPE(ids), argument);
+	tfrs_id_reader_init(&reader, ARR_ELEMTYPE(ids), "candidate");
 	list.rows = palloc(ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)) * sizeof(uint32_t) + 1);
 	iterator = array_create_iterator(ids, 0, NULL);
 	while (array_iterate(iterator, &value, &null))
@@ -85,7 +85,8 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 		if (null)
 			continue;
 		row = tfrs_id_view_find(candidates,
-								tfrs_id_read_as(&reader, candidates->tag, value, argument));
+								tfrs_id_read_as(&reader, candidates->tag, value,
+												"candidate"));
 		if (row != TFRS_NO_ROW)
 			list.rows[list.count++] = row;
 	}
