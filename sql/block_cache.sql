@@ -70,7 +70,7 @@ SELECT clear_cache();
 SET tfrs.cache_size = '1300kB';
 CREATE VIEW held AS
 	SELECT string_agg(name, '' ORDER BY name) AS names
-	FROM cache JOIN digest ON digest.block = cache.block;
+	FROM cache JOIN digest ON digest.block = cache.block WHERE hits > 0;
 SELECT count(*) FROM shelf WHERE name = 'b' AND prewarm(index) > 300000;
 SELECT count(*) FROM shelf WHERE name = 'c' AND prewarm(index) > 300000;
 SELECT names FROM held;
@@ -91,6 +91,32 @@ SET tfrs.cache_size = '128kB';
 SELECT candidate FROM shelf, top_k(index, '[1,0]', 1) WHERE name = 'b';
 SELECT count(*) FROM cache;
 RESET tfrs.cache_size;
+
+-- a large stored block lies in one file for all sessions: another one reads but the first chunk
+SELECT clear_cache();
+SELECT candidate FROM shelf, top_k(index, '[1,0]', 1) WHERE name = 'b';
+SELECT name, kind, shared, hits FROM cache JOIN digest USING (block);
+SELECT count(*) AS files, min(size) > 300000 AS whole FROM pg_ls_dir('base/pgsql_tmp') f, pg_stat_file('base/pgsql_tmp/' || f) s
+WHERE f LIKE (SELECT 'pgsql\_tmp\_tfrs\_' || oid || '\_%' FROM pg_database WHERE datname = current_database());
+\c
+SET search_path = public, tfrs;
+SELECT name, kind, shared, hits FROM cache JOIN digest USING (block);
+SELECT blocks AS before FROM reads \gset
+SELECT candidate FROM shelf, top_k(index, '[1,0]', 1) WHERE name = 'b';
+SELECT flush();
+SELECT blocks - :before BETWEEN 1 AND 8 AS one_chunk_read FROM reads;
+SELECT name, kind, shared, hits FROM cache JOIN digest USING (block);
+
+-- the same content elsewhere is another block: a digest alone opens nothing
+CREATE TABLE copy AS SELECT * FROM shelf WHERE name = 'b';
+SELECT candidate FROM copy, top_k(index, '[1,0]', 1);
+SELECT name, kind, shared, hits FROM cache JOIN digest USING (block);
+DROP TABLE copy;
+
+-- a value that is not stored has no file
+SELECT clear_cache();
+SELECT t.candidate FROM (SELECT array_agg(index) AS all FROM shelf WHERE name = 'b') s, top_k(s.all[1], '[1,0]', 1) t;
+SELECT shared, hits FROM cache;
 
 -- an error in the middle unpins
 SELECT 1 / (candidate::int - candidate::int) FROM shelf, top_k(index, '[1,0]', 1) WHERE name = 'b';

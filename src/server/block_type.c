@@ -49,11 +49,11 @@ tfrs_block_value_verify(const tfrs_block *block, tfrs_error *error)
 }
 
 char *
-tfrs_block_digest_text(const tfrs_block_header *header)
+tfrs_block_digest_text(const uint8_t digest[TFRS_DIGEST_BYTES])
 {
 	char	   *text = palloc0(2 * TFRS_DIGEST_BYTES + 1);
 
-	hex_encode((const char *) header->digest, TFRS_DIGEST_BYTES, text);
+	hex_encode((const char *) digest, TFRS_DIGEST_BYTES, text);
 	return text;
 }
 

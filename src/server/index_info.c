@@ -63,7 +63,7 @@ tfrs_index_info(PG_FUNCTION_ARGS)
 					 header->format, index->kind == TFRS_INDEX_TREE ? "tree" : "exact",
 					 metric_name(index->metric), index->count, type == NULL ? "unknown" : type,
 					 index->dim, header->total_bytes, index->count * index->dim * sizeof(float),
-					 tfrs_block_digest_text(header));
+					 tfrs_block_digest_text(header->digest));
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 

@@ -239,7 +239,7 @@ counts_as_jsonb(const tfrs_model *model)
 					 header->format, shape->dim, shape->rows, model->query_ids.count,
 					 model->candidate_ids.count, model->epoch_count, shape->skipped_query,
 					 shape->skipped_candidate, header->total_bytes, vectors,
-					 tfrs_block_digest_text(header));
+					 tfrs_block_digest_text(header->digest));
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
