@@ -1,51 +1,50 @@
 /*
- * block_cache.c: the session's cache of models and indexes.
+ * block_cache.c: the cache of models and indexes.
  *
- * Entries are least recently used first out once they exceed tfrs.cache_size; those that a site has
- * pinned stay.  A block larger than the whole cache serves its statement and is then dropped.  Each
- * entry has a memory context of its own, which hangs under the caller's until the block has been
- * verified: an error or a cancel in between leaves nothing behind.
+ * A session's entries are least recently used first out once they exceed tfrs.cache_size; those that
+ * a site has pinned stay.  A block larger than the whole cache serves its statement and is then
+ * dropped.  Each entry has a memory context of its own, which hangs under the caller's until the
+ * block has been verified: an error or a cancel in between leaves nothing behind.
  *
- * Key: TOAST relation, TOAST value id, digest.  The identity alone would do as long as value ids
- * are not used twice; the digest covers that case for the price of reading one chunk.  The digest
- * alone would let one role plant content under another's name.  VACUUM FULL and ALTER TABLE either
- * keep both numbers or change them: both are safe.
+ * A large stored block lies in a file that all sessions map (shared_file.h).  Who comes first writes
+ * it, verifies what it has written, and publishes it; the others trust a published file, so that
+ * their first call costs no pass over the block.  Where there can be no file, and for everything
+ * else, the block lies in the session's memory.
+ *
+ * Key: TOAST relation, TOAST value id, digest (and database, in a file's name).  The identity alone
+ * would do as long as value ids are not used twice; the digest covers that case for the price of
+ * reading one chunk.  The digest alone would let one role plant content under another's name, or
+ * read what another has stored by claiming its digest.  VACUUM FULL and ALTER TABLE either keep both
+ * numbers or change them: both are safe.
  */
-#include "server/compat.h"
+#include "server/block_cache.h"
 
-#include "access/detoast.h"
-#include "access/heaptoast.h"
-#include "access/table.h"
-#include "access/tableam.h"
+#include "access/xact.h"
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
-#include "server/block_cache.h"
+#include "server/block_source.h"
 #include "server/bridge.h"
+#include "server/compat.h"
 #include "server/index_type.h"
 #include "server/model_type.h"
 #include "server/settings.h"
+#include "server/shared_file.h"
 
-/* Bytes of a value's data before the block. */
-#define VALUE_PADDING (TFRS_BLOCK_VALUE_HEADER - VARHDRSZ)
+/* A smaller block is read into a session's memory in less time than it takes to look at a file. */
+#define SHARE_BYTES ((size_t) 256 * 1024)
 
-/* Bytes read between two looks at pending interrupts: whole chunks, so that none is read twice. */
-#define READ_STEP ((int32) (2048 * TOAST_MAX_CHUNK_SIZE))
-
-typedef struct cache_key
-{
-	Oid			toast_relation; /* InvalidOid: a value without identity */
-	Oid			value_id;
-	uint8		digest[TFRS_DIGEST_BYTES];
-} cache_key;
+/* A file in use is marked as used this often. */
+#define TOUCH_MILLISECONDS 60000
 
 struct tfrs_cache_entry
 {
-	cache_key	key;			/* first: dynahash demands it */
+	tfrs_block_key key;			/* first: dynahash demands it */
 	tfrs_cached_block *view;	/* in context */
 	MemoryContext context;
 	size_t		bytes;
@@ -53,6 +52,8 @@ struct tfrs_cache_entry
 	int			pins;
 	bool		listed;			/* counted and in the list of recent use */
 	bool		doomed;			/* to be dropped with its last pin */
+	bool		shared;			/* lies in a file */
+	TimestampTz touched;		/* when the file was marked as used */
 	dlist_node	recent;
 };
 
@@ -64,17 +65,12 @@ typedef struct session_cache
 	size_t		bytes;			/* of the listed entries */
 } session_cache;
 
-static session_cache cache;
-
-/* A value before its block is found: what the key needs, and where the bytes are. */
-typedef struct value_source
+typedef struct file_name
 {
-	struct varlena *datum;
-	bool		stored;			/* pointer tells where */
-	varatt_external pointer;
-	size_t		block_bytes;
-	tfrs_block_kind kind;
-} value_source;
+	char		text[TFRS_SHARED_NAME_BYTES];
+} file_name;
+
+static session_cache cache;
 
 PG_FUNCTION_INFO_V1(tfrs_cache_entries);
 PG_FUNCTION_INFO_V1(tfrs_clear_cache);
@@ -92,7 +88,7 @@ create_cache(void)
 											  ALLOCSET_SMALL_SIZES);
 		dlist_init(&cache.recent);
 	}
-	control.keysize = sizeof(cache_key);
+	control.keysize = sizeof(tfrs_block_key);
 	control.entrysize = sizeof(tfrs_cache_entry);
 	control.hcxt = cache.context;
 	cache.entries = hash_create("tfrs block cache", 64, &control,
@@ -154,6 +150,58 @@ release_site(void *argument)
 	site->registered = false;
 }
 
+/* Begins the names of this database's files. */
+static file_name
+beginning_of_files(void)
+{
+	file_name	name;
+
+	snprintf(name.text, sizeof(name.text), "%u_", MyDatabaseId);
+	return name;
+}
+
+static file_name
+file_of(const tfrs_block_key *key, tfrs_block_kind kind)
+{
+	file_name	name;
+
+	snprintf(name.text, sizeof(name.text), "%u_%u_%u_%d_%s", MyDatabaseId, key->toast_relation,
+			 key->value_id, (int) kind, tfrs_block_digest_text(key->digest));
+	return name;
+}
+
+/* The other way round; false for a name that is none of ours. */
+static bool
+key_of_file(const char *name, tfrs_block_key *key, tfrs_block_kind *kind)
+{
+	Oid			database;
+	int			number;
+	char		digest[2 * TFRS_DIGEST_BYTES + 1];
+
+	memset(key, 0, sizeof(*key));
+	if (sscanf(name, "%u_%u_%u_%d_%32[0-9a-f]", &database, &key->toast_relation, &key->value_id,
+			   &number, digest) != 5 || strlen(digest) != 2 * TFRS_DIGEST_BYTES)
+		return false;
+	*kind = (tfrs_block_kind) number;
+	hex_decode(digest, 2 * TFRS_DIGEST_BYTES, (char *) key->digest);
+	return true;
+}
+
+/*
+ * Keeps the file of an entry from being the one used longest ago.  An entry whose file has been
+ * removed is given up, or its memory would be held as long as the session lives.
+ */
+static void
+touch_file(tfrs_cache_entry *entry)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	if (!TimestampDifferenceExceeds(entry->touched, now, TOUCH_MILLISECONDS))
+		return;
+	entry->touched = now;
+	entry->doomed = !tfrs_shared_file_touch(file_of(&entry->key, entry->view->kind).text);
+}
+
 static void
 pin(tfrs_block_site *site, MemoryContext context, tfrs_cache_entry *entry)
 {
@@ -171,101 +219,14 @@ pin(tfrs_block_site *site, MemoryContext context, tfrs_cache_entry *entry)
 	entry->hits++;
 	if (entry->listed)
 		dlist_move_head(&cache.recent, &entry->recent);
+	if (entry->shared)
+		touch_file(entry);
 }
 
 static const tfrs_block_type *
 type_of_kind(tfrs_block_kind kind)
 {
 	return kind == TFRS_BLOCK_MODEL ? &tfrs_model_type : &tfrs_index_type;
-}
-
-/* Where the bytes of a value are and how many the block has. */
-static value_source
-locate_value(Datum value, tfrs_block_kind kind)
-{
-	value_source source = {0};
-	size_t		data_bytes;
-
-	source.datum = (struct varlena *) DatumGetPointer(value);
-	source.kind = kind;
-	if (VARATT_IS_EXTERNAL_ONDISK(source.datum))
-	{
-		VARATT_EXTERNAL_GET_POINTER(source.pointer, source.datum);
-		source.stored = true;
-		data_bytes = source.pointer.va_rawsize - VARHDRSZ;
-	}
-	else
-	{
-		source.datum = detoast_attr(source.datum);
-		data_bytes = VARSIZE_ANY_EXHDR(source.datum);
-	}
-	if (data_bytes < VALUE_PADDING + sizeof(tfrs_block_header))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid %s value", type_of_kind(kind)->name),
-				 errdetail("It is too short.")));
-	source.block_bytes = data_bytes - VALUE_PADDING;
-	return source;
-}
-
-/* The key under which the value would be found, by the digest it claims. */
-static cache_key
-key_of(const value_source *source)
-{
-	cache_key	key = {0};
-	size_t		digest_at = VALUE_PADDING + offsetof(tfrs_block_header, digest);
-	struct varlena *head = source->datum;
-
-	if (source->stored)
-	{
-		key.toast_relation = source->pointer.va_toastrelid;
-		key.value_id = source->pointer.va_valueid;
-		head = detoast_attr_slice(source->datum, 0, VALUE_PADDING + sizeof(tfrs_block_header));
-	}
-	memcpy(key.digest, VARDATA_ANY(head) + digest_at, TFRS_DIGEST_BYTES);
-	if (source->stored)
-		pfree(head);
-	return key;
-}
-
-/*
- * Reads a stored, uncompressed value to target without a second copy in memory.  The server writes
- * a slice behind a varlena header; nothing is written into the header itself.
- */
-static void
-read_stored(const varatt_external *pointer, char *target)
-{
-	Relation	relation = table_open(pointer->va_toastrelid, AccessShareLock);
-	int32		bytes = VARATT_EXTERNAL_GET_EXTSIZE(*pointer);
-
-	for (int32 done = 0; done < bytes; done += READ_STEP)
-	{
-		CHECK_FOR_INTERRUPTS();
-		table_relation_fetch_toast_slice(relation, pointer->va_valueid, bytes, done,
-										 Min(READ_STEP, bytes - done),
-										 (struct varlena *) (target + done - VARHDRSZ));
-	}
-	table_close(relation, AccessShareLock);
-}
-
-/* Copies the value to memory of context in such a way that the block is aligned. */
-static const void *
-copy_block(const value_source *source, MemoryContext context)
-{
-	char	   *memory = MemoryContextAllocHuge(context, source->block_bytes + 2 * TFRS_ALIGNMENT);
-	char	   *block = (char *) TYPEALIGN(TFRS_ALIGNMENT, memory + VARHDRSZ + VALUE_PADDING);
-
-	if (source->stored && !VARATT_EXTERNAL_IS_COMPRESSED(source->pointer))
-		read_stored(&source->pointer, block - VALUE_PADDING);
-	else
-	{
-		struct varlena *plain = detoast_attr(source->datum);
-
-		memcpy(block, VARDATA_ANY(plain) + VALUE_PADDING, source->block_bytes);
-		if (plain != source->datum)
-			pfree(plain);
-	}
-	return block;
 }
 
 /* The views of a block.  The index of a model lies over its candidate table. */
@@ -290,58 +251,118 @@ load_views(tfrs_cached_block *view, tfrs_arena *arena, tfrs_error *error)
 	return TFRS_OK;
 }
 
-/* The views of a value's bytes once all of them have been checked.  Raises. */
-static tfrs_cached_block *
-open_block(const value_source *source, const cache_key *key, tfrs_arena *arena,
-		   MemoryContext context)
+/* The views of bytes that have been published, so checked; false where they are not the block. */
+static bool
+trust(tfrs_cached_block *view, const void *bytes, size_t length, const tfrs_block_key *key,
+	  tfrs_arena *arena)
 {
-	tfrs_cached_block *view = MemoryContextAllocZero(context, sizeof(tfrs_cached_block));
-	const void *bytes = copy_block(source, context);
+	return tfrs_block_open(&view->block, bytes, length, view->kind, NULL) == TFRS_OK &&
+		memcmp(view->block.header->digest, key->digest, TFRS_DIGEST_BYTES) == 0 &&
+		load_views(view, arena, NULL) == TFRS_OK;
+}
+
+/* The views of bytes that come from a value, all of them checked.  Raises. */
+static void
+verify(tfrs_cached_block *view, const void *bytes, size_t length, const tfrs_block_key *key,
+	   tfrs_arena *arena)
+{
 	tfrs_error	error;
 
-	view->kind = source->kind;
-	tfrs_check(tfrs_block_open(&view->block, bytes, source->block_bytes, source->kind, &error),
-			   &error);
+	tfrs_check(tfrs_block_open(&view->block, bytes, length, view->kind, &error), &error);
 	if (memcmp(view->block.header->digest, key->digest, TFRS_DIGEST_BYTES) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("invalid %s value", type_of_kind(source->kind)->name),
+				 errmsg("invalid %s value", type_of_kind(view->kind)->name),
 				 errdetail("It changed while it was read.")));
 	tfrs_check(tfrs_block_value_verify(&view->block, &error), &error);
 	tfrs_check(load_views(view, arena, &error), &error);
-	return view;
 }
 
-/* Reads, verifies and enters a value that is not in the cache. */
-static tfrs_cache_entry *
-load_entry(const value_source *source, const cache_key *key)
+/* Writes, verifies and publishes the file of a stored block; false where there can be none. */
+static bool
+share(tfrs_cached_block *view, const tfrs_block_source *source, const tfrs_block_key *key,
+	  tfrs_arena *arena, MemoryContext context)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tfrs block",
-												  ALLOCSET_SMALL_SIZES);
-	tfrs_arena *arena = MemoryContextAlloc(context, sizeof(tfrs_arena));
-	tfrs_cached_block *view;
-	tfrs_cache_entry *entry;
-	size_t		total;
+	tfrs_shared_file *file = tfrs_shared_file_create(context, source->block_bytes,
+													 tfrs_settings_cache_bytes());
+	const void *bytes = NULL;
 
-	tfrs_bridge_arena(arena, context, SIZE_MAX);
-	view = open_block(source, key, arena, context);
-	total = source->block_bytes + arena->used;
-	if (total <= tfrs_settings_cache_bytes())
-		make_room(total);
+	if (file == NULL)
+		return false;
+	if (tfrs_block_source_write(source, file))
+		bytes = tfrs_shared_file_map_private(file, context);
+	if (bytes != NULL)
+	{
+		verify(view, bytes, source->block_bytes, key, arena);
+		tfrs_shared_file_publish(file, file_of(key, view->kind).text);
+	}
+	tfrs_shared_file_close(file);
+	return bytes != NULL;
+}
+
+/* Finds or makes the file of a block. */
+static bool
+load_shared(tfrs_cached_block *view, const tfrs_block_source *source, const tfrs_block_key *key,
+			tfrs_arena *arena, MemoryContext context)
+{
+	const void *bytes;
+	size_t		length;
+
+	if (!source->stored || source->block_bytes < SHARE_BYTES ||
+		source->block_bytes > tfrs_settings_cache_bytes())
+		return false;
+	bytes = tfrs_shared_file_map(file_of(key, view->kind).text, context, &length);
+	if (bytes != NULL && trust(view, bytes, length, key, arena))
+		return true;
+	return share(view, source, key, arena, context);
+}
+
+/* Enters a verified block. */
+static tfrs_cache_entry *
+enter(const tfrs_block_key *key, tfrs_cached_block *view, MemoryContext context, size_t bytes)
+{
+	bool		fits = bytes <= tfrs_settings_cache_bytes();
+	tfrs_cache_entry *entry;
+
+	if (fits)
+		make_room(bytes);
 	entry = hash_search(cache.entries, key, HASH_ENTER, NULL);
 	entry->view = view;
 	entry->context = context;
-	entry->bytes = total;
+	entry->bytes = bytes;
 	entry->hits = 0;
 	entry->pins = 0;
-	entry->listed = total <= tfrs_settings_cache_bytes();
-	entry->doomed = !entry->listed;
+	entry->listed = fits;
+	entry->doomed = !fits;
+	entry->shared = false;
+	entry->touched = GetCurrentStatementStartTimestamp();
 	MemoryContextSetParent(context, cache.context);
-	if (entry->listed)
+	if (fits)
 	{
 		dlist_push_head(&cache.recent, &entry->recent);
-		cache.bytes += total;
+		cache.bytes += bytes;
 	}
+	return entry;
+}
+
+/* Reads, verifies and enters a value that is not in the session's cache. */
+static tfrs_cache_entry *
+load_entry(const tfrs_block_source *source, const tfrs_block_key *key)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "tfrs block",
+												  ALLOCSET_SMALL_SIZES);
+	tfrs_cached_block *view = MemoryContextAllocZero(context, sizeof(tfrs_cached_block));
+	tfrs_arena *arena = MemoryContextAlloc(context, sizeof(tfrs_arena));
+	tfrs_cache_entry *entry;
+	bool		shared;
+
+	view->kind = source->kind;
+	tfrs_bridge_arena(arena, context, SIZE_MAX);
+	shared = load_shared(view, source, key, arena, context);
+	if (!shared)
+		verify(view, tfrs_block_source_read(source, context), source->block_bytes, key, arena);
+	entry = enter(key, view, context, source->block_bytes + arena->used);
+	entry->shared = shared;
 	return entry;
 }
 
@@ -350,14 +371,14 @@ load_entry(const value_source *source, const cache_key *key)
  * claims must have just its bytes.
  */
 static bool
-entry_serves(const tfrs_cache_entry *entry, const value_source *source)
+entry_serves(const tfrs_cache_entry *entry, const tfrs_block_source *source)
 {
 	const tfrs_block_header *header = entry->view->block.header;
 
 	if (entry->view->kind != source->kind || header->total_bytes != source->block_bytes)
 		return false;
 	return source->stored ||
-		memcmp(header, VARDATA_ANY(source->datum) + VALUE_PADDING, source->block_bytes) == 0;
+		memcmp(header, tfrs_block_source_bytes(source), source->block_bytes) == 0;
 }
 
 const tfrs_cached_block *
@@ -366,8 +387,8 @@ tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 {
 	struct varlena *datum = (struct varlena *) DatumGetPointer(value);
 	tfrs_cache_entry *entry;
-	value_source source;
-	cache_key	key;
+	tfrs_block_source source;
+	tfrs_block_key key;
 
 	if (site->entry != NULL && site->stored && VARATT_IS_EXTERNAL_ONDISK(datum) &&
 		memcmp(VARDATA_EXTERNAL(datum), &site->pointer, sizeof(varatt_external)) == 0)
@@ -376,8 +397,8 @@ tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 		return site->entry->view;
 	}
 	create_cache();
-	source = locate_value(value, kind);
-	key = key_of(&source);
+	source = tfrs_block_source_open(value, type_of_kind(kind));
+	key = tfrs_block_source_key(&source);
 	entry = hash_search(cache.entries, &key, HASH_FIND, NULL);
 	if (entry == NULL || !entry_serves(entry, &source))
 		entry = load_entry(&source, &key);
@@ -400,7 +421,34 @@ tfrs_block_cache_argument(FunctionCallInfo fcinfo, int argument, tfrs_block_kind
 								PG_GETARG_DATUM(argument), kind);
 }
 
-/* tfrs.cache: what this session holds. */
+static void
+put_row(ReturnSetInfo *result, const uint8 *digest, tfrs_block_kind kind, size_t bytes,
+		bool shared, uint64 hits)
+{
+	Datum		values[5];
+	bool		nulls[5] = {false};
+
+	values[0] = CStringGetTextDatum(tfrs_block_digest_text(digest));
+	values[1] = CStringGetTextDatum(kind == TFRS_BLOCK_MODEL ? "model" : "candidate index");
+	values[2] = Int64GetDatum((int64) bytes);
+	values[3] = BoolGetDatum(shared);
+	values[4] = Int64GetDatum((int64) hits);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* A row for a file that this session has not mapped. */
+static void
+put_file(const char *name, size_t bytes, void *context)
+{
+	tfrs_block_key key;
+	tfrs_block_kind kind;
+
+	if (key_of_file(name, &key, &kind) &&
+		hash_search(cache.entries, &key, HASH_FIND, NULL) == NULL)
+		put_row(context, key.digest, kind, bytes, true, 0);
+}
+
+/* tfrs.cache: what this session holds, and what lies ready for all sessions of this database. */
 Datum
 tfrs_cache_entries(PG_FUNCTION_ARGS)
 {
@@ -409,33 +457,34 @@ tfrs_cache_entries(PG_FUNCTION_ARGS)
 	tfrs_cache_entry *entry;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (cache.entries == NULL)
-		PG_RETURN_VOID();
+	create_cache();
 	hash_seq_init(&scan, cache.entries);
 	while ((entry = hash_seq_search(&scan)) != NULL)
-	{
-		Datum		values[5];
-		bool		nulls[5] = {false};
-		char		hex[2 * TFRS_DIGEST_BYTES + 1];
-
-		hex[hex_encode((char *) entry->key.digest, TFRS_DIGEST_BYTES, hex)] = '\0';
-		values[0] = CStringGetTextDatum(hex);
-		values[1] = CStringGetTextDatum(entry->view->kind == TFRS_BLOCK_MODEL ? "model" : "candidate index");
-		values[2] = Int64GetDatum((int64) entry->bytes);
-		values[3] = BoolGetDatum(false);
-		values[4] = Int64GetDatum((int64) entry->hits);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
+		put_row(result, entry->key.digest, entry->view->kind, entry->bytes, entry->shared,
+				entry->hits);
+	tfrs_shared_file_list(beginning_of_files().text, put_file, result);
 	PG_RETURN_VOID();
 }
 
-/* Drops what this session holds; what a running query uses goes when the query ends. */
+static void
+remove_file(const char *name, size_t bytes, void *context)
+{
+	(void) bytes;
+	(void) context;
+	tfrs_shared_file_remove(name);
+}
+
+/*
+ * Drops what this session holds (what a running query uses goes when the query ends) and the files
+ * of this database; other sessions keep what they have mapped for a while.
+ */
 Datum
 tfrs_clear_cache(PG_FUNCTION_ARGS)
 {
 	HASH_SEQ_STATUS scan;
 	tfrs_cache_entry *entry;
 
+	tfrs_shared_file_list(beginning_of_files().text, remove_file, NULL);
 	if (cache.entries == NULL)
 		PG_RETURN_VOID();
 	hash_seq_init(&scan, cache.entries);

@@ -17,6 +17,7 @@
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
 #include "nodes/nodes.h"
+#include "utils/builtins.h"
 
 /* Bytes of a block that are encoded or decoded between two looks at a cancel; a multiple of 3, so
  * that only the last piece has padding. */
@@ -45,6 +46,15 @@ tfrs_block_value_verify(const tfrs_block *block, tfrs_error *error)
 	while ((status = tfrs_block_check_step(&check, error)) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
 	return status;
+}
+
+char *
+tfrs_block_digest_text(const uint8_t digest[TFRS_DIGEST_BYTES])
+{
+	char	   *text = palloc0(2 * TFRS_DIGEST_BYTES + 1);
+
+	hex_encode((const char *) digest, TFRS_DIGEST_BYTES, text);
+	return text;
 }
 
 static tfrs_status

@@ -50,6 +50,9 @@ extern tfrs_block_value *tfrs_block_value_make(size_t bytes);
 /* Recomputes the digest of an opened block, open to a cancel. */
 extern tfrs_status tfrs_block_value_verify(const tfrs_block *block, tfrs_error *error);
 
+/* A digest as hexadecimal text. */
+extern char *tfrs_block_digest_text(const uint8_t digest[TFRS_DIGEST_BYTES]);
+
 /* The block's bytes in a detoasted value. */
 static inline const void *
 tfrs_block_value_bytes(const void *value, size_t *length)

@@ -73,7 +73,7 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 	bool		null;
 	size_t		done = 0;
 
-	tfrs_id_reader_init(&reader, ARR_ELEMTYPE(ids), argument);
+	tfrs_id_reader_init(&reader, ARR_ELEMTYPE(ids), "candidate");
 	list.rows = palloc(ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)) * sizeof(uint32_t) + 1);
 	iterator = array_create_iterator(ids, 0, NULL);
 	while (array_iterate(iterator, &value, &null))
@@ -85,11 +85,24 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 		if (null)
 			continue;
 		row = tfrs_id_view_find(candidates,
-								tfrs_id_read_as(&reader, candidates->tag, value, argument));
+								tfrs_id_read_as(&reader, candidates->tag, value,
+												"candidate"));
 		if (row != TFRS_NO_ROW)
 			list.rows[list.count++] = row;
 	}
 	array_free_iterator(iterator);
+	list.count = distinct_rows(list.rows, list.count);
+	return list;
+}
+
+tfrs_row_list
+tfrs_row_list_with(const uint32_t *rows, size_t count, uint32_t row)
+{
+	tfrs_row_list list = {palloc((count + 1) * sizeof(uint32_t)), count + 1};
+
+	if (count > 0)
+		memcpy(list.rows, rows, count * sizeof(uint32_t));
+	list.rows[count] = row;
 	list.count = distinct_rows(list.rows, list.count);
 	return list;
 }
@@ -102,7 +115,7 @@ tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 	Oid			input;
 
 	tfrs_id_reader_init(&reader, type, "candidate");
-	if (reader.tag != view->tag)
+	if (reader.tag != view->tag && type != TEXTOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("candidates are of type %s, not %s", tfrs_id_tag_name(view->tag),

@@ -25,6 +25,9 @@ typedef struct tfrs_row_list
 extern tfrs_row_list tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array,
 										 const char *argument);
 
+/* A list with one row more. */
+extern tfrs_row_list tfrs_row_list_with(const uint32_t *rows, size_t count, uint32_t row);
+
 /* How an id becomes a value of an SQL type. */
 typedef struct tfrs_id_writer
 {
@@ -35,7 +38,8 @@ typedef struct tfrs_id_writer
 	Oid			input_parameter;
 } tfrs_id_writer;
 
-/* Raises where values of the type are not ids of the view.  context holds what is looked up. */
+/* Raises where the view's ids are neither values of the type nor written as text.  context holds
+ * what is looked up. */
 extern void tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 								MemoryContext context);
 

@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 
 #include "server/block_cache.h"
+#include "server/block_type.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
 #include "server/row_reader.h"
@@ -234,13 +235,11 @@ counts_as_jsonb(const tfrs_model *model)
 					 ", \"skipped_rows\": {\"query_is_null\": " UINT64_FORMAT
 					 ", \"candidate_is_null\": " UINT64_FORMAT "}"
 					 ", \"bytes\": {\"total\": " UINT64_FORMAT ", \"vectors\": %zu}"
-					 ", \"digest\": \"",
+					 ", \"digest\": \"%s\"}",
 					 header->format, shape->dim, shape->rows, model->query_ids.count,
 					 model->candidate_ids.count, model->epoch_count, shape->skipped_query,
-					 shape->skipped_candidate, header->total_bytes, vectors);
-	for (int i = 0; i < TFRS_DIGEST_BYTES; i++)
-		appendStringInfo(&json, "%02x", header->digest[i]);
-	appendStringInfoString(&json, "\"}");
+					 shape->skipped_candidate, header->total_bytes, vectors,
+					 tfrs_block_digest_text(header->digest));
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 

@@ -1,9 +1,10 @@
 /*
- * top_k.c: the best k candidates for a query, as a set-returning function.
+ * top_k.c: the best k candidates for a query, and those most like a candidate, as set-returning
+ * functions.
  *
  * The first call of a set searches and keeps the hits; every call returns one of them as a row.  All
- * forms (over an index or a model, with the candidate as text or in its own type) are one function
- * whose arguments start at another place.
+ * forms (over an index or a model, the candidate as text or in its own type) are one function whose
+ * arguments start at another place.
  *
  * What a call needs lies in fn_extra and so outlives the set: in a join over many queries the block
  * is found without a look-up, and nothing is allocated but rows.  The server's SRF macros keep their
@@ -19,38 +20,42 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "base/limits.h"
+#include "retrieval/collector.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
 #include "server/row_reader.h"
+#include "server/search_arguments.h"
 
 /* Arguments after the one that says in which type candidates are wanted, if there is one. */
 enum
 {
-	ARG_SOURCE,					/* a model or an index */
-	ARG_QUERY,
-	ARG_K,
-	ARG_EXCLUDE,
-	ARG_AMONG,
-	ARG_MIN_SCORE,
-	ARG_SEARCH,
-	ARG_INDEX					/* of a model only */
+	SOURCE,						/* a model or an index */
+	QUERY,
+	K,							/* and those that every search has */
+	INDEX = K + 5				/* of a model */
 };
+
+/* What the query argument is, beside a vector. */
+typedef enum query_kind
+{
+	QUERY_IS_VECTOR,
+	QUERY_IS_ID,				/* of one of the model's queries; may be a vector all the same */
+	QUERY_IS_CANDIDATE			/* similar */
+} query_kind;
 
 typedef struct top_k_form
 {
 	tfrs_block_kind source;
-	int			first;			/* place of ARG_SOURCE: 1 after the argument of the wanted type */
+	query_kind	query;
+	int			first;			/* place of SOURCE: 1 after the argument of the wanted type */
 } top_k_form;
 
 typedef struct top_k_call
@@ -60,7 +65,7 @@ typedef struct top_k_call
 	tfrs_block_site index;
 	Oid			query_type;
 	bool		query_is_embedding;
-	tfrs_id_reader query_reader;
+	tfrs_id_reader reader;		/* of the query, where it is an id */
 	tfrs_id_writer writer;
 	TupleDesc	row;
 	/* the set being returned */
@@ -75,21 +80,27 @@ typedef struct top_k_call
 /* The arguments of one set, checked. */
 typedef struct top_k_request
 {
-	const tfrs_cached_block *source;
-	const tfrs_cached_block *candidates;	/* the same, or that of index => */
-	const float *query;			/* (D) */
+	const tfrs_model *model;	/* NULL: the source is an index */
+	const tfrs_id_view *candidates;
+	tfrs_index	index;
 	tfrs_search search;
+	tfrs_search_options options;
+	const float *query;			/* (D); NULL: candidates by how often they were chosen */
 } top_k_request;
 
 PG_FUNCTION_INFO_V1(tfrs_top_k_index);
 PG_FUNCTION_INFO_V1(tfrs_top_k_model);
 PG_FUNCTION_INFO_V1(tfrs_top_k_as_index);
 PG_FUNCTION_INFO_V1(tfrs_top_k_as_model);
+PG_FUNCTION_INFO_V1(tfrs_similar_index);
+PG_FUNCTION_INFO_V1(tfrs_similar_model);
 
-static const top_k_form index_form = {TFRS_BLOCK_INDEX, 0};
-static const top_k_form model_form = {TFRS_BLOCK_MODEL, 0};
-static const top_k_form as_index_form = {TFRS_BLOCK_INDEX, 1};
-static const top_k_form as_model_form = {TFRS_BLOCK_MODEL, 1};
+static const top_k_form index_form = {TFRS_BLOCK_INDEX, QUERY_IS_VECTOR, 0};
+static const top_k_form model_form = {TFRS_BLOCK_MODEL, QUERY_IS_ID, 0};
+static const top_k_form as_index_form = {TFRS_BLOCK_INDEX, QUERY_IS_VECTOR, 1};
+static const top_k_form as_model_form = {TFRS_BLOCK_MODEL, QUERY_IS_ID, 1};
+static const top_k_form similar_index_form = {TFRS_BLOCK_INDEX, QUERY_IS_CANDIDATE, 0};
+static const top_k_form similar_model_form = {TFRS_BLOCK_MODEL, QUERY_IS_CANDIDATE, 0};
 
 /* Whether the type is tfrs.embedding: the one of that name beside the type of the source. */
 static bool
@@ -132,171 +143,138 @@ static top_k_call *
 begin_calls(FunctionCallInfo fcinfo, const top_k_form *form)
 {
 	FmgrInfo   *function = fcinfo->flinfo;
-	MemoryContext context = function->fn_mcxt;
-	top_k_call *call = MemoryContextAllocZero(context, sizeof(top_k_call));
-	Oid			source_type = get_fn_expr_argtype(function, form->first + ARG_SOURCE);
-	Oid			wanted = form->first == 0 ? TEXTOID : get_fn_expr_argtype(function, 0);
+	top_k_call *call = MemoryContextAllocZero(function->fn_mcxt, sizeof(top_k_call));
+	Oid			source_type = get_fn_expr_argtype(function, form->first + SOURCE);
 
-	if (!OidIsValid(source_type) || !OidIsValid(wanted))
+	call->context = function->fn_mcxt;
+	call->query_type = get_fn_expr_argtype(function, form->first + QUERY);
+	call->writer.type = form->first == 0 ? TEXTOID : get_fn_expr_argtype(function, 0);
+	if (!OidIsValid(source_type) || !OidIsValid(call->writer.type))
 		elog(ERROR, "could not determine the types of the arguments");
-	call->context = context;
-	call->query_type = get_fn_expr_argtype(function, form->first + ARG_QUERY);
-	call->query_is_embedding = is_embedding(call->query_type, source_type);
+	call->query_is_embedding = form->query != QUERY_IS_CANDIDATE &&
+		is_embedding(call->query_type, source_type);
 	if (!call->query_is_embedding && call->query_type != JSONBOID)
-		tfrs_id_reader_init(&call->query_reader, call->query_type, "query");
-	call->writer.type = wanted;
-	call->row = row_type(wanted, context);
+		tfrs_id_reader_init(&call->reader, call->query_type,
+							form->query == QUERY_IS_CANDIDATE ? "candidate" : "query");
+	call->row = row_type(call->writer.type, call->context);
 	function->fn_extra = call;
 	return call;
 }
 
-/* k as a number of rows, or -1 where there can't be any. */
-static int64
-requested_k(FunctionCallInfo fcinfo, int argument)
-{
-	int32		k;
-
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("k must not be null")));
-	k = PG_GETARG_INT32(argument);
-	if (k < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k must not be negative, but is %d", k)));
-	return k;
-}
-
-static float
-requested_min_score(FunctionCallInfo fcinfo, int argument)
-{
-	float		score;
-
-	if (PG_ARGISNULL(argument))
-		return -INFINITY;
-	score = PG_GETARG_FLOAT4(argument);
-	if (isnan(score))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("min_score must not be NaN")));
-	return score;
-}
-
-/* The predicates of the call. */
+/* The row of an id that is not known is the end of the search, unless "unknown" says otherwise. */
 static void
-read_predicates(FunctionCallInfo fcinfo, int first, top_k_request *request)
+report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
 {
-	const tfrs_id_view *ids = &request->candidates->candidates;
-	tfrs_search *search = &request->search;
-	tfrs_row_list list;
-
-	if (!PG_ARGISNULL(first + ARG_EXCLUDE))
-	{
-		list = tfrs_candidate_rows(ids, get_fn_expr_argtype(fcinfo->flinfo, first + ARG_EXCLUDE),
-								   PG_GETARG_DATUM(first + ARG_EXCLUDE), "exclude");
-		search->excluded = list.rows;
-		search->excluded_count = list.count;
-	}
-	if (!PG_ARGISNULL(first + ARG_AMONG))
-	{
-		list = tfrs_candidate_rows(ids, get_fn_expr_argtype(fcinfo->flinfo, first + ARG_AMONG),
-								   PG_GETARG_DATUM(first + ARG_AMONG), "among");
-		search->has_among = true;
-		search->among = list.rows;
-		search->among_count = list.count;
-	}
-	search->min_score = requested_min_score(fcinfo, first + ARG_MIN_SCORE);
-	if (!PG_ARGISNULL(first + ARG_SEARCH))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("search options are not supported yet")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
+			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
 }
 
-/* The id that a query given as jsonb stands for; false for a JSON null. */
+/* The vector of one of the model's queries.  false: there are no rows. */
 static bool
-id_of_json(const Jsonb *json, uint32 tag, tfrs_id *id)
+find_query(const top_k_call *call, Datum query, top_k_request *request)
 {
-	JsonbValue	value;
-	char	   *number;
-
-	if (!JsonbExtractScalar((JsonbContainer *) &json->root, &value))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query of this model is a single value"),
-				 errhint("Pass the value itself, not a JSON object or array.")));
-	switch (value.type)
-	{
-		case jbvNull:
-			return false;
-		case jbvString:
-			*id = tfrs_id_from_text(tag, value.val.string.val, value.val.string.len);
-			return true;
-		case jbvBool:
-			*id = tfrs_id_from_text(tag, value.val.boolean ? "true" : "false",
-									value.val.boolean ? 4 : 5);
-			return true;
-		default:
-			number = DatumGetCString(DirectFunctionCall1(numeric_out,
-														 NumericGetDatum(value.val.numeric)));
-			*id = tfrs_id_from_text(tag, number, strlen(number));
-			return true;
-	}
-}
-
-/* The vector of a model's query; NULL where there is no query. */
-static const float *
-vector_of_query(const top_k_call *call, const tfrs_model *model, Datum query)
-{
-	uint32		tag = model->query_ids.tag;
+	const tfrs_model *model = request->model;
+	const tfrs_id_view *ids = &model->query_ids;
 	float	   *vector;
 	tfrs_id		id;
+	uint32_t	row;
 
 	if (call->query_type != JSONBOID)
-		id = tfrs_id_read_as(&call->query_reader, tag, query, "query");
-	else if (!id_of_json(DatumGetJsonbP(query), tag, &id))
-		return NULL;
+		id = tfrs_id_read_as(&call->reader, ids->tag, query, "query");
+	else if (!tfrs_id_from_json(ids->tag, DatumGetJsonbP(query), "query", &id))
+		return false;
+	row = tfrs_id_view_find(ids, id);
+	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
+		report_unknown(ids, id, "query");
+	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_NONE)
+		return false;
+	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_POPULAR)
+		return true;
 	vector = palloc(model->shape->dim * sizeof(float));
-	tfrs_model_query(model, tfrs_id_view_find(&model->query_ids, id), vector);
-	return vector;
+	tfrs_model_query(model, row, vector);
+	tfrs_embedding_check_same_dim(model->shape->dim, request->index.dim);
+	request->query = vector;
+	return true;
 }
 
-/* Reads the arguments; false where a NULL among them means that there are no rows. */
+/* The vector of a candidate, which is left out of its own answer; scores become cosines. */
+static bool
+find_candidate(const top_k_call *call, Datum candidate, top_k_request *request)
+{
+	const tfrs_id_view *ids = request->candidates;
+	tfrs_search *search = &request->search;
+	tfrs_row_list excluded;
+	tfrs_id		id = tfrs_id_read_as(&call->reader, ids->tag, candidate, "candidate");
+	uint32_t	row = tfrs_id_view_find(ids, id);
+
+	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
+		report_unknown(ids, id, "candidate");
+	if (row == TFRS_NO_ROW)
+		return false;
+	request->query = request->index.vectors + (size_t) row * request->index.dim;
+	if (request->index.metric != TFRS_METRIC_COSINE)
+		request->index = tfrs_index_over(request->index.vectors, request->index.count,
+										 request->index.dim, TFRS_METRIC_COSINE);
+	excluded = tfrs_row_list_with(search->excluded, search->excluded_count, row);
+	search->excluded = excluded.rows;
+	search->excluded_count = excluded.count;
+	return true;
+}
+
+static bool
+find_vector(const top_k_call *call, Datum query, top_k_request *request)
+{
+	const tfrs_embedding *embedding = tfrs_embedding_of_datum(query);
+
+	tfrs_embedding_check_same_dim(embedding->dim, request->index.dim);
+	request->query = embedding->values;
+	return true;
+}
+
+/* The blocks of the call: what is asked, and what is searched. */
+static void
+open_blocks(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call,
+			top_k_request *request)
+{
+	int			index = form->first + INDEX;
+	const tfrs_cached_block *block;
+
+	block = tfrs_block_cache_get(&call->source, call->context,
+								 PG_GETARG_DATUM(form->first + SOURCE), form->source);
+	if (form->source == TFRS_BLOCK_MODEL)
+		request->model = &block->model;
+	if (form->query == QUERY_IS_ID && !PG_ARGISNULL(index))
+		block = tfrs_block_cache_get(&call->index, call->context, PG_GETARG_DATUM(index),
+									 TFRS_BLOCK_INDEX);
+	request->candidates = &block->candidates;
+	request->index = block->index;
+}
+
+/* Reads the arguments; false where there can be no rows. */
 static bool
 read_request(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call,
 			 top_k_request *request)
 {
-	int			first = form->first;
-	Datum		query = PG_GETARG_DATUM(first + ARG_QUERY);
+	Datum		query = PG_GETARG_DATUM(form->first + QUERY);
 
-	tfrs_search_default(&request->search);
-	request->search.k = requested_k(fcinfo, first + ARG_K);
-	if (PG_ARGISNULL(first + ARG_SOURCE) || PG_ARGISNULL(first + ARG_QUERY))
+	if (PG_ARGISNULL(form->first + SOURCE) || PG_ARGISNULL(form->first + QUERY))
+	{
+		tfrs_search_k(fcinfo, form->first + K);
 		return false;
-	request->source = tfrs_block_cache_get(&call->source, call->context,
-										   PG_GETARG_DATUM(first + ARG_SOURCE), form->source);
-	request->candidates = request->source;
-	if (form->source == TFRS_BLOCK_MODEL && !PG_ARGISNULL(first + ARG_INDEX))
-		request->candidates = tfrs_block_cache_get(&call->index, call->context,
-												   PG_GETARG_DATUM(first + ARG_INDEX),
-												   TFRS_BLOCK_INDEX);
+	}
+	open_blocks(fcinfo, form, call, request);
+	request->options.by_id = !call->query_is_embedding;
+	if (form->query == QUERY_IS_CANDIDATE)
+		request->options.unknown = TFRS_UNKNOWN_NONE;
+	tfrs_search_arguments(fcinfo, form->first + K, request->candidates, &request->search,
+						  &request->options);
 	if (call->query_is_embedding)
-	{
-		const tfrs_embedding *embedding = tfrs_embedding_of_datum(query);
-
-		tfrs_embedding_check_same_dim(embedding->dim, request->candidates->index.dim);
-		request->query = embedding->values;
-	}
-	else
-	{
-		request->query = vector_of_query(call, &request->source->model, query);
-		tfrs_embedding_check_same_dim(request->source->model.shape->dim,
-									  request->candidates->index.dim);
-	}
-	if (request->query == NULL)
-		return false;
-	read_predicates(fcinfo, first, request);
-	return true;
+		return find_vector(call, query, request);
+	if (form->query == QUERY_IS_CANDIDATE)
+		return find_candidate(call, query, request);
+	return find_query(call, query, request);
 }
 
 /* Room for that many hits, kept from one set to the next. */
@@ -313,26 +291,51 @@ make_room(top_k_call *call, size_t count)
 	call->room = count;
 }
 
+/* Candidates by the rows that the model was trained on; the score is their number. */
+static void
+rank_by_count(const top_k_request *request, top_k_call *call)
+{
+	const tfrs_model *model = request->model;
+	const tfrs_id_view *ids = request->candidates;
+	bool		own = ids == &model->candidate_ids;
+	tfrs_collector collector;
+
+	tfrs_collector_init(&collector, &request->search, call->hits, ids->count);
+	for (uint32_t row = 0; row < ids->count; row++)
+	{
+		uint32_t	trained = own ? row
+			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(ids, row));
+
+		tfrs_collector_offer(&collector,
+							 trained == TFRS_NO_ROW ? 0 : model->candidate_counts[trained], row);
+	}
+	tfrs_topk_finish(&collector.topk);
+	call->count = collector.topk.count;
+}
+
 /* Finds the hits of a new set. */
 static void
 search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
 {
-	top_k_request request;
-	const tfrs_index *index;
+	top_k_request request = {0};
 	tfrs_arena	arena;
 	tfrs_error	error;
 
 	call->count = call->next = 0;
 	if (!read_request(fcinfo, form, call, &request))
 		return;
-	index = &request.candidates->index;
-	call->candidates = &request.candidates->candidates;
+	call->candidates = request.candidates;
 	if (call->writer.tag != call->candidates->tag)
 		tfrs_id_writer_init(&call->writer, call->candidates, call->writer.type, call->context);
-	make_room(call, Min(request.search.k, index->count));
+	make_room(call, Min(request.search.k, request.index.count));
+	if (request.query == NULL)
+	{
+		rank_by_count(&request, call);
+		return;
+	}
 	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
-	tfrs_check(tfrs_index_search(index, request.query, &request.search, &arena, call->hits,
-								 &call->count, &error), &error);
+	tfrs_check(tfrs_index_search(&request.index, request.query, &request.search, &arena,
+								 call->hits, &call->count, &error), &error);
 }
 
 /* A set that is given up (LIMIT, a new scan) ends without a last call. */
@@ -407,4 +410,16 @@ Datum
 tfrs_top_k_as_model(PG_FUNCTION_ARGS)
 {
 	return next_row(fcinfo, &as_model_form);
+}
+
+Datum
+tfrs_similar_index(PG_FUNCTION_ARGS)
+{
+	return next_row(fcinfo, &similar_index_form);
+}
+
+Datum
+tfrs_similar_model(PG_FUNCTION_ARGS)
+{
+	return next_row(fcinfo, &similar_model_form);
 }

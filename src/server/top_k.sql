@@ -61,3 +61,33 @@ CREATE FUNCTION top_k_as(type anyelement, model model, query jsonb, k integer = 
 	RETURNS TABLE (rank integer, candidate anyelement, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_top_k_as_model' LANGUAGE C STABLE PARALLEL SAFE
 	SUPPORT top_k_support ROWS 10 COST 20000;
+
+-- similar: the candidates most like one of them, by cosine.
+
+CREATE FUNCTION similar(index candidate_index, candidate "any", k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_similar_index' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION similar(index candidate_index, candidate text, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_similar_index' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION similar(model model, candidate "any", k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_similar_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;
+
+CREATE FUNCTION similar(model model, candidate text, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL)
+	RETURNS TABLE (rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_similar_model' LANGUAGE C STABLE PARALLEL SAFE
+	SUPPORT top_k_support ROWS 10 COST 20000;

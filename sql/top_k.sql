@@ -1,0 +1,191 @@
+-- tfrs.top_k, tfrs.top_k_as and tfrs.similar
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS tfrs_retrieval;
+RESET client_min_messages;
+SET search_path = public, tfrs;
+
+CREATE TABLE item (id int, e embedding(2));
+INSERT INTO item VALUES (1, '[1,0]'), (2, '[0,2]'), (3, '[3,0]'), (4, '[-4,0]'), (5, '[3,0]'), (10, '[3,0]');
+CREATE TABLE shelf AS
+	SELECT build_index(id, e) AS by_int, build_index(id::text, e) AS by_text FROM item;
+
+CREATE TABLE click (person int, thing text, uid uuid);
+INSERT INTO click
+	SELECT (i * 7919) % 97, 'thing ' || thing, lpad(thing::text, 32, '0')::uuid
+	FROM generate_series(1, 3000) i, LATERAL (SELECT sqrt(i * 31 % 3001)::int AS thing) t;
+CREATE TABLE recommender AS
+	SELECT train(person, thing, '{"dim": 8, "epochs": 2}') AS model,
+		   train(person, uid, '{"dim": 8, "epochs": 2}') AS by_uuid FROM click;
+
+-- order: score, then the candidate, numbers by value and text by bytes
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]') t;
+SELECT t.* FROM shelf, top_k(by_text, '[1,1]') t;
+
+-- k
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', 0);
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', 2);
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', 1000000000);
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', -1);
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', NULL);
+
+-- NULL is no query, no model, no filter
+SELECT count(*) FROM shelf, top_k(by_int, NULL);
+SELECT count(*) FROM top_k(NULL::candidate_index, '[1,1]');
+SELECT count(*) FROM top_k(NULL::model, 1);
+SELECT count(*) FROM recommender, top_k(model, NULL);
+SELECT count(*) FROM recommender, top_k(model, NULL::int);
+SELECT count(*) FROM recommender, top_k(model, 'null'::jsonb);
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', 3, NULL, NULL, NULL, NULL);
+SELECT count(*) FROM recommender, top_k(model, 1, exclude => NULL, index => NULL);
+
+-- vectors that do not fit
+SELECT * FROM shelf, top_k(by_int, '[1,1,1]');
+SELECT * FROM shelf, top_k(by_int, '[1,NaN]');
+SELECT * FROM recommender, top_k(model, '[1,2]'::embedding);
+
+-- exclude and among are predicates: k means k
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 2, exclude => ARRAY[3, 5, 5, NULL, 99]) t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 2, exclude => '{3,5}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 2, exclude => ARRAY['3', '5']) t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 2, exclude => '{}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', among => ARRAY[4, 1, 1, NULL, 99]::bigint[]) t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', among => '{4,1}', exclude => '{4}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', among => '{}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', among => ARRAY(SELECT id FROM item WHERE id > 5)) t;
+SELECT t.* FROM shelf, top_k(by_text, '[1,1]', 2, exclude => ARRAY['3', '5']::varchar[]) t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 2, exclude => ARRAY[[3, 5], [10, 2]]) t;
+SELECT * FROM shelf, top_k(by_int, '[1,1]', exclude => 3);
+SELECT * FROM shelf, top_k(by_int, '[1,1]', exclude => ARRAY[3.5]);
+SELECT * FROM shelf, top_k(by_int, '[1,1]', exclude => '{a}');
+SELECT * FROM shelf, top_k(by_int, '[1,1]', exclude => '{3');
+SELECT * FROM shelf, top_k(by_text, '[1,1]', exclude => ARRAY[3]);
+
+-- min_score: at least
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', min_score => 2) t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', min_score => 'Infinity') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', min_score => 'NaN') t;
+
+-- search options
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '{"exact": true, "leaves_to_search": 3, "rerank": 7}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '{"exakt": true}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '{"exact": 1}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '{"unknown": "none"}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '[1]') t;
+
+-- the candidate in its own type
+SELECT t.*, pg_typeof(candidate) FROM shelf, top_k_as(NULL::int, by_int, '[1,1]', 1) t;
+SELECT t.*, pg_typeof(candidate) FROM shelf, top_k_as(NULL::smallint, by_int, '[1,1]', 1) t;
+SELECT t.*, pg_typeof(candidate) FROM shelf, top_k_as(NULL::text, by_int, '[1,1]', 1) t;
+SELECT t.*, pg_typeof(candidate) FROM shelf, top_k_as(NULL::varchar, by_text, '[1,1]', 1) t;
+SELECT pg_typeof(candidate) FROM recommender, top_k_as(NULL::uuid, by_uuid, 1, 1) t;
+SELECT id, rank FROM shelf, top_k_as(NULL::bigint, by_int, '[1,1]', 3) t JOIN item ON id = candidate ORDER BY rank;
+SELECT * FROM shelf, top_k_as(NULL::uuid, by_int, '[1,1]');
+SELECT * FROM shelf, top_k_as(NULL::int, by_text, '[1,1]');
+SELECT * FROM recommender, top_k_as(NULL::bigint, by_uuid, 1);
+SELECT * FROM shelf, top_k_as(NULL::numeric, by_int, '[1,1]');
+SELECT * FROM shelf, top_k_as(NULL, by_int, '[1,1]');
+SELECT t.* FROM (SELECT build_index(100000, e) i FROM item WHERE id = 1) x, top_k_as(NULL::smallint, i, '[1,1]') t;
+
+-- a model answers as a full sort of its vectors does, in every form of the query
+CREATE VIEW sorted AS
+	SELECT q.person, row_number() OVER (PARTITION BY q.person ORDER BY s DESC, c.id COLLATE "C") AS rank, c.id, s::real
+	FROM (SELECT DISTINCT person FROM click) q, recommender,
+		LATERAL (SELECT id, inner_product(embed_query(model, q.person), embedding) AS s
+				 FROM candidate_embeddings(model)) c;
+SELECT count(*), count(*) FILTER (WHERE t.candidate = s.id AND t.score = s.s) AS equal
+FROM recommender, (SELECT DISTINCT person FROM click) q, top_k(model, person, 57) t
+	JOIN sorted s USING (rank) WHERE s.person = q.person;
+CREATE VIEW answers AS
+	SELECT x.form, string_agg(candidate || ' ' || score, ',' ORDER BY rank) AS answer
+	FROM recommender, LATERAL (
+		SELECT 'int' AS form, t.* FROM top_k(model, 42) t UNION ALL
+		SELECT 'bigint', t.* FROM top_k(model, 42::bigint) t UNION ALL
+		SELECT 'smallint', t.* FROM top_k(model, 42::smallint) t UNION ALL
+		SELECT 'literal', t.* FROM top_k(model, '42') t UNION ALL
+		SELECT 'text', t.* FROM top_k(model, ' 42'::text) t UNION ALL
+		SELECT 'varchar', t.* FROM top_k(model, '42'::varchar) t UNION ALL
+		SELECT 'jsonb number', t.* FROM top_k(model, '42'::jsonb) t UNION ALL
+		SELECT 'jsonb string', t.* FROM top_k(model, '"42"'::jsonb) t UNION ALL
+		SELECT 'vector', t.* FROM top_k(model, embed_query(model, 42)) t UNION ALL
+		SELECT 'as', t.* FROM top_k_as(NULL::text, model, 42) t) x
+	GROUP BY x.form;
+SELECT count(DISTINCT answer) AS answers, count(*) AS forms FROM answers;
+SELECT count(*) FROM recommender, top_k(model, 'forty-two');
+SELECT count(*) FROM recommender, top_k(model, 42.5);
+SELECT count(*) FROM recommender, top_k(model, true);
+SELECT count(*) FROM recommender, top_k(model, ROW(42));
+SELECT count(*) FROM recommender, top_k(model, ARRAY[42]);
+SELECT count(*) FROM recommender, top_k(model, '{"person": 42}'::jsonb);
+
+-- parameters without a type
+PREPARE untyped AS SELECT count(*) FROM recommender, top_k(model, $1);
+EXECUTE untyped ('42');
+PREPARE with_k AS SELECT count(*) FROM recommender, top_k(model, $1, $2, exclude => $3::text[], min_score => $4, search => $5);
+EXECUTE with_k ('42', 5, '{thing 1}', -1000, '{"exact": true}');
+PREPARE on_index AS SELECT t.* FROM shelf, top_k(by_int, $1, $2) t;
+EXECUTE on_index ('[1,1]', 1);
+PREPARE excluding AS SELECT count(*) FROM recommender, top_k(model, $1, exclude => $2);
+
+-- candidates of an index of one's own
+SELECT candidate FROM recommender,
+	LATERAL (SELECT build_index(id, embedding) i FROM candidate_embeddings(model)
+			 WHERE id IN ('thing 4', 'thing 9')) x,
+	LATERAL (SELECT array_agg(candidate ORDER BY candidate) AS candidate FROM top_k(model, 42, index => i)) t;
+SELECT count(*) FROM recommender, shelf, top_k(model, 42, index => by_int);
+
+-- a query that the model has never seen
+SELECT count(*), min(score) = max(score) AS constant FROM recommender, top_k(model, 4200) t;
+SELECT (SELECT array_agg(candidate) FROM top_k(model, 4200)) =
+	   (SELECT array_agg(candidate) FROM top_k(model, 4200, search => '{"unknown": "average"}')) AS same FROM recommender;
+SELECT count(*) FROM recommender, top_k(model, 4200, search => '{"unknown": "none"}');
+SELECT count(*) FROM recommender, top_k(model, 4200, search => '{"unknown": "error"}');
+SELECT bool_and(t.candidate = s.thing AND t.score = s.n) AS by_count
+FROM recommender, top_k(model, 4200, 60, search => '{"unknown": "popular"}') t
+	JOIN (SELECT thing, count(*) n, row_number() OVER (ORDER BY count(*) DESC, thing COLLATE "C") AS rank
+		  FROM click GROUP BY thing) s USING (rank);
+SELECT count(*) FROM recommender, top_k(model, 42, search => '{"seen": true}');
+
+-- item to item, by cosine, without itself
+SELECT rank, candidate, round(score::numeric, 4) AS score FROM shelf, similar(by_int, 3) t;
+SELECT rank, candidate, round(score::numeric, 4) AS score FROM shelf, similar(by_text, '2', 2, exclude => '{1}') t;
+SELECT bool_and(t.candidate = s.id AND abs(t.score - s.s) < 1e-6) AS equal
+FROM recommender, similar(model, 'thing 4', 56) t
+	JOIN (SELECT c.id, cosine_similarity(o.embedding, c.embedding) AS s,
+				 row_number() OVER (ORDER BY cosine_similarity(o.embedding, c.embedding) DESC, c.id COLLATE "C") AS rank
+		  FROM recommender, candidate_embeddings(model) c, candidate_embeddings(model) o
+		  WHERE o.id = 'thing 4' AND c.id <> o.id) s USING (rank);
+SELECT count(*) FROM shelf, similar(by_int, 77);
+SELECT count(*) FROM shelf, similar(by_int, 77, search => '{"unknown": "error"}');
+SELECT count(*) FROM shelf, similar(by_int, NULL);
+
+-- a set can be given up, and used wherever sets can
+SELECT top_k(by_int, '[1,1]', 2) FROM shelf;
+SELECT (top_k(by_int, e, 3)).candidate FROM shelf, item LIMIT 4;
+SELECT id, (SELECT candidate FROM top_k(by_int, e, 1)) AS best FROM shelf, item ORDER BY id;
+SELECT to_json(t) FROM shelf, top_k(by_int, '[1,1]', 1) t;
+SELECT i.id, t.candidate FROM item i, LATERAL (SELECT * FROM shelf, top_k(by_int, i.e, 2) LIMIT 1) t ORDER BY 1;
+CREATE FUNCTION best(q embedding) RETURNS text LANGUAGE plpgsql STABLE AS
+	$$ BEGIN RETURN (SELECT candidate FROM shelf, top_k(by_int, q, 1)); END $$;
+SELECT best('[1,1]'), best('[-1,1]');
+
+-- the planner knows k
+CREATE FUNCTION plan(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || statement LOOP
+		IF line ~ 'top_k' THEN
+			RETURN NEXT regexp_replace(line, '\(cost=.*rows=(\d+).*', 'rows=\1');
+		END IF;
+	END LOOP;
+END $$;
+SELECT plan('SELECT * FROM shelf, top_k(by_int, ''[1,1]'', 33)');
+SELECT plan('SELECT * FROM shelf, top_k(by_int, ''[1,1]'')');
+SELECT plan('SELECT * FROM recommender, top_k_as(NULL::text, model, 1, 2 + 3)');
+SELECT plan('SELECT * FROM recommender, top_k(model, 1, (SELECT 3))');
+SELECT provolatile, proparallel, proretset, count(*) FROM pg_proc
+WHERE pronamespace = 'tfrs'::regnamespace AND proname IN ('top_k', 'top_k_as', 'similar') GROUP BY 1, 2, 3;
+SELECT count(*) FILTER (WHERE prosecdef) AS definers FROM pg_proc WHERE pronamespace = 'tfrs'::regnamespace;
+
+DROP FUNCTION best, plan;
+DROP VIEW sorted, answers;
+DROP TABLE item, shelf, click, recommender;

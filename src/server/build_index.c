@@ -1,0 +1,315 @@
+/*
+ * build_index.c: the aggregate that makes a candidate index of ids and vectors.
+ *
+ * Rows are collected in order of arrival, then put in order of their ids, so that the index's bytes
+ * depend on the rows and options alone.  The vectors lie in one piece that grows by repalloc, which
+ * for a piece of that size moves pages instead of bytes, and are sorted in place: at its peak a
+ * build holds the vectors, the finished block, and what the search structure needs.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/id_set.h"
+#include "base/limits.h"
+#include "retrieval/index.h"
+#include "server/bridge.h"
+#include "server/compat.h"
+#include "server/embedding_type.h"
+#include "server/index_type.h"
+#include "server/options.h"
+#include "server/row_reader.h"
+#include "server/settings.h"
+
+enum
+{
+	DUPLICATES_ERROR,
+	DUPLICATES_FIRST
+};
+
+typedef struct build_options
+{
+	tfrs_index_options index;
+	int			duplicates;
+} build_options;
+
+typedef struct build_state
+{
+	MemoryContext context;		/* the aggregate's */
+	tfrs_arena	arena;			/* over it */
+	build_options options;
+	Jsonb	   *given;			/* as in the first row, or NULL */
+	tfrs_id_reader reader;
+	tfrs_id_set ids;
+	size_t		dim;			/* D; 0 before the first vector */
+	size_t		capacity;		/* rows that vectors has room for */
+	float	   *vectors;		/* (capacity, D) */
+} build_state;
+
+static const tfrs_option_choice kind_choices[] = {
+	{"auto", TFRS_INDEX_AUTO},
+	{"exact", TFRS_INDEX_EXACT},
+	{"tree", -1},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice metric_choices[] = {
+	{"dot", TFRS_METRIC_DOT},
+	{"cosine", TFRS_METRIC_COSINE},
+	{"l2", TFRS_METRIC_L2},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice duplicates_choices[] = {
+	{"error", DUPLICATES_ERROR},
+	{"first", DUPLICATES_FIRST},
+	{NULL, 0}
+};
+
+#define FIELD(member) TFRS_OPTION_FIELD(build_options, member)
+#define INTEGER(key, member, least, most) \
+	{.name = key, .type = TFRS_OPTION_INTEGER, FIELD(member), .low = least, .high = most}
+#define CHOICE(key, member, words) \
+	{.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words}
+#define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
+
+static const tfrs_option_key build_keys[] = {
+	CHOICE("kind", index.kind, kind_choices),
+	CHOICE("metric", index.metric, metric_choices),
+	{.name = "target_recall", .type = TFRS_OPTION_FLOAT, FIELD(index.target_recall),
+	.high = 1, .above_zero = true},
+	INTEGER("k", index.target_k, 1, 10000),
+	LATER("leaves"),
+	LATER("leaves_to_search"),
+	LATER("rerank"),
+	LATER("quantization"),
+	INTEGER("seed", index.seed, 0, 9007199254740992.0),
+	CHOICE("duplicates", duplicates, duplicates_choices),
+};
+
+static const tfrs_option_scheme build_scheme = {
+	"index option", build_keys, lengthof(build_keys)
+};
+
+PG_FUNCTION_INFO_V1(tfrs_build_index_add);
+PG_FUNCTION_INFO_V1(tfrs_build_index_finish);
+
+static Jsonb *
+given_options(FunctionCallInfo fcinfo)
+{
+	return PG_NARGS() > 3 && !PG_ARGISNULL(3) ? PG_GETARG_JSONB_P(3) : NULL;
+}
+
+static build_state *
+begin_build(FunctionCallInfo fcinfo, MemoryContext context)
+{
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	build_state *state = palloc0(sizeof(build_state));
+	Jsonb	   *given = given_options(fcinfo);
+	tfrs_error	error;
+
+	state->context = context;
+	tfrs_bridge_arena(&state->arena, context, SIZE_MAX);
+	if (given != NULL)
+		state->given = (Jsonb *) pg_detoast_datum_copy((struct varlena *) given);
+	tfrs_index_options_default(&state->options.index);
+	tfrs_options_read(&build_scheme, state->given, &state->options);
+	tfrs_id_reader_init(&state->reader, get_fn_expr_argtype(fcinfo->flinfo, 1), "candidate");
+	tfrs_check(tfrs_id_set_init(&state->ids, &state->arena, state->reader.kind, state->reader.tag,
+								&error), &error);
+	MemoryContextSwitchTo(caller);
+	return state;
+}
+
+static void
+check_same_options(const build_state *state, const Jsonb *given)
+{
+	if ((given == NULL) != (state->given == NULL) ||
+		(given != NULL && (VARSIZE(given) != VARSIZE(state->given) ||
+						   memcmp(given, state->given, VARSIZE(given)) != 0)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be the same for all rows of a group")));
+}
+
+static void
+report_duplicate(const build_state *state, tfrs_id id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("candidate %s occurs more than once", tfrs_id_to_cstring(state->ids.tag, id)),
+			 errhint("Remove the other rows, or keep the first of each with the option "
+					 "'{\"duplicates\": \"first\"}'.")));
+}
+
+/* Room for one more vector. */
+static float *
+place_for(build_state *state, size_t row)
+{
+	size_t		bytes = (row + 1) * state->dim * sizeof(float);
+
+	if (bytes > TFRS_MAX_BLOCK_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("candidate index is too large"),
+				 errdetail("%zu vectors of %zu dimensions are %zu bytes; an index has at most %zu.",
+						   row + 1, state->dim, bytes, TFRS_MAX_BLOCK_BYTES),
+				 errhint("Build several with GROUP BY, or use fewer dimensions.")));
+	if (row >= state->capacity)
+	{
+		size_t		capacity = Max(state->capacity + state->capacity / 2, 64);
+
+		bytes = capacity * state->dim * sizeof(float);
+		state->vectors = state->vectors == NULL
+			? MemoryContextAllocHuge(state->context, bytes)
+			: repalloc_huge(state->vectors, bytes);
+		state->capacity = capacity;
+	}
+	return state->vectors + row * state->dim;
+}
+
+/* (internal, candidate "any", embedding [, options jsonb]) -> internal */
+Datum
+tfrs_build_index_add(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	build_state *state;
+	const tfrs_embedding *embedding;
+	size_t		count;
+	tfrs_id		id;
+	uint32_t	row;
+	tfrs_error	error;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "tfrs_build_index_add called outside of an aggregate");
+	state = PG_ARGISNULL(0) ? begin_build(fcinfo, context) : (build_state *) PG_GETARG_POINTER(0);
+	if (PG_NARGS() > 3 && !PG_ARGISNULL(0))
+		check_same_options(state, given_options(fcinfo));
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_POINTER(state);
+	embedding = TFRS_GETARG_EMBEDDING(2);
+	if (state->dim == 0)
+		state->dim = embedding->dim;
+	tfrs_embedding_check_same_dim(state->dim, embedding->dim);
+	id = tfrs_id_read(&state->reader, PG_GETARG_DATUM(1));
+	count = state->ids.count;
+	tfrs_check(tfrs_id_set_add(&state->ids, id, &row, &error), &error);
+	if (row == count)
+		memcpy(place_for(state, row), embedding->values, state->dim * sizeof(float));
+	else if (state->options.duplicates == DUPLICATES_ERROR)
+		report_duplicate(state, id);
+	PG_RETURN_POINTER(state);
+}
+
+/* Moves each vector from its old row to new_row[old], along the cycles of the permutation;
+ * new_row is used up. */
+static void
+permute(float *vectors, size_t dim, uint32_t *new_row, size_t count)
+{
+	for (size_t start = 0; start < count; start++)
+	{
+		if (start % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
+		while (new_row[start] != start)
+		{
+			uint32_t	target = new_row[start];
+			float	   *a = vectors + start * dim;
+			float	   *b = vectors + target * dim;
+
+			for (size_t d = 0; d < dim; d++)
+			{
+				float		moved = a[d];
+
+				a[d] = b[d];
+				b[d] = moved;
+			}
+			new_row[start] = new_row[target];
+			new_row[target] = target;
+		}
+	}
+}
+
+static void
+sort_rows(build_state *state)
+{
+	uint32_t   *new_row;
+	size_t		count = state->ids.count;
+	tfrs_error	error;
+
+	tfrs_check(TFRS_GET(&state->arena, &new_row, count, &error), &error);
+	tfrs_check(tfrs_id_set_sort(&state->ids, new_row, &error), &error);
+	permute(state->vectors, state->dim, new_row, count);
+	tfrs_arena_release(&state->arena, new_row);
+}
+
+static tfrs_index_builder *
+build(build_state *state)
+{
+	tfrs_index_builder *builder;
+	tfrs_status status;
+	tfrs_error	error;
+	double		share;
+
+	state->options.index.threads = tfrs_settings_threads();
+	tfrs_check(tfrs_index_builder_begin(&builder, &state->arena, &state->options.index,
+										state->vectors, state->ids.count, state->dim, &error),
+			   &error);
+	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	tfrs_check(status, &error);
+	return builder;
+}
+
+static tfrs_block_value *
+write_block(build_state *state, tfrs_index_builder *builder)
+{
+	tfrs_block_writer *writer = palloc(sizeof(tfrs_block_writer));
+	tfrs_id_view ids = tfrs_id_set_view(&state->ids);
+	tfrs_block_value *value;
+	uint32_t	head[2];
+	size_t		bytes;
+	tfrs_error	error;
+
+	tfrs_block_writer_init(writer, TFRS_BLOCK_INDEX);
+	tfrs_check(tfrs_id_view_save(&ids, head, writer, "candidate.", &error), &error);
+	writer->prefix = "index.";
+	tfrs_check(tfrs_index_builder_save(builder, true, writer, &error), &error);
+	tfrs_check(tfrs_block_writer_size(writer, &bytes, &error), &error);
+	value = tfrs_block_value_make(bytes);
+	tfrs_block_writer_begin(writer, value->block);
+	while (tfrs_block_writer_step(writer) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	pfree(writer);
+	return value;
+}
+
+/* The rows are sorted in place and given back at once: the state serves one result only. */
+Datum
+tfrs_build_index_finish(PG_FUNCTION_ARGS)
+{
+	build_state *state;
+	tfrs_index_builder *builder;
+	tfrs_block_value *value;
+
+	if (!AggCheckCallContext(fcinfo, NULL))
+		elog(ERROR, "tfrs_build_index_finish called outside of an aggregate");
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	state = (build_state *) PG_GETARG_POINTER(0);
+	if (state->ids.count == 0)
+	{
+		ereport(NOTICE,
+				(errmsg("no candidate with an embedding: the index is null")));
+		PG_RETURN_NULL();
+	}
+	sort_rows(state);
+	builder = build(state);
+	value = write_block(state, builder);
+	tfrs_index_builder_destroy(builder);
+	tfrs_arena_free(&state->arena);
+	pfree(state->vectors);
+	PG_RETURN_POINTER(value);
+}

@@ -1,0 +1,118 @@
+/*
+ * search_arguments.c: the arguments that every search has, to what the core wants.
+ */
+#include "server/search_arguments.h"
+
+#include <math.h>
+
+#include "utils/jsonb.h"
+
+#include "base/limits.h"
+#include "server/candidate_ids.h"
+#include "server/compat.h"
+#include "server/options.h"
+
+/* Arguments after k. */
+enum
+{
+	EXCLUDE = 1,
+	AMONG,
+	MIN_SCORE,
+	SEARCH
+};
+
+static const tfrs_option_choice unknown_choices[] = {
+	{"average", TFRS_UNKNOWN_AVERAGE},
+	{"popular", TFRS_UNKNOWN_POPULAR},
+	{"none", TFRS_UNKNOWN_NONE},
+	{"error", TFRS_UNKNOWN_ERROR},
+	{NULL, 0}
+};
+
+static bool
+query_is_id(const void *target)
+{
+	return ((const tfrs_search_options *) target)->by_id;
+}
+
+#define FIELD(member) TFRS_OPTION_FIELD(tfrs_search_options, member)
+
+static const tfrs_option_key search_keys[] = {
+	{.name = "unknown", .type = TFRS_OPTION_CHOICE, FIELD(unknown), .choices = unknown_choices,
+	.applies = query_is_id, .applies_to = "searches whose query is an id"},
+	{.name = "exact", .type = TFRS_OPTION_BOOL, FIELD(exact)},
+	{.name = "leaves_to_search", .type = TFRS_OPTION_INTEGER, FIELD(leaves_to_search),
+	.low = 1, .high = TFRS_MAX_ROWS},
+	{.name = "rerank", .type = TFRS_OPTION_INTEGER, FIELD(rerank),
+	.low = 1, .high = TFRS_MAX_ROWS},
+	{.name = "seen", .type = TFRS_OPTION_LATER},
+};
+
+static const tfrs_option_scheme search_scheme = {
+	"search option", search_keys, lengthof(search_keys)
+};
+
+size_t
+tfrs_search_k(FunctionCallInfo fcinfo, int argument)
+{
+	int32		k;
+
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("k must not be null")));
+	k = PG_GETARG_INT32(argument);
+	if (k < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("k must not be negative, but is %d", k)));
+	return k;
+}
+
+static float
+min_score(FunctionCallInfo fcinfo, int argument)
+{
+	float		score = PG_ARGISNULL(argument) ? -INFINITY : PG_GETARG_FLOAT4(argument);
+
+	if (isnan(score))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("min_score must not be NaN")));
+	return score;
+}
+
+static tfrs_row_list
+rows_of(FunctionCallInfo fcinfo, int argument, const tfrs_id_view *candidates, const char *name)
+{
+	return tfrs_candidate_rows(candidates, get_fn_expr_argtype(fcinfo->flinfo, argument),
+							   PG_GETARG_DATUM(argument), name);
+}
+
+void
+tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
+					  tfrs_search *search, tfrs_search_options *options)
+{
+	tfrs_row_list list;
+
+	tfrs_search_default(search);
+	search->k = tfrs_search_k(fcinfo, first);
+	if (!PG_ARGISNULL(first + EXCLUDE))
+	{
+		list = rows_of(fcinfo, first + EXCLUDE, candidates, "exclude");
+		search->excluded = list.rows;
+		search->excluded_count = list.count;
+	}
+	if (!PG_ARGISNULL(first + AMONG))
+	{
+		list = rows_of(fcinfo, first + AMONG, candidates, "among");
+		search->has_among = true;
+		search->among = list.rows;
+		search->among_count = list.count;
+	}
+	search->min_score = min_score(fcinfo, first + MIN_SCORE);
+	if (!PG_ARGISNULL(first + SEARCH))
+		tfrs_options_read(&search_scheme, PG_GETARG_JSONB_P(first + SEARCH), options);
+	search->exact = options->exact;
+	search->leaves_to_search = options->leaves_to_search;
+	search->rerank = options->rerank;
+}

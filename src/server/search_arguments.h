@@ -1,0 +1,43 @@
+/*
+ * search_arguments.h: the arguments that every search has: k, exclude, among, min_score, search.
+ */
+#ifndef TFRS_SEARCH_ARGUMENTS_H
+#define TFRS_SEARCH_ARGUMENTS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/id_set.h"
+#include "retrieval/index.h"
+
+/* What a query that the model has never seen gets. */
+typedef enum tfrs_unknown
+{
+	TFRS_UNKNOWN_AVERAGE,		/* the answer for the unknown slot's vector */
+	TFRS_UNKNOWN_POPULAR,		/* candidates by how often they were chosen */
+	TFRS_UNKNOWN_NONE,			/* no rows */
+	TFRS_UNKNOWN_ERROR
+} tfrs_unknown;
+
+typedef struct tfrs_search_options
+{
+	bool		by_id;			/* the query is an id: "unknown" makes sense */
+	tfrs_unknown unknown;		/* in: the default */
+	bool		exact;
+	uint32		leaves_to_search;
+	uint32		rerank;
+} tfrs_search_options;
+
+/* k of the argument; raises where it is null or negative. */
+extern size_t tfrs_search_k(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * Reads the five arguments, of which k is number first.  options holds the defaults; what is in
+ * search for the core is put into *search too.  Row lists lie in the current memory context.
+ */
+extern void tfrs_search_arguments(FunctionCallInfo fcinfo, int first,
+								  const tfrs_id_view *candidates, tfrs_search *search,
+								  tfrs_search_options *options);
+
+#endif							/* TFRS_SEARCH_ARGUMENTS_H */
