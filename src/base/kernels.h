@@ -1,8 +1,8 @@
 /*
  * kernels.h: the inner loops, behind one table of pointers that is chosen once at load.
  *
- * kernels_reference.c is plain C and always built; kernels_x86.c and kernels_arm.c hold variants
- * behind target attributes.  tfrs_kernels_choose picks by what the processor and the operating
+ * kernels_reference.c is plain C and always built; kernels_avx2.c, kernels_avx512.c and
+ * kernels_neon.c hold variants behind target attributes.  tfrs_kernels_choose picks by what the processor and the operating
  * system can do, so the portable default build is also the fast one.  Outside kernels* nobody
  * names a variant.  The entries and their contracts are in kernels_reference.h.
  *

@@ -209,6 +209,71 @@ dot_int8(const int8_t *x, const int8_t *y, size_t dim)
 	return sum;
 }
 
+/*
+ * Bytes are summed as 16-bit numbers: *all gets the even bytes plus 256 times the odd ones, *odd the
+ * odd ones alone, so the even ones are *all - (*odd << 8), whatever overflowed.
+ */
+SIMD void
+add_bytes(__m256i *all, __m256i *odd, __m256i bytes)
+{
+	*all = _mm256_add_epi16(*all, bytes);
+	*odd = _mm256_add_epi16(*odd, _mm256_srli_epi16(bytes, 8));
+}
+
+SIMD __m256i
+look_up(const uint8_t *table, __m256i codes)
+{
+	__m256i		both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *) table));
+
+	return _mm256_shuffle_epi8(both, codes);
+}
+
+/* x >= y for unsigned numbers: the larger one is x. */
+SIMD __m256i
+at_least(__m256i x, __m256i y)
+{
+	return _mm256_cmpeq_epi16(_mm256_max_epu16(x, y), x);
+}
+
+/* One bit for each of 32 sums; packing swaps the middle quarters, the permutation puts them back. */
+SIMD uint32_t
+find_hits(__m256i first, __m256i second, uint16_t threshold)
+{
+	__m256i		bound = _mm256_set1_epi16((short) threshold);
+	__m256i		bytes = _mm256_packs_epi16(at_least(first, bound), at_least(second, bound));
+
+	return (uint32_t) _mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xd8));
+}
+
+KERNEL void
+scan_codes(const tfrs_code_scan *scan)
+{
+	const __m256i nibble = _mm256_set1_epi8(15);
+	size_t		pairs = scan->codes / 2;
+
+	for (size_t b = 0; b < scan->count; b++)
+	{
+		const uint8_t *block = scan->blocks + b * pairs * 32;
+		uint16_t   *sums = scan->sums + b * TFRS_CODE_ROWS;
+		__m256i		all = _mm256_setzero_si256();
+		__m256i		odd = _mm256_setzero_si256();
+		__m256i		even;
+
+		for (size_t p = 0; p < pairs; p++)
+		{
+			__m256i		bytes = _mm256_loadu_si256((const __m256i *) (block + p * 32));
+			__m256i		upper = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
+
+			add_bytes(&all, &odd, look_up(scan->tables + p * 32, _mm256_and_si256(bytes, nibble)));
+			add_bytes(&all, &odd, look_up(scan->tables + p * 32 + 16, upper));
+		}
+		even = _mm256_sub_epi16(all, _mm256_slli_epi16(odd, 8));
+		_mm256_storeu_si256((__m256i *) sums, even);
+		_mm256_storeu_si256((__m256i *) (sums + 16), odd);
+		scan->hits[b] = find_hits(even, odd, scan->thresholds[b]);
+	}
+}
+
 #include "base/kernels_vector.h"
 
 const tfrs_kernel_table *

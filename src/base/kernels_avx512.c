@@ -207,6 +207,75 @@ dot_int8(const int8_t *x, const int8_t *y, size_t dim)
 	return _mm512_reduce_add_epi32(_mm512_sub_epi32(shifted, _mm512_slli_epi32(y_sum, 7)));
 }
 
+/*
+ * Four codes of 32 rows lie in one register: codes 0 and 1 in its lower half, 2 and 3 in its upper.
+ * The tables are spread to match: lanes [t0 t0 t2 t2] for the low halves of the bytes and
+ * [t1 t1 t3 t3] for the high ones.
+ */
+SIMD void
+spread_tables(const tfrs_code_scan *scan, __m512i *low, __m512i *high)
+{
+	for (size_t g = 0; g < scan->codes / 4; g++)
+	{
+		__m512i		four = _mm512_loadu_si512(scan->tables + g * 64);
+
+		low[g] = _mm512_shuffle_i64x2(four, four, 0xa0);
+		high[g] = _mm512_shuffle_i64x2(four, four, 0xf5);
+	}
+}
+
+/*
+ * Bytes are summed as 16-bit numbers: *all gets the even bytes plus 256 times the odd ones, *odd the
+ * odd ones alone, so the even ones are *all - (*odd << 8), whatever overflowed.
+ */
+SIMD void
+add_bytes(__m512i *all, __m512i *odd, __m512i bytes)
+{
+	*all = _mm512_add_epi16(*all, bytes);
+	*odd = _mm512_add_epi16(*odd, _mm512_srli_epi16(bytes, 8));
+}
+
+SIMD __m256i
+fold_rows(__m512i x)
+{
+	return _mm256_add_epi16(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+}
+
+KERNEL void
+scan_codes(const tfrs_code_scan *scan)
+{
+	const __m512i nibble = _mm512_set1_epi8(15);
+	__m512i		low[TFRS_MAX_CODES / 4];
+	__m512i		high[TFRS_MAX_CODES / 4];
+	size_t		groups = scan->codes / 4;
+
+	spread_tables(scan, low, high);
+	for (size_t b = 0; b < scan->count; b++)
+	{
+		const uint8_t *block = scan->blocks + b * groups * 64;
+		__m512i		all = _mm512_setzero_si512();
+		__m512i		odd = _mm512_setzero_si512();
+		__m512i		sums;
+		__m256i		odd_rows;
+		__m256i		even_rows;
+
+		for (size_t g = 0; g < groups; g++)
+		{
+			__m512i		bytes = _mm512_loadu_si512(block + g * 64);
+			__m512i		upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
+
+			add_bytes(&all, &odd, _mm512_shuffle_epi8(low[g], _mm512_and_si512(bytes, nibble)));
+			add_bytes(&all, &odd, _mm512_shuffle_epi8(high[g], upper));
+		}
+		odd_rows = fold_rows(odd);
+		even_rows = _mm256_sub_epi16(fold_rows(all), _mm256_slli_epi16(odd_rows, 8));
+		sums = _mm512_inserti64x4(_mm512_castsi256_si512(even_rows), odd_rows, 1);
+		_mm512_storeu_si512(scan->sums + b * TFRS_CODE_ROWS, sums);
+		scan->hits[b] = _mm512_cmpge_epu16_mask(sums,
+												_mm512_set1_epi16((short) scan->thresholds[b]));
+	}
+}
+
 #include "base/kernels_vector.h"
 
 const tfrs_kernel_table *

@@ -181,6 +181,55 @@ dot_int8(const int8_t *x, const int8_t *y, size_t dim)
 	return sum;
 }
 
+/* 16 bytes of a pair of codes: adds what they are worth to the sums of 8 even and 8 odd rows. */
+SIMD void
+add_codes(uint16x8_t *even, uint16x8_t *odd, const uint8_t *tables, const uint8_t *bytes)
+{
+	uint8x16_t	both = vld1q_u8(bytes);
+	uint8x16_t	low = vqtbl1q_u8(vld1q_u8(tables), vandq_u8(both, vdupq_n_u8(15)));
+	uint8x16_t	high = vqtbl1q_u8(vld1q_u8(tables + 16), vshrq_n_u8(both, 4));
+	uint16x8_t	even_bytes = vdupq_n_u16(255);
+
+	*even = vaddq_u16(*even, vandq_u16(vreinterpretq_u16_u8(low), even_bytes));
+	*even = vaddq_u16(*even, vandq_u16(vreinterpretq_u16_u8(high), even_bytes));
+	*odd = vsraq_n_u16(*odd, vreinterpretq_u16_u8(low), 8);
+	*odd = vsraq_n_u16(*odd, vreinterpretq_u16_u8(high), 8);
+}
+
+SIMD uint32_t
+find_hits(uint16x8_t sums, uint16_t threshold)
+{
+	static const uint16_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+
+	return vaddvq_u16(vandq_u16(vcgeq_u16(sums, vdupq_n_u16(threshold)), vld1q_u16(bits)));
+}
+
+KERNEL void
+scan_codes(const tfrs_code_scan *scan)
+{
+	size_t		pairs = scan->codes / 2;
+
+	for (size_t b = 0; b < scan->count; b++)
+	{
+		const uint8_t *block = scan->blocks + b * pairs * 32;
+		uint16x8_t	sums[4];	/* even rows 0 .. 7 and 8 .. 15, odd rows 16 .. 23 and 24 .. 31 */
+
+		for (int i = 0; i < 4; i++)
+			sums[i] = vdupq_n_u16(0);
+		for (size_t p = 0; p < pairs; p++)
+		{
+			add_codes(&sums[0], &sums[2], scan->tables + p * 32, block + p * 32);
+			add_codes(&sums[1], &sums[3], scan->tables + p * 32, block + p * 32 + 16);
+		}
+		scan->hits[b] = 0;
+		for (int i = 0; i < 4; i++)
+		{
+			vst1q_u16(scan->sums + b * TFRS_CODE_ROWS + i * 8, sums[i]);
+			scan->hits[b] |= find_hits(sums[i], scan->thresholds[b]) << (i * 8);
+		}
+	}
+}
+
 #include "base/kernels_vector.h"
 
 const tfrs_kernel_table *

@@ -143,6 +143,30 @@ _Static_assert(TILE_ROWS <= TFRS_MAX_TILE_ROWS && TILE_COLUMNS <= TFRS_MAX_TILE_
 			   "matmul's buffers must hold the tile");
 
 static void
+add_codes(const uint8_t *tables, const uint8_t *bytes, uint16_t *sums)
+{
+	for (size_t i = 0; i < TFRS_CODE_ROWS; i++)
+		sums[i / 2 + i % 2 * 16] += tables[bytes[i] & 15] + tables[16 + (bytes[i] >> 4)];
+}
+
+static void
+scan_codes(const tfrs_code_scan *scan)
+{
+	for (size_t b = 0; b < scan->count; b++)
+	{
+		const uint8_t *block = scan->blocks + b * scan->codes * 16;
+		uint16_t   *sums = scan->sums + b * TFRS_CODE_ROWS;
+
+		memset(sums, 0, TFRS_CODE_ROWS * sizeof(*sums));
+		for (size_t p = 0; p < scan->codes / 2; p++)
+			add_codes(scan->tables + p * 32, block + p * 32, sums);
+		scan->hits[b] = 0;
+		for (size_t r = 0; r < TFRS_CODE_ROWS; r++)
+			scan->hits[b] |= (uint32_t) (sums[r] >= scan->thresholds[b]) << r;
+	}
+}
+
+static void
 matmul_tile(const float *a, const float *b, size_t depth, float *tile)
 {
 	float		sum[TILE_ROWS][TILE_COLUMNS] = {{0}};
@@ -164,6 +188,7 @@ const tfrs_kernel_table tfrs_kernels_reference = {
 	.weighted_exp_sum = weighted_exp_sum,
 	.add_scaled = add_scaled,
 	.dot_int8 = dot_int8,
+	.scan_codes = scan_codes,
 	.tile_rows = TILE_ROWS,
 	.tile_columns = TILE_COLUMNS,
 	.matmul_tile = matmul_tile

@@ -2,7 +2,7 @@
  * kernels_reference.h: the table of inner loops, and its plain C form.
  *
  * Callers include base/kernels.h, which gives them the table in use.  The contract of each entry is
- * stated here once; kernels_x86.c and kernels_arm.c are compared with kernels_reference.c.
+ * stated here once; the variants are compared with kernels_reference.c.
  */
 #ifndef TFRS_KERNELS_REFERENCE_H
 #define TFRS_KERNELS_REFERENCE_H
@@ -30,6 +30,27 @@
 /* Bounds on matmul_tile's tile over all variants, for buffers. */
 #define TFRS_MAX_TILE_ROWS 8
 #define TFRS_MAX_TILE_COLUMNS 32
+
+/* Rows of a block of 4-bit codes, and the most codes of a row: sums then stay within 16 bits. */
+#define TFRS_CODE_ROWS 32
+#define TFRS_MAX_CODES 256
+
+/*
+ * Blocks of 4-bit codes.  A block holds 32 rows of codes codes each in 16 * codes bytes: byte
+ * 32 p + i has code 2 p in its low half and code 2 p + 1 in its high half, of row i / 2 where i is
+ * even and of row 16 + i / 2 where it is odd (so that sums of even and of odd bytes, each widened
+ * to 16 bits, stand in the order of the rows).
+ */
+typedef struct tfrs_code_scan
+{
+	const uint8_t *tables;		/* (codes, 16): what a code is worth */
+	size_t		codes;			/* a multiple of 4, at most TFRS_MAX_CODES */
+	const uint8_t *blocks;		/* (count, 16 * codes) */
+	size_t		count;
+	const uint16_t *thresholds; /* (count) */
+	uint16_t   *sums;			/* (count, 32): of what the row's codes are worth */
+	uint32_t   *hits;			/* (count): bit r is set where row r's sum >= the threshold */
+} tfrs_code_scan;
 
 typedef struct tfrs_kernel_table
 {
@@ -69,6 +90,9 @@ typedef struct tfrs_kernel_table
 
 	/* Sum of x[i] y[i] over int8, exact while dim < 2^16. */
 	int32_t		(*dot_int8) (const int8_t *x, const int8_t *y, size_t dim);
+
+	/* Fills scan->sums and scan->hits.  Reads nothing past the last block. */
+	void		(*scan_codes) (const tfrs_code_scan *scan);
 
 	/*
 	 * For matmul: tile (tile_rows, tile_columns) = sum over depth of the outer products of the

@@ -9,7 +9,7 @@
  *     SIMD, KERNEL                storage class and target of an inlined and of a whole function
  *     SUMS                        running sums of a row: a sum waits only for its own last term
  *     TILE_ROWS, TILE_VECTORS     the tile of matmul_tile, in rows and in registers a row
- *     VARIANT_NAME, dot_int8      the rest of the table
+ *     VARIANT_NAME, dot_int8, scan_codes  the rest of the table
  *
  * and the operations on a register that are used below, each one or two instructions.  Nothing
  * here touches memory past count: the end of an array goes through load_part and store_part, which
@@ -241,6 +241,7 @@ static const tfrs_kernel_table variant = {
 	.weighted_exp_sum = weighted_exp_sum,
 	.add_scaled = add_scaled,
 	.dot_int8 = dot_int8,
+	.scan_codes = scan_codes,
 	.tile_rows = TILE_ROWS,
 	.tile_columns = TILE_VECTORS * LANES,
 	.matmul_tile = matmul_tile

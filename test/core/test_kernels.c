@@ -280,6 +280,71 @@ CHECK_TEST(dot_int8_of_the_longest)
 		CHECK_EQUAL(table->dot_int8(a, a, sizeof(a)), 65535 * 16384);
 }
 
+#define CODE_BLOCKS 3
+
+/* Tables of random bytes, then of the largest ones; some thresholds are sums that occur. */
+static void
+check_scan_codes(size_t codes, bool largest)
+{
+	const tfrs_code_scan *scan;
+	uint8_t		tables[TFRS_MAX_CODES * 16];
+	size_t		bytes = CODE_BLOCKS * codes * 16;
+	uint8_t    *blocks = (uint8_t *) guarded_end(bytes) - bytes;
+	uint16_t	thresholds[CODE_BLOCKS];
+	uint16_t	sums[2][CODE_BLOCKS * TFRS_CODE_ROWS];
+	uint32_t	hits[2][CODE_BLOCKS];
+
+	for (size_t i = 0; i < codes * 16; i++)
+		tables[i] = largest ? 255 : (uint8_t) tfrs_random_below(&random_source, 256);
+	for (size_t i = 0; i < bytes; i++)
+		blocks[i] = (uint8_t) tfrs_random_below(&random_source, 256);
+	for (size_t b = 0; b < CODE_BLOCKS; b++)
+		thresholds[b] = (uint16_t) (largest ? 255 * codes + b % 2 : 127 * codes);
+	for (int i = 0; i < 2; i++)
+	{
+		scan = &(tfrs_code_scan) {tables, codes, blocks, CODE_BLOCKS, thresholds, sums[i], hits[i]};
+		(i == 0 ? tfrs_kernels_reference.scan_codes : table->scan_codes) (scan);
+	}
+	CHECK(memcmp(sums[0], sums[1], sizeof(sums[0])) == 0);
+	CHECK(memcmp(hits[0], hits[1], sizeof(hits[0])) == 0);
+	CHECK(!largest || (hits[1][0] == UINT32_MAX && hits[1][1] == 0));
+}
+
+CHECK_TEST(scan_codes)
+{
+	for (int i = 0; (table = tfrs_kernels_variant(i)) != NULL; i++)
+		for (size_t codes = 4; codes <= TFRS_MAX_CODES; codes += codes < 24 ? 4 : 58 * 4)
+		{
+			check_scan_codes(codes, false);
+			check_scan_codes(codes, true);
+		}
+}
+
+/* The layout of kernels_reference.h, spelled out: code c of row r is worth 16 c + its value. */
+CHECK_TEST(layout_of_codes)
+{
+	uint8_t		tables[4 * 16];
+	uint8_t		block[4 * 16] = {0};
+	uint16_t	threshold = 1 + 2 + 3 + 4 + 96;
+	uint16_t	sums[TFRS_CODE_ROWS];
+	uint32_t	hits;
+	tfrs_code_scan scan = {tables, 4, block, 1, &threshold, sums, &hits};
+
+	for (int i = 0; i < 64; i++)
+		tables[i] = (uint8_t) i;
+	block[2 * 5] = 1 | 2 << 4;	/* row 5 */
+	block[32 + 2 * 5] = 3 | 4 << 4;
+	block[2 * 7 + 1] = 15;		/* row 16 + 7 */
+	for (int i = 0; (table = tfrs_kernels_variant(i)) != NULL; i++)
+	{
+		table->scan_codes(&scan);
+		CHECK_EQUAL(sums[0], 96);
+		CHECK_EQUAL(sums[5], threshold);
+		CHECK_EQUAL(sums[23], 111);
+		CHECK_EQUAL(hits, 1u << 5 | 1u << 23);
+	}
+}
+
 CHECK_TEST(choice)
 {
 	int			count = 0;
