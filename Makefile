@@ -32,3 +32,4 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(srcdir_here)src/LAYERS
 	  cat $(SQL_PARTS); } > $@
 
 include $(srcdir_here)test/core/core.mk
+include $(srcdir_here)test/fuzz/fuzz.mk
