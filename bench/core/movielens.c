@@ -6,7 +6,8 @@
  * Queries are users, candidates are titles; 80,000 rows drawn by the seed train, 20,000 test.
  * Prints the loss of the first batch, the seconds of each epoch and the share of test rows whose
  * title is among the best 10 and 100 of the titles trained on (a title not trained on is served by
- * the unknown slot and competes with it once).  The data are not part of the project: see README.md.
+ * the unknown slot and competes with it once).  The data are not part of the project: see
+ * README.md.
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -2,7 +2,8 @@
  * id_set.h: collecting distinct ids: the vocabulary of a feature, the rows of an index.
  *
  * While ids are collected an id's row is its number of arrival; id_sort.h then orders them and
- * tells each old row its new one, so that what is stored does not depend on the order of arrival.  Looking up, the stored form and the order of ids are id_view.h's.
+ * tells each old row its new one, so that what is stored does not depend on the order of arrival.
+ * Looking up, the stored form and the order of ids are id_view.h's.
  */
 #ifndef TFRS_ID_SET_H
 #define TFRS_ID_SET_H
@@ -57,8 +58,8 @@ tfrs_id_set_find_integer(const tfrs_id_set *set, int64_t integer)
 }
 
 /*
- * Sorts, all steps of id_sort.h at once; new_row (count) receives for each old row its new one.  The
- * set stays usable.  Errors as there.
+ * Sorts, all steps of id_sort.h at once; new_row (count) receives for each old row its new one.
+ * The set stays usable.  Errors as there.
  */
 extern tfrs_status tfrs_id_set_sort(tfrs_id_set *set, uint32_t *new_row, tfrs_error *error);
 

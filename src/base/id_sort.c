@@ -1,10 +1,10 @@
 /*
  * id_sort.c: merge sort of (prefix, row) entries, then the set's arrays anew.
  *
- * No recursion, never quadratic, and one code for both kinds.  The prefix is the whole of an integer
- * id, and of the other kind the first 8 bytes behind what all ids begin with ("customer-"), so that
- * few comparisons touch the ids.  Runs of 32,768 entries are sorted in one step, in the cache; longer
- * ones are merged piece by piece.
+ * No recursion, never quadratic, and one code for both kinds.  The prefix is the whole of an
+ * integer id, and of the other kind the first 8 bytes behind what all ids begin with
+ * ("customer-"), so that few comparisons touch the ids.  Runs of 32,768 entries are sorted in one
+ * step, in the cache; longer ones are merged piece by piece.
  */
 #include "base/id_sort.h"
 

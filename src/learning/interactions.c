@@ -1,15 +1,15 @@
 /*
  * interactions.c: collecting rows, their canonical form and the epochs over them.
  *
- *     add:     ids -> row numbers of arrival -> one list (the arrival list), spooled past the budget
- *     finish:  sort ids -> count and renumber every row -> spread over buckets -> deal out crowded ones
+ *     add:     ids -> row numbers of arrival -> the arrival list, spooled past the budget
+ *     finish:  sort ids -> count and renumber rows -> spread over buckets -> deal out crowded ones
  *     epoch:   buckets in random order; each is loaded, sorted and shuffled when its turn comes
  *
  * A finish step handles one block of rows (at most 8,192) or one step of id_sort.  Loading a bucket
  * during an epoch takes below 50 ms for the largest one.
  *
- * Ids stay in memory whatever the budget is, since the tables that belong to them do; what they take
- * is taken from the rows' share.  Past TFRS_MAX_BLOCK_BYTES they could not become a model.
+ * Ids stay in memory whatever the budget is, since the tables that belong to them do; what they
+ * take is taken from the rows' share.  Past TFRS_MAX_BLOCK_BYTES they could not become a model.
  */
 #include "learning/interactions.h"
 

@@ -5,10 +5,10 @@
  * budget is full, rows go to spools (sequential byte files that the server injects).
  *
  * tfrs_interactions_finish_* gives the rows their canonical form, which does not depend on the
- * order of arrival, the budget or the number of spools: ids are sorted, rows renumbered, rows spread
- * over buckets by a hash of their content, each bucket sorted.  An epoch visits the buckets in random
- * order and shuffles inside each: the two-level shuffle, the same whether a bucket lies in memory or
- * in a spool.  With order input nothing is moved: rows are read as they came.
+ * order of arrival, the budget or the number of spools: ids are sorted, rows renumbered, rows
+ * spread over buckets by a hash of their content, each bucket sorted.  An epoch visits the buckets
+ * in random order and shuffles inside each: the two-level shuffle, the same whether a bucket lies
+ * in memory or in a spool.  With order input nothing is moved: rows are read as they came.
  */
 #ifndef TFRS_INTERACTIONS_H
 #define TFRS_INTERACTIONS_H
@@ -28,12 +28,15 @@ typedef struct tfrs_interactions_options
 	bool		has_weight;
 	bool		has_time;
 	bool		input_order;	/* option order: input */
-	size_t		budget;			/* bytes for rows and ids; then spools */
+	size_t		budget;			/* bytes for rows and ids; then rows go to spools */
 	uint64_t	seed;			/* of the shuffle */
-	const tfrs_spool_functions *spools; /* NULL: exceeding the budget is an error */
+	const tfrs_spool_functions *spools; /* NULL: rows past the budget are an error */
 } tfrs_interactions_options;
 
-/* The id sets are made at once: the SQL types are known before the first row. */
+/*
+ * The types of both ids are set before the first row and before finishing.  Ids stay in memory even
+ * past the budget, as their tables will; each epoch holds one bucket beside it (some 131,072 rows).
+ */
 extern tfrs_status tfrs_interactions_create(tfrs_interactions **interactions, tfrs_arena *arena,
 											const tfrs_interactions_options *options,
 											tfrs_error *error);
@@ -46,7 +49,11 @@ extern tfrs_status tfrs_interactions_set_candidate_type(tfrs_interactions *inter
 														tfrs_id_kind kind, uint32_t tag,
 														tfrs_error *error);
 
-/* The hot path.  weight and at are ignored where the options say there are none. */
+/*
+ * The hot path.  weight and at are ignored where the options say there are none.  Errors: memory,
+ * TFRS_OVER_BUDGET without spools, TFRS_IO_ERROR, TFRS_TOO_LARGE past TFRS_MAX_INTERACTIONS or for
+ * ids beyond TFRS_MAX_BLOCK_BYTES, those of tfrs_id_set_add.
+ */
 extern tfrs_status tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query,
 										 tfrs_id candidate, float weight, int64_t at,
 										 tfrs_error *error);

@@ -1,9 +1,9 @@
 /*
  * model.c: reading a model block that may be hostile.
  *
- * tfrs_block_open has checked that the parts lie inside the bytes; here they are checked to be what
- * they say: sizes that agree, limits, finite numbers, counts that add up.  Behind this point nothing
- * looks again.
+ * tfrs_block_open has checked that the parts lie inside the bytes; here they are checked to be
+ * what they say: sizes that agree, limits, finite numbers, counts that add up.  Behind this point
+ * nothing looks again.
  */
 #include "learning/model.h"
 

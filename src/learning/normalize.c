@@ -1,7 +1,8 @@
 /*
  * normalize.c: L2 normalization and its gradient.
  *
- * The floor lies at a length of 1e-6, so a scale of 1e6 tells the backward pass that the floor held.
+ * The floor lies at a length of 1e-6, so a scale of 1e6 tells the backward pass that the floor
+ * held.
  */
 #include "learning/normalize.h"
 

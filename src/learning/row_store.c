@@ -2,8 +2,8 @@
  * row_store.c: blocks, spooling and reading of row_store.h.
  *
  * A list's first block is small and the next ones double, so that thousands of small groups cost
- * little and a large one soon works in blocks of tens of kilobytes.  Rows are copied field by field:
- * a stored row has no padding and no alignment.
+ * little and a large one soon works in blocks of tens of kilobytes.  Rows are copied field by
+ * field: a stored row has no padding and no alignment.
  */
 #include "learning/row_store.h"
 

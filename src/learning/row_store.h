@@ -29,7 +29,10 @@ typedef struct tfrs_interaction
 	int64_t		at;
 } tfrs_interaction;
 
-/* A sequential byte file of the host.  The functions may jump out (the core holds arena memory only). */
+/*
+ * A byte file of the host: grows at its end, is read anywhere, in any alternation.  The functions may
+ * jump out (the core holds arena memory only).
+ */
 typedef struct tfrs_spool_functions
 {
 	void	   *context;
@@ -72,7 +75,7 @@ typedef struct tfrs_row_store
 	size_t		width;			/* bytes of a row */
 	size_t		first_rows;		/* capacity of a list's first block; later ones double it */
 	size_t		most_rows;		/* up to this */
-	size_t		limit;			/* bytes of blocks in memory; a list's last block is always allowed */
+	size_t		limit;			/* bytes of blocks in memory; a list's last block is always kept */
 	size_t		held;			/* bytes of blocks in memory now */
 	void	   *spool;			/* NULL until the first block goes there */
 	size_t		spool_bytes;
@@ -149,7 +152,8 @@ typedef struct tfrs_row_reader
 extern void tfrs_row_reader_begin(tfrs_row_reader *reader, tfrs_row_store *store,
 								  tfrs_row_list *list, bool consume);
 
-/* *count packed rows at *bytes, valid until the next call on a reader of this store; 0 at the end. */
+/* *count packed rows at *bytes, valid until the next call on a reader of this store; 0 at the end
+ * and whenever it is asked again. */
 extern tfrs_status tfrs_row_reader_next(tfrs_row_reader *reader, const uint8_t **bytes,
 										size_t *count, tfrs_error *error);
 

@@ -9,7 +9,7 @@
 
 #include "base/random.h"
 
-/* Sizes of the buckets' blocks in bytes: all last blocks together stay below a quarter of the limit. */
+/* Bytes of the buckets' blocks: all last blocks together stay below a quarter of the limit. */
 #define LEAST_BLOCK_BYTES ((size_t) 1024)
 #define MOST_BLOCK_BYTES ((size_t) 65536)
 

@@ -5,10 +5,10 @@
  * most 131,072 rows a bucket on average), and a row's bucket from its content and a seed: so which
  * rows a bucket holds depends neither on their order nor on the memory at hand.
  *
- * Equal rows fall into one bucket, and one row may be there a million times.  A bucket of more than
- * four times the average therefore deals its repeated rows out again: the k-th repetition goes where
- * the hash of the row and k says.  That bounds the memory that a bucket takes, and keeps such rows
- * from filling whole batches.
+ * Equal rows fall into one bucket, and one row may be there a million times.  A bucket of more
+ * than four times the average therefore deals its repeated rows out again: the k-th repetition
+ * goes where the hash of the row and k says.  That bounds the memory that a bucket takes, and
+ * keeps such rows from filling whole batches.
  */
 #ifndef TFRS_SPREAD_H
 #define TFRS_SPREAD_H

@@ -1,7 +1,7 @@
 /*
  * trainer.h: the step machine that turns interactions into a model.
  *
- *     tfrs_trainer_begin -> tfrs_trainer_step until it does not return TFRS_MORE -> tfrs_trainer_save
+ *     tfrs_trainer_begin -> tfrs_trainer_step while it returns TFRS_MORE -> tfrs_trainer_save
  *
  * A step is a bounded amount of work (a share of a batch), so that the host can act on a cancel
  * within 100 ms.  The result depends on the rows, the options and the seed alone, on one kernel
@@ -42,7 +42,8 @@ extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
 									 tfrs_error *error);
 
-/* Adds the model's parts (all but "about" and "index.*") to the writer; they live in the trainer. */
+/* Adds the model's parts (all but "about" and "index.*") to the writer; they live in the trainer
+ * and the interactions. */
 extern tfrs_status tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query,
 									 uint64_t skipped_candidate, tfrs_block_writer *writer,
 									 tfrs_error *error);

@@ -181,7 +181,7 @@ CHECK_TEST(counts_are_those_of_the_sorted_ids)
 	tfrs_interactions_destroy(interactions);
 }
 
-/* A row that comes a million times neither fills whole stretches of an epoch nor takes its memory. */
+/* A row that comes a million times neither fills stretches of an epoch nor takes its memory. */
 CHECK_TEST(repeated_rows_are_spread)
 {
 	enum
