@@ -218,3 +218,22 @@ tfrs_id_set_add(tfrs_id_set *set, tfrs_id id, uint32_t *row, tfrs_error *error)
 	*row = set->slots[slot] - 1;
 	return TFRS_OK;
 }
+
+/* A large table answers from memory, not from a cache: first the slots are called for, then the ids
+ * that they name, then they are compared. */
+void
+tfrs_id_set_find_integers(const tfrs_id_set *set, const int64_t *integers, size_t count,
+						  uint32_t *rows)
+{
+	for (size_t i = 0; i < count; i++)
+		__builtin_prefetch(&set->slots[tfrs_hash_integer(integers[i]) & set->slot_mask]);
+	for (size_t i = 0; i < count; i++)
+	{
+		uint32_t	held = set->slots[tfrs_hash_integer(integers[i]) & set->slot_mask];
+
+		if (held != 0)
+			__builtin_prefetch(&set->integers[held - 1]);
+	}
+	for (size_t i = 0; i < count; i++)
+		rows[i] = tfrs_id_set_find_integer(set, integers[i]);
+}

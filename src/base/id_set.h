@@ -57,6 +57,10 @@ tfrs_id_set_find_integer(const tfrs_id_set *set, int64_t integer)
 	return TFRS_NO_ROW;
 }
 
+/* The same for many at once: their misses of the processor's caches overlap.  rows (count). */
+extern void tfrs_id_set_find_integers(const tfrs_id_set *set, const int64_t *integers, size_t count,
+									  uint32_t *rows);
+
 /*
  * Sorts, all steps of id_sort.h at once; new_row (count) receives for each old row its new one.
  * The set stays usable.  Errors as there.

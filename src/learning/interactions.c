@@ -1,7 +1,8 @@
 /*
  * interactions.c: collecting rows, their canonical form and the epochs over them.
  *
- *     add:     ids -> row numbers of arrival -> the arrival list, spooled past the budget
+ *     add:     ids -> row numbers of arrival -> the arrival list, spooled past the budget; pairs of
+ *              integers wait until there are some, so that their look-ups overlap
  *     finish:  sort ids -> count and renumber rows -> spread over buckets -> deal out crowded ones
  *     epoch:   buckets in random order; each is loaded, sorted and shuffled when its turn comes
  *
@@ -39,6 +40,18 @@ typedef struct id_side
 	uint32_t   *counts;			/* (V) interactions of each id */
 } id_side;
 
+/* Rows of integer ids that wait to be looked up together. */
+#define WAITING_ROWS 128
+
+typedef struct waiting_rows
+{
+	size_t		count;
+	int64_t		query[WAITING_ROWS];
+	int64_t		candidate[WAITING_ROWS];
+	float		weight[WAITING_ROWS];
+	int64_t		at[WAITING_ROWS];
+} waiting_rows;
+
 struct tfrs_interactions
 {
 	tfrs_arena *arena;
@@ -48,6 +61,7 @@ struct tfrs_interactions
 	id_side		candidate;
 	tfrs_row_store arrival_store;
 	tfrs_row_list arrival;
+	waiting_rows waiting;
 	size_t		count;
 	finish_phase phase;
 	tfrs_id_sort sort;
@@ -169,34 +183,82 @@ begin_block(tfrs_interactions *interactions, tfrs_error *error)
 	return tfrs_row_list_grow(store, &interactions->arrival, error);
 }
 
+/* Puts a row whose ids have their numbers at the end of the arrival list. */
 static inline tfrs_status
-find_or_add(tfrs_id_set *ids, tfrs_id id, uint32_t *row, tfrs_error *error)
+put_row(tfrs_interactions *interactions, const tfrs_interaction *row, tfrs_error *error)
 {
-	if (id.kind == TFRS_ID_INTEGER && ids->kind == TFRS_ID_INTEGER)
+	tfrs_row_list *arrival = &interactions->arrival;
+	tfrs_status status = TFRS_OK;
+
+	if (arrival->cursor == arrival->end)
+		status = begin_block(interactions, error);
+	if (status != TFRS_OK)
+		return status;
+	interactions->count++;
+	return tfrs_row_list_put(&interactions->arrival_store, arrival, row, error);
+}
+
+/* Looks the waiting rows up and puts them, in the order in which they came. */
+static tfrs_status
+put_waiting(tfrs_interactions *interactions, tfrs_error *error)
+{
+	waiting_rows *waiting = &interactions->waiting;
+	tfrs_id_set *queries = &interactions->query.ids;
+	tfrs_id_set *candidates = &interactions->candidate.ids;
+	uint32_t	query[WAITING_ROWS];
+	uint32_t	candidate[WAITING_ROWS];
+	size_t		count = waiting->count;
+	tfrs_status status = TFRS_OK;
+
+	waiting->count = 0;
+	tfrs_id_set_find_integers(queries, waiting->query, count, query);
+	tfrs_id_set_find_integers(candidates, waiting->candidate, count, candidate);
+	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 	{
-		*row = tfrs_id_set_find_integer(ids, id.integer);
-		if (*row != TFRS_NO_ROW)
-			return TFRS_OK;
+		tfrs_interaction row = {query[i], candidate[i], waiting->weight[i], waiting->at[i]};
+
+		if (row.query == TFRS_NO_ROW)
+			status = tfrs_id_set_add(queries, tfrs_id_of_integer(waiting->query[i]), &row.query,
+									 error);
+		if (status == TFRS_OK && row.candidate == TFRS_NO_ROW)
+			status = tfrs_id_set_add(candidates, tfrs_id_of_integer(waiting->candidate[i]),
+									 &row.candidate, error);
+		if (status == TFRS_OK)
+			status = put_row(interactions, &row, error);
 	}
-	return tfrs_id_set_add(ids, id, row, error);
+	return status;
+}
+
+static tfrs_status
+put_at_once(tfrs_interactions *interactions, tfrs_id query, tfrs_id candidate, float weight,
+			int64_t at, tfrs_error *error)
+{
+	tfrs_interaction row = {TFRS_NO_ROW, TFRS_NO_ROW, weight, at};
+	tfrs_status status = tfrs_id_set_add(&interactions->query.ids, query, &row.query, error);
+
+	if (status == TFRS_OK)
+		status = tfrs_id_set_add(&interactions->candidate.ids, candidate, &row.candidate, error);
+	if (status == TFRS_OK)
+		status = put_row(interactions, &row, error);
+	return status;
 }
 
 tfrs_status
 tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query, tfrs_id candidate,
 					  float weight, int64_t at, tfrs_error *error)
 {
-	tfrs_interaction row = {TFRS_NO_ROW, TFRS_NO_ROW, weight, at};
-	tfrs_row_list *arrival = &interactions->arrival;
-	tfrs_status status = find_or_add(&interactions->query.ids, query, &row.query, error);
+	waiting_rows *waiting = &interactions->waiting;
+	size_t		i = waiting->count;
 
-	if (status == TFRS_OK)
-		status = find_or_add(&interactions->candidate.ids, candidate, &row.candidate, error);
-	if (status == TFRS_OK && arrival->cursor == arrival->end)
-		status = begin_block(interactions, error);
-	if (status != TFRS_OK)
-		return status;
-	interactions->count++;
-	return tfrs_row_list_put(&interactions->arrival_store, arrival, &row, error);
+	if (interactions->query.ids.kind != TFRS_ID_INTEGER || query.kind != TFRS_ID_INTEGER ||
+		interactions->candidate.ids.kind != TFRS_ID_INTEGER || candidate.kind != TFRS_ID_INTEGER)
+		return put_at_once(interactions, query, candidate, weight, at, error);
+	waiting->query[i] = query.integer;
+	waiting->candidate[i] = candidate.integer;
+	waiting->weight[i] = weight;
+	waiting->at[i] = at;
+	waiting->count++;
+	return waiting->count < WAITING_ROWS ? TFRS_OK : put_waiting(interactions, error);
 }
 
 static tfrs_status
@@ -300,7 +362,8 @@ run_phase(tfrs_interactions *interactions, tfrs_error *error)
 	switch (interactions->phase)
 	{
 		case COLLECT:
-			return begin_sort(interactions, &interactions->query, error);
+			status = put_waiting(interactions, error);
+			return status == TFRS_OK ? begin_sort(interactions, &interactions->query, error) : status;
 		case SORT_QUERIES:
 			status = tfrs_id_sort_step(&interactions->sort, error);
 			if (status == TFRS_OK)

@@ -134,11 +134,12 @@ static const tfrs_option_key keys[] = {
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
 	{BOOL("remove_accidental_hits", loss.remove_accidental_hits)},
+	INTEGER("hard_negatives", loss.hard_negatives, 0, TFRS_MAX_BATCH),
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate"), LATER("candidate_bias"), LATER("dropout"),
-	LATER("mask_known"), LATER("query_weight"), LATER("hard_negatives"),
-	LATER("uniform_negatives"), LATER("full_softmax"), LATER("loss"), LATER("reduction"),
+	LATER("mask_known"), LATER("query_weight"), LATER("uniform_negatives"),
+ LATER("full_softmax"), LATER("loss"), LATER("reduction"),
 	LATER("l2"), LATER("clip_norm"), LATER("schedule"), LATER("batch_accuracy"),
 	LATER("id_dropout"), LATER("validation"), LATER("keep_optimizer_state"), LATER("store")
 };
