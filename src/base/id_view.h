@@ -99,7 +99,8 @@ extern bool tfrs_id_view_find_slot(const tfrs_id_view *view, tfrs_id id, size_t 
 extern uint32_t tfrs_id_view_find(const tfrs_id_view *view, tfrs_id id);
 extern tfrs_id tfrs_id_view_get(const tfrs_id_view *view, uint32_t row);
 
-/* Checks everything: kinds, counts, offsets ascending, strict id order, every slot. */
+/* Checks everything: kinds, counts, offsets ascending, strict id order, every slot (where the block
+ * is trusted, that the parts are there and fit together). */
 extern tfrs_status tfrs_id_view_load(tfrs_id_view *view, const tfrs_block *block,
 									 const char *prefix, tfrs_error *error);
 
