@@ -60,6 +60,40 @@ tfrs_id_view_find(const tfrs_id_view *view, tfrs_id id)
 	return view->slots[slot] - 1;
 }
 
+/* Ids that are looked up side by side: as many misses as a core keeps in flight. */
+#define GROUP 16
+
+static void
+find_group(const tfrs_id_view *view, const tfrs_id *ids, size_t count, uint32_t *rows)
+{
+	size_t		slots[GROUP];
+
+	for (size_t i = 0; i < count; i++)
+	{
+		slots[i] = tfrs_id_hash(ids[i]) & view->slot_mask;
+		__builtin_prefetch(&view->slots[slots[i]]);
+	}
+	for (size_t i = 0; i < count; i++)
+	{
+		uint32_t	held = view->slots[slots[i]];
+
+		if (held != 0 && view->kind == TFRS_ID_INTEGER)
+			__builtin_prefetch(&view->integers[held - 1]);
+		else if (held != 0)
+			__builtin_prefetch(view->bytes + view->offsets[held - 1]);
+	}
+	for (size_t i = 0; i < count; i++)
+		rows[i] = tfrs_id_view_find(view, ids[i]);
+}
+
+void
+tfrs_id_view_find_many(const tfrs_id_view *view, const tfrs_id *ids, size_t count, uint32_t *rows)
+{
+	for (size_t start = 0; start < count; start += GROUP)
+		find_group(view, ids + start, count - start < GROUP ? count - start : GROUP,
+				   rows + start);
+}
+
 tfrs_id
 tfrs_id_view_get(const tfrs_id_view *view, uint32_t row)
 {
