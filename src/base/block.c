@@ -168,6 +168,7 @@ tfrs_block_open(tfrs_block *block, const void *bytes, size_t length, tfrs_block_
 		return fail_corrupt(error, kind, why);
 	block->header = header;
 	block->parts = parts;
+	block->trusted = false;
 	return TFRS_OK;
 }
 
@@ -340,7 +341,7 @@ tfrs_block_writer_begin(tfrs_block_writer *writer, void *target)
 		.part_count = writer->part_count,
 		.total_bytes = table_end(writer->part_count)
 	};
-	tfrs_block	block = {target, NULL};
+	tfrs_block	block = {target, NULL, false};
 
 	if (writer->part_count > 0)
 	{

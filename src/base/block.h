@@ -55,11 +55,16 @@ typedef struct tfrs_block_part
 	uint32_t	reserved;		/* zero */
 } tfrs_block_part;
 
-/* A checked block.  The bytes stay the caller's and must stay where they are. */
+/*
+ * A checked block.  The bytes stay the caller's and must stay where they are.  Opened, it is not
+ * trusted: who reads parts checks what they hold, which is a pass over all bytes.  The host may set
+ * trusted where just these bytes were read before.
+ */
 typedef struct tfrs_block
 {
 	const tfrs_block_header *header;
 	const tfrs_block_part *parts;
+	bool		trusted;
 } tfrs_block;
 
 /* bytes must be aligned to 8.  Errors: TFRS_CORRUPT, TFRS_NEWER_FORMAT. */

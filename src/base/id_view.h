@@ -97,9 +97,15 @@ extern bool tfrs_id_view_find_slot(const tfrs_id_view *view, tfrs_id id, size_t 
 
 /* The id's row, or TFRS_NO_ROW.  An id of the other kind is found nowhere. */
 extern uint32_t tfrs_id_view_find(const tfrs_id_view *view, tfrs_id id);
+
+/* The rows of many ids: a look-up is two or three cache misses, which here overlap. */
+extern void tfrs_id_view_find_many(const tfrs_id_view *view, const tfrs_id *ids, size_t count,
+								   uint32_t *rows);
+
 extern tfrs_id tfrs_id_view_get(const tfrs_id_view *view, uint32_t row);
 
-/* Checks everything: kinds, counts, offsets ascending, strict id order, every slot. */
+/* Checks everything: kinds, counts, offsets ascending, strict id order, every slot (where the block
+ * is trusted, that the parts are there and fit together). */
 extern tfrs_status tfrs_id_view_load(tfrs_id_view *view, const tfrs_block *block,
 									 const char *prefix, tfrs_error *error);
 

@@ -239,7 +239,7 @@ load_views(tfrs_cached_block *view, tfrs_arena *arena, tfrs_error *error)
 
 	if (view->kind == TFRS_BLOCK_INDEX)
 		return tfrs_index_of_block(block, &view->candidates, &view->index, arena, error);
-	status = tfrs_model_load(&view->model, block->header, block->header->total_bytes, error);
+	status = tfrs_model_load(&view->model, block, error);
 	if (status != TFRS_OK)
 		return status;
 	view->candidates = model->candidate_ids;
@@ -256,9 +256,11 @@ static bool
 trust(tfrs_cached_block *view, const void *bytes, size_t length, const tfrs_block_key *key,
 	  tfrs_arena *arena)
 {
-	return tfrs_block_open(&view->block, bytes, length, view->kind, NULL) == TFRS_OK &&
-		memcmp(view->block.header->digest, key->digest, TFRS_DIGEST_BYTES) == 0 &&
-		load_views(view, arena, NULL) == TFRS_OK;
+	if (tfrs_block_open(&view->block, bytes, length, view->kind, NULL) != TFRS_OK ||
+		memcmp(view->block.header->digest, key->digest, TFRS_DIGEST_BYTES) != 0)
+		return false;
+	view->block.trusted = true;
+	return load_views(view, arena, NULL) == TFRS_OK;
 }
 
 /* The views of bytes that come from a value, all of them checked.  Raises. */

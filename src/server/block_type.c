@@ -66,7 +66,7 @@ check_block(const tfrs_block_type *type, const void *bytes, size_t length, tfrs_
 	if (status == TFRS_OK)
 		status = tfrs_block_value_verify(&block, error);
 	if (status == TFRS_OK)
-		status = type->check(bytes, length, error);
+		status = type->check(&block, error);
 	return status;
 }
 

@@ -15,15 +15,8 @@
 #include "server/compat.h"
 #include "server/row_reader.h"
 
-#define ST_SORT sort_rows
-#define ST_ELEMENT_TYPE uint32_t
-#define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
-/* Elements between two looks at pending interrupts. */
-#define INTERRUPT_STEP 4096
+/* Ids looked up together, between two looks at pending interrupts. */
+#define BATCH 256
 
 /* The array and its element type.  A literal without a type comes as a C string. */
 static ArrayType *
@@ -48,63 +41,102 @@ open_array(Oid type, Datum array, const char *argument)
 	return DatumGetArrayTypeP(array);
 }
 
-static size_t
-distinct_rows(uint32_t *rows, size_t count)
+/* One pass of a radix sort, by the byte of the row at shift. */
+static void
+sort_by_byte(const uint32_t *rows, size_t count, int shift, uint32_t *sorted)
 {
+	size_t		starts[257] = {0};
+
+	for (size_t i = 0; i < count; i++)
+		starts[(rows[i] >> shift & 255) + 1]++;
+	for (int byte = 0; byte < 255; byte++)
+		starts[byte + 1] += starts[byte];
+	for (size_t i = 0; i < count; i++)
+		sorted[starts[rows[i] >> shift & 255]++] = rows[i];
+}
+
+/*
+ * Puts rows in order and drops repeated ones.  By radix: a comparing sort takes longer than the
+ * look-up of the ids.
+ */
+static tfrs_row_list
+make_list(uint32_t *rows, size_t count)
+{
+	uint32_t   *spare = palloc_extended(count * sizeof(uint32_t) + 1, MCXT_ALLOC_HUGE);
+	uint32_t   *swap;
+	uint32_t	all = 0;
 	size_t		kept = 0;
 
-	if (count == 0)
-		return 0;
-	sort_rows(rows, count);
-	for (size_t i = 1; i < count; i++)
-		if (rows[i] != rows[kept])
-			rows[++kept] = rows[i];
-	return kept + 1;
+	for (size_t i = 0; i < count; i++)
+		all |= rows[i];
+	for (int shift = 0; shift < 32 && all >> shift != 0; shift += 8)
+	{
+		sort_by_byte(rows, count, shift, spare);
+		swap = rows;
+		rows = spare;
+		spare = swap;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || rows[i] != rows[i - 1])
+			rows[kept++] = rows[i];
+	pfree(spare);
+	return (tfrs_row_list) {rows, kept};
+}
+
+/* Adds the rows of the ids that are known. */
+static size_t
+add_rows(const tfrs_id_view *candidates, const tfrs_id *ids, size_t count, uint32_t *rows)
+{
+	size_t		known = 0;
+
+	tfrs_id_view_find_many(candidates, ids, count, rows);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i] != TFRS_NO_ROW)
+			rows[known++] = rows[i];
+	return known;
 }
 
 tfrs_row_list
 tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const char *argument)
 {
-	ArrayType  *ids = open_array(type, array, argument);
+	ArrayType  *elements = open_array(type, array, argument);
+	size_t		room = ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
+	uint32_t   *rows = palloc_extended(room * sizeof(uint32_t) + 1, MCXT_ALLOC_HUGE);
+	tfrs_id		ids[BATCH];
 	tfrs_id_reader reader;
-	tfrs_row_list list = {NULL, 0};
-	ArrayIterator iterator;
+	ArrayIterator iterator = array_create_iterator(elements, 0, NULL);
+	size_t		waiting = 0;
+	size_t		count = 0;
 	Datum		value;
 	bool		null;
-	size_t		done = 0;
 
-	tfrs_id_reader_init(&reader, ARR_ELEMTYPE(ids), "candidate");
-	list.rows = palloc(ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)) * sizeof(uint32_t) + 1);
-	iterator = array_create_iterator(ids, 0, NULL);
+	tfrs_id_reader_init(&reader, ARR_ELEMTYPE(elements), "candidate");
 	while (array_iterate(iterator, &value, &null))
 	{
-		uint32_t	row;
-
-		if (++done % INTERRUPT_STEP == 0)
-			CHECK_FOR_INTERRUPTS();
 		if (null)
 			continue;
-		row = tfrs_id_view_find(candidates,
-								tfrs_id_read_as(&reader, candidates->tag, value,
-												"candidate"));
-		if (row != TFRS_NO_ROW)
-			list.rows[list.count++] = row;
+		ids[waiting++] = tfrs_id_read_as(&reader, candidates->tag, value, "candidate");
+		if (waiting == BATCH)
+		{
+			CHECK_FOR_INTERRUPTS();
+			count += add_rows(candidates, ids, waiting, rows + count);
+			waiting = 0;
+		}
 	}
+	count += add_rows(candidates, ids, waiting, rows + count);
 	array_free_iterator(iterator);
-	list.count = distinct_rows(list.rows, list.count);
-	return list;
+	return make_list(rows, count);
 }
 
 tfrs_row_list
 tfrs_row_list_with(const uint32_t *rows, size_t count, uint32_t row)
 {
-	tfrs_row_list list = {palloc((count + 1) * sizeof(uint32_t)), count + 1};
+	uint32_t   *longer = palloc((count + 1) * sizeof(uint32_t));
 
 	if (count > 0)
-		memcpy(list.rows, rows, count * sizeof(uint32_t));
-	list.rows[count] = row;
-	list.count = distinct_rows(list.rows, list.count);
-	return list;
+		memcpy(longer, rows, count * sizeof(uint32_t));
+	longer[count] = row;
+	return make_list(longer, count + 1);
 }
 
 void

@@ -6,21 +6,19 @@
 #include "fmgr.h"
 #include "utils/memutils.h"
 
+#include "base/finite.h"
 #include "server/bridge.h"
 
 static tfrs_status
-check_index(const void *bytes, size_t length, tfrs_error *error)
+check_index(const tfrs_block *block, tfrs_error *error)
 {
-	tfrs_block	block;
 	tfrs_id_view candidates;
 	tfrs_index	index;
 	tfrs_arena	arena;
-	tfrs_status status = tfrs_block_open(&block, bytes, length, TFRS_BLOCK_INDEX, error);
+	tfrs_status status;
 
-	if (status != TFRS_OK)
-		return status;
 	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
-	status = tfrs_index_of_block(&block, &candidates, &index, &arena, error);
+	status = tfrs_index_of_block(block, &candidates, &index, &arena, error);
 	tfrs_arena_free(&arena);
 	return status;
 }
@@ -38,6 +36,9 @@ tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates, tfrs_inde
 	if (status == TFRS_OK && index->count != candidates->count)
 		status = tfrs_fail(error, TFRS_CORRUPT, "index has %zu vectors for %zu candidates",
 						   index->count, candidates->count);
+	if (status == TFRS_OK && !block->trusted &&
+		!tfrs_all_finite(index->vectors, index->count * index->dim))
+		status = tfrs_fail(error, TFRS_CORRUPT, "a vector of the index is not finite");
 	return status;
 }
 

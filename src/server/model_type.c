@@ -1,31 +1,21 @@
 /*
- * model_type.c: input, output and reading of tfrs.model.
+ * model_type.c: input and output of tfrs.model.
  *
  * There are no comparison operators: two models are compared by the digest in tfrs.model_info.
  */
 #include "server/model_type.h"
 
-#include "server/bridge.h"
+#include "learning/model.h"
 
 static tfrs_status
-check_model(const void *bytes, size_t length, tfrs_error *error)
+check_model(const tfrs_block *block, tfrs_error *error)
 {
 	tfrs_model	model;
 
-	return tfrs_model_load(&model, bytes, length, error);
+	return tfrs_model_load(&model, block, error);
 }
 
 const tfrs_block_type tfrs_model_type = {"tfrs.model", TFRS_BLOCK_MODEL, check_model};
-
-void
-tfrs_model_of_value(tfrs_model *model, const void *value)
-{
-	tfrs_error	error;
-	size_t		length;
-	const void *bytes = tfrs_block_value_bytes(value, &length);
-
-	tfrs_check(tfrs_model_load(model, bytes, length, &error), &error);
-}
 
 PG_FUNCTION_INFO_V1(tfrs_model_in);
 PG_FUNCTION_INFO_V1(tfrs_model_out);

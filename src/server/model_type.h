@@ -6,15 +6,8 @@
 
 #include "postgres.h"
 
-#include "learning/model.h"
 #include "server/block_type.h"
 
 extern const tfrs_block_type tfrs_model_type;
-
-/*
- * A view of a detoasted tfrs.model, its parts checked (raises).  The digest was verified when the
- * value came in; who caches under it verifies again (tfrs_block_value_verify).
- */
-extern void tfrs_model_of_value(tfrs_model *model, const void *value);
 
 #endif							/* TFRS_MODEL_TYPE_H */

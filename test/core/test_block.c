@@ -177,7 +177,7 @@ CHECK_TEST(any_other_length_is_refused)
 
 	for (size_t length = 0; length < whole.length + 130; length++)
 	{
-		sample		part = {calloc(1, length + (length == 0)), length, {NULL, NULL}};
+		sample		part = {calloc(1, length + (length == 0)), length, {NULL, NULL, false}};
 		tfrs_status status;
 
 		memcpy(part.bytes, whole.bytes, length < whole.length ? length : whole.length);

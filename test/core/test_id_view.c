@@ -206,3 +206,36 @@ CHECK_TEST(stored_id_of_too_many_bytes)
 		CHECK_STATUS(write_and_load(writer), length > TFRS_MAX_ID_BYTES ? TFRS_CORRUPT : TFRS_OK);
 	}
 }
+
+/* Looked up together or one by one: known ids, unknown ones, and ids of the other kind. */
+CHECK_TEST(many_ids_at_once)
+{
+	tfrs_id_set set;
+	tfrs_id_view view;
+	tfrs_id		ids[1000];
+	char		names[1000][8];
+	uint32_t	rows[1000];
+	uint32_t	row;
+
+	for (int kind = TFRS_ID_INTEGER; kind <= TFRS_ID_BYTES; kind++)
+	{
+		CHECK_OK(tfrs_id_set_init(&set, check_arena(), (tfrs_id_kind) kind, 0, &check_error));
+		for (int i = 0; i < 1000; i++)
+		{
+			snprintf(names[i], sizeof(names[i]), "%d", i);
+			ids[i] = (kind == TFRS_ID_INTEGER) == (i != 500) ? tfrs_id_of_integer(i)
+				: tfrs_id_of_bytes(names[i], strlen(names[i]));
+			if (i % 3 == 0 && i != 500)
+				CHECK_OK(tfrs_id_set_add(&set, ids[i], &row, &check_error));
+		}
+		view = tfrs_id_set_view(&set);
+		for (size_t count = 0; count <= 1000; count = count * 2 + 1)
+		{
+			memset(rows, 0, sizeof(rows));
+			tfrs_id_view_find_many(&view, ids, count, rows);
+			for (size_t i = 0; i < count; i++)
+				CHECK(rows[i] == tfrs_id_view_find(&view, ids[i]));
+		}
+		CHECK(rows[3] == 1 && rows[4] == TFRS_NO_ROW && rows[500] == TFRS_NO_ROW);
+	}
+}
