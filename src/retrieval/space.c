@@ -1,0 +1,96 @@
+/*
+ * space.c: metrics as inner products; see space.h for the formulas.
+ */
+#include "retrieval/space.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/kernels.h"
+
+tfrs_space
+tfrs_space_of(tfrs_metric metric, size_t dim, const float *centre, float scale)
+{
+	tfrs_space	space = {metric, dim, dim, NULL, 0, 0};
+
+	if (metric == TFRS_METRIC_L2)
+	{
+		space.width = dim + 1;
+		space.centre = centre;
+		space.scale = scale;
+		space.centre_norm = tfrs_vector_norm(centre, dim);
+	}
+	return space;
+}
+
+static void
+scale_to_unit(const float *x, size_t dim, float norm, float *vector)
+{
+	for (size_t d = 0; d < dim; d++)
+		vector[d] = norm > 0 ? x[d] / norm : 0;
+}
+
+static void
+subtract_centre(const tfrs_space *space, const float *x, float *vector)
+{
+	for (size_t d = 0; d < space->dim; d++)
+		vector[d] = x[d] - space->centre[d];
+}
+
+void
+tfrs_space_row(const tfrs_space *space, const tfrs_corpus *corpus, size_t row, float *vector)
+{
+	const float *x = corpus->vectors + row * corpus->dim;
+	float		norm;
+
+	switch (space->metric)
+	{
+		case TFRS_METRIC_COSINE:
+			norm = corpus->norms != NULL ? corpus->norms[row] : tfrs_vector_norm(x, space->dim);
+			scale_to_unit(x, space->dim, norm, vector);
+			break;
+		case TFRS_METRIC_L2:
+			subtract_centre(space, x, vector);
+			norm = tfrs_vector_norm(vector, space->dim);
+			vector[space->dim] = -norm * norm / (2 * space->scale);
+			break;
+		default:
+			memcpy(vector, x, space->dim * sizeof(*vector));
+	}
+}
+
+void
+tfrs_space_query(const tfrs_space *space, const tfrs_scorer *scorer, float *vector)
+{
+	switch (space->metric)
+	{
+		case TFRS_METRIC_COSINE:
+			scale_to_unit(scorer->query, space->dim, scorer->query_norm, vector);
+			break;
+		case TFRS_METRIC_L2:
+			subtract_centre(space, scorer->query, vector);
+			vector[space->dim] = space->scale;
+			break;
+		default:
+			memcpy(vector, scorer->query, space->dim * sizeof(*vector));
+	}
+}
+
+float
+tfrs_space_product_of(const tfrs_space *space, const float *query, float score)
+{
+	double		norm;
+	double		product;
+
+	if (space->metric != TFRS_METRIC_L2 || score == -INFINITY)
+		return score;
+	norm = tfrs_vector_norm(query, space->dim);
+	product = (norm * norm - (double) score * score) / 2;
+	return (float) (product - tfrs_space_rounding(space) * (norm * norm + (double) score * score));
+}
+
+float
+tfrs_space_rounding(const tfrs_space *space)
+{
+	return 0x1p-22f * (float) (space->width + 16);
+}

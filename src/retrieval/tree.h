@@ -1,0 +1,74 @@
+/*
+ * tree.h: rows in leaves, coded in 4 bits a group of components, and two ways to search them.
+ *
+ * A row x of leaf c is stored as the code of x - c.  For a query q, with x' the coded row,
+ *
+ *     q . x  =  q . c + q . (x' - c) + q . (x - x'),     |q . (x - x')| <= |q| e
+ *
+ * The first two terms are cheap (one product a leaf, M table entries a row).  e is the length of
+ * what the code leaves over, allowance for rounding included; rows of a leaf are ordered by it, and
+ * one e is kept for each block of 32.
+ *
+ *     bounded   Every leaf and row whose bound reaches the threshold is scored, so the answer is
+ *               that of the full scan, ties included, while a fraction of the bytes is read.
+ *     ranked    The leaves nearest to the query are searched, the best rows by the first two terms
+ *               are scored (the recipe of ScaNN).
+ *
+ * Either way results carry the corpus's float32 scores.
+ */
+#ifndef TFRS_TREE_H
+#define TFRS_TREE_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/block.h"
+#include "retrieval/collector.h"
+#include "retrieval/quantizer.h"
+#include "retrieval/space.h"
+
+/* What fetching a row from anywhere costs beside its bytes, in bytes read in order. */
+#define TFRS_TREE_ROW_COST 256
+
+/* A checked view. */
+typedef struct tfrs_tree
+{
+	tfrs_space	space;
+	tfrs_quantizer quantizer;
+	size_t		leaves;			/* L */
+	size_t		blocks;			/* sum over leaves of rows / 32, rounded up */
+	const float *centroids;		/* (W, L) */
+	const float *radii;			/* (L): largest |x - c|, allowance for rounding included */
+	const uint32_t *sizes;		/* (L): rows */
+	const uint32_t *first_blocks;	/* (L + 1) */
+	const float *errors;		/* (blocks): e */
+	const uint8_t *codes;		/* (blocks, 16 M) */
+	const uint32_t *rows;		/* (blocks, 32): row numbers; past a leaf's size TFRS_NO_ROW */
+} tfrs_tree;
+
+/* How far a ranked search goes; both at least 1. */
+typedef struct tfrs_tree_effort
+{
+	uint32_t	leaves;
+	uint32_t	rerank;
+} tfrs_tree_effort;
+
+/* Work memory of one search at a time, which re-ranks at most that many rows; one arena piece. */
+typedef struct tfrs_tree_scratch tfrs_tree_scratch;
+
+extern tfrs_status tfrs_tree_scratch_get(tfrs_tree_scratch **scratch, const tfrs_tree *tree,
+										 size_t rerank, tfrs_arena *arena, tfrs_error *error);
+
+/* Bytes of codes, centroids and rows that the searches with this scratch have read so far. */
+extern uint64_t tfrs_tree_bytes_read(const tfrs_tree_scratch *scratch);
+
+/* Whether the bounds hold for the query: its length is in a range where float32 has no surprises. */
+extern bool tfrs_tree_serves(const tfrs_tree *tree, const tfrs_scorer *scorer);
+
+extern void tfrs_tree_search_bounded(const tfrs_tree *tree, const tfrs_scorer *scorer,
+									 tfrs_collector *collector, tfrs_tree_scratch *scratch);
+extern void tfrs_tree_search_ranked(const tfrs_tree *tree, const tfrs_scorer *scorer,
+									tfrs_tree_effort effort, tfrs_collector *collector,
+									tfrs_tree_scratch *scratch);
+
+#endif							/* TFRS_TREE_H */
