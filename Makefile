@@ -1,35 +1,95 @@
-# tfrs_retrieval: build with PGXS.  `make demo` and `make check` need nothing installed beforehand.
+# tfrs_retrieval: built with PGXS.  src/README.md tells what is where.
 #
-#   make [PG_CONFIG=...]      build            make install [DESTDIR=...]
-#   make check                everything       make demo
-#   make check-layers check-core check-sql     parts of it
+#   make demo                 see it work; like `make check`, needs nothing installed beforehand
+#   make check                every test; the parts: check-layers check-core check-conformance
+#                             check-exports check-sql check-tap
+#   make [PG_CONFIG=...]      build for one PostgreSQL server
+#   make install [DESTDIR=...]
+#
+# A build elsewhere: make -f /path/to/Makefile there.  Compilers: CC=clang.  COPT=-Werror for tests.
 
 MODULE_big = tfrs_retrieval
 EXTENSION = tfrs_retrieval
-EXTVERSION = 1.0
 
-srcdir_here := $(dir $(firstword $(MAKEFILE_LIST)))
+srcdir_here := $(or $(addsuffix /,$(VPATH)),$(dir $(firstword $(MAKEFILE_LIST))))
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir_here)$(EXTENSION).control)
 MODULES_IN_ORDER := $(shell sed -n '/^[a-z]/p' $(srcdir_here)src/LAYERS)
 SOURCES := $(foreach m,$(MODULES_IN_ORDER),$(wildcard $(srcdir_here)src/$(m).c))
 OBJS = $(patsubst $(srcdir_here)%.c,%.o,$(SOURCES))
 SQL_PARTS := $(foreach m,$(MODULES_IN_ORDER),$(wildcard $(srcdir_here)src/$(m).sql))
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = build
+SHLIB_EXPORTS = exports.txt
+EXTRA_CLEAN = build exports.txt exports.list $(OBJS:.o=.d)
 
 REGRESS = $(patsubst $(srcdir_here)sql/%.sql,%,$(sort $(wildcard $(srcdir_here)sql/*.sql)))
 
 PG_CPPFLAGS = -I$(srcdir_here)src -DTFRS_VERSION='"$(EXTVERSION)"'
-PG_CFLAGS = -std=c11 -O3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare
+PG_CFLAGS = -std=c11 -O3 -Wall -Wextra
+ifneq ($(findstring clang,$(CC)),)
+# A server built with gcc hands on gcc's flags.
+PG_CFLAGS += -Wno-ignored-attributes -Wno-ignored-optimization-argument -Wno-unknown-warning-option
+endif
 SHLIB_LINK = -lm -ldl -lpthread
+
+# What works without PostgreSQL, or gets it itself.
+WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap demo demo-stop
+
+ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(wildcard $(PGXS)),)
+$(error no server headers by PG_CONFIG=$(PG_CONFIG): install postgresql-server-dev-NN or name another pg_config)
+endif
+
+# Bitcode for the server's JIT is made by the clang that the server names, and left out without it.
+CLANG := $(shell sed -n 's/^CLANG *= *//p' $(dir $(PGXS))../Makefile.global)
+ifeq ($(shell command -v $(CLANG)),)
+override with_llvm = no
+endif
+
 include $(PGXS)
 
-$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) $(srcdir_here)src/LAYERS
-	{ printf '%s\n\n' '\echo Use "CREATE EXTENSION tfrs_retrieval" to load this file. \quit'; \
+# Objects outside server/ have hidden symbols; of the others exports.txt keeps what SQL calls.
+# The server's own headers have parameters that they don't use.  The .d files make an object and
+# its bitcode depend on the headers that it includes.
+src/base/%.o src/learning/%.o src/retrieval/%.o: override CFLAGS += -fvisibility=hidden
+src/server/%.o: override CFLAGS += -Wno-unused-parameter -Wno-sign-compare
+src/%.o: override CFLAGS += -MMD -MP -MT $@ -MT $(@:.o=.bc)
+
+ROOMS := $(addprefix $(CURDIR)/,$(sort $(dir $(OBJS))))
+$(OBJS) $(OBJS:.o=.bc): | $(ROOMS)
+$(ROOMS):
+	mkdir -p $@
+
+$(DATA_built): $(SQL_PARTS) $(srcdir_here)src/LAYERS $(srcdir_here)$(EXTENSION).control
+	{ printf '%s\n\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	  cat $(SQL_PARTS); } > $@
+
+exports.txt: $(SOURCES)
+	{ printf '%s\n' Pg_magic_func _PG_init; \
+	  sed -n 's/^PG_FUNCTION_INFO_V1(\(.*\));/\1\npg_finfo_\1/p' $(SOURCES); } > $@
+
+check-exports: $(OBJS) $(MODULE_big)$(DLSUFFIX) $(DATA_built)
+	@$(srcdir_here)test/count $(srcdir_here)test/exports exports.txt $(MODULE_big)$(DLSUFFIX) $(DATA_built) $(OBJS)
+
+-include $(OBJS:.o=.d)
+.PHONY: check-exports
+
+endif
 
 include $(srcdir_here)test/core/core.mk
 include $(srcdir_here)test/fuzz/fuzz.mk
+
+check-layers:
+	@$(srcdir_here)test/count sh -c '$(srcdir_here)test/check_layers --self-test && $(srcdir_here)test/check_layers $(srcdir_here)src'
+
+# PGXS has a rule for check, which only says that it is not supported.
+$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap:
+	@$(srcdir_here)test/check $(patsubst check-%,%,$(filter-out check,$@))
+
+demo demo-stop:
+	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
+
+.PHONY: check check-layers check-sql check-tap demo demo-stop

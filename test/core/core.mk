@@ -1,7 +1,6 @@
 # C tests of base, learning and retrieval, compiled without the server's headers.
 #
 #   make check-core [SANITIZE=address,undefined | SANITIZE=thread]
-#   make check-layers
 #
 # Every test/core/test_*.c is a program of its own; a build directory for each variant.
 
@@ -15,7 +14,7 @@ CORE_CFLAGS = -std=c11 -O3 -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CORE_TIMEOUT = 600
 
-.PHONY: check-core check-layers
+.PHONY: check-core
 .SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) \
 	$(CORE_BUILD)/test/check.o
 
@@ -28,10 +27,6 @@ check-core: $(CORE_TESTS)
 	@awk '/^ok/ {passed++} /^FAILED/ {failed++} \
 		END {printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0}' \
 		$(CORE_BUILD)/log
-
-check-layers:
-	@$(srcdir_here)test/check_layers --self-test
-	@$(srcdir_here)test/check_layers $(srcdir_here)src
 
 $(CORE_BUILD)/%.o: $(srcdir_here)src/%.c
 	@mkdir -p $(@D)
