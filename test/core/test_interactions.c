@@ -254,7 +254,7 @@ CHECK_TEST(input_order_is_the_order_of_arrival)
 	}
 }
 
-CHECK_TEST(a_seed_is_an_order)
+CHECK_TEST(a_seed_and_an_epoch_are_an_order)
 {
 	tfrs_interactions_options options = {.budget = SIZE_MAX, .seed = 1};
 	tfrs_interaction *one;
@@ -262,6 +262,8 @@ CHECK_TEST(a_seed_is_an_order)
 
 	rows_draw(rows, 1000, 500, 300);
 	one = sequence_of(&options, 1000, 0);
+	other = sequence_of(&options, 1000, 1);
+	CHECK(differences(one, other, 1000) > 900);
 	options.seed = 2;
 	other = sequence_of(&options, 1000, 0);
 	CHECK(differences(one, other, 1000) > 900);
@@ -331,6 +333,7 @@ CHECK_TEST(rows_stay_within_the_budget)
 	CHECK_OK(tfrs_interactions_set_candidate_type(interactions, TFRS_ID_BYTES, 0, &check_error));
 	CHECK_OK(rows_add(interactions, rows, MANY, &check_error));
 	CHECK(check_arena()->peak < options.budget + 50000);
+	CHECK(check_arena()->used > options.budget / 2);
 	tfrs_interactions_destroy(interactions);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/kernels.h"
+#include "learning/streams.h"
 #include "learning/trainer.h"
 
 #define COUNT 5000
@@ -231,6 +232,26 @@ CHECK_TEST(progress_tells_what_happens)
 	tfrs_interactions_destroy(interactions);
 }
 
+/* Batches are full whatever the interactions are kept in, but for the epoch's last one. */
+CHECK_TEST(batches_cross_the_borders_of_buckets)
+{
+	tfrs_interactions_options collecting = {.budget = SIZE_MAX};
+	tfrs_train_options options = small_options();
+	tfrs_interactions *interactions;
+	tfrs_trainer *trainer;
+	tfrs_train_progress progress = {0};
+
+	options.batch_size = 70000;
+	rows_draw(rows, MANY, 300, 100);
+	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, MANY, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, &check_error));
+	while (!progress.epoch_finished)
+		CHECK_STATUS(tfrs_trainer_step(trainer, &progress, &check_error), TFRS_MORE);
+	CHECK_EQUAL(progress.batch, (MANY + 69999) / 70000);
+	tfrs_trainer_destroy(trainer);
+	tfrs_interactions_destroy(interactions);
+}
+
 static double
 length_of(const float *vector, size_t dim)
 {
@@ -286,15 +307,19 @@ CHECK_TEST(served_vectors_have_unit_length)
 CHECK_TEST(the_preset_keeps_the_unknown_slot)
 {
 	tfrs_train_options options;
+	tfrs_random random;
 	trained		result;
 	float		vector[32];
+	float		drawn[32];
 
 	tfrs_train_options_tfrs(&options);
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(collect_and_train(&result, &options, COUNT, SIZE_MAX, &check_error));
 	tfrs_model_query(&result.model, TFRS_NO_ROW, vector);
-	for (int j = 0; j < 32; j++)
-		CHECK(vector[j] >= -0.05f && vector[j] < 0.05f && vector[j] != 0.0f);
+	tfrs_random_init(&random, options.seed, TFRS_STREAM_QUERY_TABLE, 0);
+	for (size_t i = 0; i <= result.model.query_ids.count; i++)
+		tfrs_random_fill(&random, drawn, 32, -0.05f, 0.05f);
+	CHECK(memcmp(vector, drawn, sizeof(drawn)) == 0);
 }
 
 /* Ten groups of queries choose among ten candidates of their own, but for some noise. */
