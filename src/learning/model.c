@@ -114,7 +114,7 @@ load_side(tfrs_model *model, const model_side *side, tfrs_error *error)
 }
 
 tfrs_status
-tfrs_model_load(tfrs_model *model, const tfrs_block *block, tfrs_error *error)
+tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *error)
 {
 	const model_side query = {
 		"query.", "query.counts", "query.table",
@@ -139,6 +139,15 @@ tfrs_model_load(tfrs_model *model, const tfrs_block *block, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = load_side(model, &candidate, error);
 	return status;
+}
+
+tfrs_status
+tfrs_model_load(tfrs_model *model, const void *bytes, size_t length, tfrs_error *error)
+{
+	tfrs_block	block;
+	tfrs_status status = tfrs_block_open(&block, bytes, length, TFRS_BLOCK_MODEL, error);
+
+	return status == TFRS_OK ? tfrs_model_of_block(model, &block, error) : status;
 }
 
 static void

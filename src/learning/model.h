@@ -59,7 +59,12 @@ typedef struct tfrs_model
 /* Checks that the parts fit together and, unless the block is trusted, that floats are finite (a
  * step machine would be needed only past 640 MB: this reads at memory speed).  The digest is the
  * caller's to verify. */
-extern tfrs_status tfrs_model_load(tfrs_model *model, const tfrs_block *block, tfrs_error *error);
+extern tfrs_status tfrs_model_of_block(tfrs_model *model, const tfrs_block *block,
+									   tfrs_error *error);
+
+/* The same from bytes, which are opened as a block first. */
+extern tfrs_status tfrs_model_load(tfrs_model *model, const void *bytes, size_t length,
+								   tfrs_error *error);
 
 /* The query vector of a row (TFRS_NO_ROW: the unknown slot) into vector (D). */
 extern void tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector);

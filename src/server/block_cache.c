@@ -239,7 +239,7 @@ load_views(tfrs_cached_block *view, tfrs_arena *arena, tfrs_error *error)
 
 	if (view->kind == TFRS_BLOCK_INDEX)
 		return tfrs_index_of_block(block, &view->candidates, &view->index, arena, error);
-	status = tfrs_model_load(&view->model, block, error);
+	status = tfrs_model_of_block(&view->model, block, error);
 	if (status != TFRS_OK)
 		return status;
 	view->candidates = model->candidate_ids;

@@ -12,7 +12,7 @@ check_model(const tfrs_block *block, tfrs_error *error)
 {
 	tfrs_model	model;
 
-	return tfrs_model_load(&model, block, error);
+	return tfrs_model_of_block(&model, block, error);
 }
 
 const tfrs_block_type tfrs_model_type = {"tfrs.model", TFRS_BLOCK_MODEL, check_model};

@@ -1,6 +1,7 @@
 /*
  * test_id_view.c: damaged and hostile stored ids.  (test_id_set.c loads good ones.)
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/id_set.h"
