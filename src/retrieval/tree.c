@@ -222,16 +222,24 @@ to_threshold(float sum)
 	return sum > 1 ? (sum < UINT16_MAX ? (uint16_t) (sum - 1) : UINT16_MAX) : 0;
 }
 
+/*
+ * Puts the hits of a block among the pending that reach the threshold with their own errors;
+ * needed is the sum that a row without any error would need.
+ */
 static void
-add_pending(probe *probe, size_t first, size_t count)
+add_pending(probe *probe, size_t block, size_t place, float needed, float per_error)
 {
 	tfrs_tree_scratch *scratch = probe->scratch;
+	const uint8_t *shares = probe->tree->shares + block * TFRS_CODE_ROWS;
+	const uint16_t *sums = scratch->sums + place * TFRS_CODE_ROWS;
+	float		per_share = per_error * probe->tree->errors[block] / 255;
 
-	for (size_t b = 0; b < count; b++)
+	for (uint32_t hits = scratch->hits[place]; hits != 0; hits &= hits - 1)
 	{
-		for (uint32_t hits = scratch->hits[b]; hits != 0; hits &= hits - 1)
-			scratch->pending[probe->pending_count++] =
-				(uint32_t) ((first + b) * TFRS_CODE_ROWS) + (uint32_t) __builtin_ctz(hits);
+		uint32_t	r = (uint32_t) __builtin_ctz(hits);
+
+		if (sums[r] + 1 >= needed - per_share * shares[r] || !(per_share < INFINITY))
+			scratch->pending[probe->pending_count++] = (uint32_t) (block * TFRS_CODE_ROWS) + r;
 	}
 }
 
@@ -260,7 +268,9 @@ visit_bounded(probe *probe, size_t leaf, float product)
 		for (size_t b = 0; b < count; b++)
 			scratch->thresholds[b] = to_threshold(needed - per_error * tree->errors[first + b]);
 		scan_chunk(probe, leaf, first, count);
-		add_pending(probe, first, count);
+		for (size_t b = 0; b < count; b++)
+			if (scratch->hits[b] != 0)
+				add_pending(probe, first + b, b, needed, per_error);
 		if (probe->pending_count >= PENDING_ROWS)
 			score_pending(probe);
 	}

@@ -6,8 +6,9 @@
  *     q . x  =  q . c + q . (x' - c) + q . (x - x'),     |q . (x - x')| <= |q| e
  *
  * The first two terms are cheap (one product a leaf, M table entries a row).  e is the length of
- * what the code leaves over, allowance for rounding included; rows of a leaf are ordered by it, and
- * one e is kept for each block of 32.
+ * what the code leaves over, allowance for rounding included.  Rows of a leaf are ordered by it, and
+ * the largest of each block of 32 is what the scan works with; a row that reaches that bound is
+ * looked at with its own e, a share of the block's, before it is fetched.
  *
  *     bounded   Every leaf and row whose bound reaches the threshold is scored, so the answer is
  *               that of the full scan, ties included, while a fraction of the bytes is read.
@@ -41,7 +42,8 @@ typedef struct tfrs_tree
 	const float *radii;			/* (L): largest |x - c|, allowance for rounding included */
 	const uint32_t *sizes;		/* (L): rows */
 	const uint32_t *first_blocks;	/* (L + 1) */
-	const float *errors;		/* (blocks): e */
+	const float *errors;		/* (blocks): the largest e */
+	const uint8_t *shares;		/* (blocks, 32): a row's e in 255ths of that, rounded up */
 	const uint8_t *codes;		/* (blocks, 16 M) */
 	const uint32_t *rows;		/* (blocks, 32): row numbers; past a leaf's size TFRS_NO_ROW */
 } tfrs_tree;

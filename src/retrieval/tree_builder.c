@@ -81,6 +81,7 @@ struct tfrs_tree_builder
 	uint32_t   *first_blocks;
 	float	   *centres;
 	float	   *errors;
+	uint8_t    *shares;
 	uint8_t    *codes;
 	uint32_t   *rows;
 	/* encoding */
@@ -243,6 +244,8 @@ place(tfrs_tree_builder *builder, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &builder->errors, blocks, error);
 	if (status == TFRS_OK)
+		status = TFRS_GET_ZERO(arena, &builder->shares, blocks * TFRS_CODE_ROWS, error);
+	if (status == TFRS_OK)
 		status = tfrs_arena_get_zero(arena, (void **) &builder->codes, blocks,
 									 builder->options.codes * 16, error);
 	if (status == TFRS_OK)
@@ -395,20 +398,26 @@ encode_chunk(void *context, int worker, size_t task)
 	chunk	   *chunk = &builder->chunks[builder->chunks_done + task];
 	uint32_t   *rows = builder->rows + (size_t) chunk->first_block * TFRS_CODE_ROWS;
 
+	float		rounding;
+
 	encode_rows(builder, chunk, place);
+	rounding = allowance(builder, chunk);
 	memcpy(place->rows, rows, chunk->rows * sizeof(*rows));
 	for (uint32_t i = 0; i < chunk->rows; i++)
 	{
 		size_t		block = chunk->first_block + i / TFRS_CODE_ROWS;
 		uint32_t	from = place->order[i].row;
+		float		error = place->order[i].score + rounding;
 
 		rows[i] = place->rows[from];
 		if (i % TFRS_CODE_ROWS == 0)
-			builder->errors[block] = place->order[i].score + allowance(builder, chunk);
+			builder->errors[block] = error;
+		builder->shares[block * TFRS_CODE_ROWS + i % TFRS_CODE_ROWS] =
+			(uint8_t) ceilf(255 * (error / builder->errors[block]));
 		tfrs_quantizer_store(quantizer, place->codes + from * quantizer->codes,
 							 i % TFRS_CODE_ROWS, builder->codes + block * quantizer->codes * 16);
 	}
-	chunk->radius += allowance(builder, chunk);
+	chunk->radius += rounding;
 }
 
 /* Radii of the leaves from those of their chunks, and centroids component by component. */
@@ -441,6 +450,7 @@ finish(tfrs_tree_builder *builder, tfrs_error *error)
 	tree->sizes = builder->sizes;
 	tree->first_blocks = builder->first_blocks;
 	tree->errors = builder->errors;
+	tree->shares = builder->shares;
 	tree->codes = builder->codes;
 	tree->rows = builder->rows;
 	tfrs_partition_free(&builder->partition);
@@ -531,6 +541,7 @@ tfrs_tree_builder_destroy(tfrs_tree_builder *builder)
 	tfrs_arena_release(arena, builder->first_blocks);
 	tfrs_arena_release(arena, builder->centres);
 	tfrs_arena_release(arena, builder->errors);
+	tfrs_arena_release(arena, builder->shares);
 	tfrs_arena_release(arena, builder->codes);
 	tfrs_arena_release(arena, builder->rows);
 	tfrs_arena_release(arena, builder->chunks);
