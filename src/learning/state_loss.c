@@ -14,11 +14,11 @@
 #include "base/matmul.h"
 #include "base/team.h"
 
-typedef struct tile_work
+typedef struct lane_work
 {
 	tfrs_state_loss *loss;
 	const tfrs_state_batch *batch;
-} tile_work;
+} lane_work;
 
 void
 tfrs_state_loss_init(tfrs_state_loss *loss, tfrs_arena *arena, int threads)
@@ -34,33 +34,33 @@ tfrs_state_loss_free(tfrs_state_loss *loss)
 	tfrs_arena_release(loss->arena, loss->tile);
 	tfrs_arena_release(loss->arena, loss->partial);
 	tfrs_arena_release(loss->arena, loss->scaled);
-	tfrs_arena_release(loss->arena, loss->tile_loss);
+	tfrs_arena_release(loss->arena, loss->lane_loss);
 	tfrs_arena_release(loss->arena, loss->target_logit);
 	tfrs_state_loss_init(loss, loss->arena, loss->threads);
 }
 
 static tfrs_status
-reserve_tiles(tfrs_state_loss *loss, size_t columns, size_t dim, size_t tiles, tfrs_error *error)
+reserve_lanes(tfrs_state_loss *loss, size_t columns, size_t dim, size_t lanes, tfrs_error *error)
 {
 	size_t		tile_rows = (size_t) loss->threads * TFRS_STATE_TILE;
 	tfrs_status status;
 
 	if (columns <= loss->capacity_columns && dim <= loss->capacity_dim &&
-		tiles <= loss->capacity_tiles)
+		lanes <= loss->capacity_lanes)
 		return TFRS_OK;
 	tfrs_state_loss_free(loss);
 	status = TFRS_GET(loss->arena, &loss->tile, tile_rows * columns, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(loss->arena, &loss->scaled, tile_rows * dim, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(loss->arena, &loss->partial, (tiles - 1) * columns * dim, error);
+		status = TFRS_GET(loss->arena, &loss->partial, (lanes - 1) * columns * dim, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(loss->arena, &loss->tile_loss, tiles, error);
+		status = TFRS_GET(loss->arena, &loss->lane_loss, lanes, error);
 	if (status != TFRS_OK)
 		return status;
 	loss->capacity_columns = columns;
 	loss->capacity_dim = dim;
-	loss->capacity_tiles = tiles;
+	loss->capacity_lanes = lanes;
 	return TFRS_OK;
 }
 
@@ -139,19 +139,18 @@ scale_rows(float *result, const float *values, const float *factor, size_t rows,
 			result[r * dim + d] = factor[r] * values[r * dim + d];
 }
 
-static void
-run_tile(void *context, int worker, size_t task)
+/* Rows first .. first + rows; accumulates onto d_candidate where add is 1, overwrites where it is 0. */
+static double
+run_tile(tfrs_state_loss *loss, const tfrs_state_batch *batch, int worker, size_t first,
+		 float *d_candidate, float add)
 {
-	tfrs_state_loss *loss = ((tile_work *) context)->loss;
-	const tfrs_state_batch *batch = ((tile_work *) context)->batch;
-	size_t		first = task * TFRS_STATE_TILE;
 	size_t		rows = batch->rows - first < TFRS_STATE_TILE ? batch->rows - first : TFRS_STATE_TILE;
 	size_t		c = batch->columns;
 	size_t		d = batch->dim;
 	float	   *cells = loss->tile + (size_t) worker * TFRS_STATE_TILE * c;
 	float	   *scaled = loss->scaled + (size_t) worker * TFRS_STATE_TILE * d;
-	float	   *d_candidate = task == 0 ? batch->d_candidate : loss->partial + (task - 1) * c * d;
 	const float *query = batch->query + first * d;
+	float	   *d_query = batch->d_query + first * d;
 	float		factor[TFRS_STATE_TILE];
 	double		total = 0;
 
@@ -163,12 +162,26 @@ run_tile(void *context, int worker, size_t task)
 		total += finish_row(batch, first + r, cells + r * c, loss->target_logit, negatives,
 							&factor[r]);
 	}
-	tfrs_matmul_nn(rows, d, c, 1.0f, cells, c, batch->candidate, d, 0.0f,
-				   batch->d_query + first * d, d);
-	scale_rows(batch->d_query + first * d, batch->d_query + first * d, factor, rows, d);
+	tfrs_matmul_nn(rows, d, c, 1.0f, cells, c, batch->candidate, d, 0.0f, d_query, d);
+	scale_rows(d_query, d_query, factor, rows, d);
 	scale_rows(scaled, query, factor, rows, d);
-	tfrs_matmul_tn(c, d, rows, 1.0f, cells, c, scaled, d, 0.0f, d_candidate, d);
-	loss->tile_loss[task] = total;
+	tfrs_matmul_tn(c, d, rows, 1.0f, cells, c, scaled, d, add, d_candidate, d);
+	return total;
+}
+
+static void
+run_lane(void *context, int worker, size_t lane)
+{
+	tfrs_state_loss *loss = ((lane_work *) context)->loss;
+	const tfrs_state_batch *batch = ((lane_work *) context)->batch;
+	float	   *d_candidate = lane == 0 ? batch->d_candidate :
+		loss->partial + (lane - 1) * batch->columns * batch->dim;
+	size_t		stride = TFRS_STATE_LANES * TFRS_STATE_TILE;
+	double		total = 0;
+
+	for (size_t first = lane * TFRS_STATE_TILE; first < batch->rows; first += stride)
+		total += run_tile(loss, batch, worker, first, d_candidate, first < stride ? 0.0f : 1.0f);
+	loss->lane_loss[lane] = total;
 }
 
 tfrs_status
@@ -176,20 +189,21 @@ tfrs_state_loss_run(tfrs_state_loss *loss, const tfrs_state_batch *batch, double
 					tfrs_error *error)
 {
 	size_t		tiles = (batch->rows + TFRS_STATE_TILE - 1) / TFRS_STATE_TILE;
-	tile_work	work = {loss, batch};
-	tfrs_status status = reserve_tiles(loss, batch->columns, batch->dim, tiles, error);
+	size_t		lanes = tiles < TFRS_STATE_LANES ? tiles : TFRS_STATE_LANES;
+	lane_work	work = {loss, batch};
+	tfrs_status status = reserve_lanes(loss, batch->columns, batch->dim, lanes, error);
 
 	if (status == TFRS_OK)
 		status = reserve_targets(loss, batch->target->count, error);
 	if (status != TFRS_OK)
 		return status;
-	tfrs_team_run(loss->threads, tiles, run_tile, &work);
+	tfrs_team_run(loss->threads, lanes, run_lane, &work);
 	*total = 0;
-	for (size_t t = 0; t < tiles; t++)
-		*total += loss->tile_loss[t];
-	for (size_t t = 1; t < tiles; t++)
+	for (size_t lane = 0; lane < lanes; lane++)
+		*total += loss->lane_loss[lane];
+	for (size_t lane = 1; lane < lanes; lane++)
 		tfrs_kernels.add_scaled(batch->d_candidate,
-								loss->partial + (t - 1) * batch->columns * batch->dim,
+								loss->partial + (lane - 1) * batch->columns * batch->dim,
 								batch->columns * batch->dim, 1.0f);
 	return TFRS_OK;
 }

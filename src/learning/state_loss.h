@@ -24,8 +24,10 @@
 #include "base/arena.h"
 #include "learning/ragged.h"
 
-/* Rows of a tile, each of which has a gradient accumulator of its own for the columns. */
+/* Rows of a tile; tiles are dealt out to a fixed number of lanes, each with a column gradient of its
+ * own, so that the sums do not depend on the number of threads. */
 #define TFRS_STATE_TILE 64
+#define TFRS_STATE_LANES 4
 
 typedef struct tfrs_state_batch
 {
@@ -49,12 +51,12 @@ typedef struct tfrs_state_loss
 	int			threads;
 	size_t		capacity_columns;
 	size_t		capacity_dim;
-	size_t		capacity_tiles;
+	size_t		capacity_lanes;
 	size_t		capacity_targets;
 	float	   *tile;			/* (threads, TFRS_STATE_TILE, C) logits */
 	float	   *scaled;			/* (threads, TFRS_STATE_TILE, D) query rows times a */
-	float	   *partial;		/* (tiles - 1, C, D) column gradients of the tiles after the first */
-	double	   *tile_loss;		/* (tiles) */
+	float	   *partial;		/* (lanes - 1, C, D) column gradients of the lanes after the first */
+	double	   *lane_loss;		/* (lanes) */
 	float	   *target_logit;	/* (targets of the batch) */
 } tfrs_state_loss;
 

@@ -1,0 +1,172 @@
+/*
+ * columns.c: choice, forward and backward of the softmax columns.
+ */
+#include "learning/columns.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/kernels.h"
+#include "base/limits.h"
+
+static tfrs_status
+reserve(tfrs_columns *columns, tfrs_arena *arena, size_t count, size_t dim, tfrs_error *error)
+{
+	tfrs_status status;
+
+	if (count <= columns->capacity)
+		return TFRS_OK;
+	columns->capacity = 0;
+	status = TFRS_RESIZE(arena, &columns->candidate, count, error);
+	if (status == TFRS_OK)
+		status = TFRS_RESIZE(arena, &columns->vector, count * dim, error);
+	if (status == TFRS_OK)
+		status = TFRS_RESIZE(arena, &columns->inverse_norm, count, error);
+	if (status == TFRS_OK && columns->sampled > 0)
+		status = TFRS_RESIZE(arena, &columns->weight, count, error);
+	if (status == TFRS_OK)
+		columns->capacity = count;
+	return status;
+}
+
+static void
+add_column(tfrs_columns *columns, uint32_t candidate, float weight)
+{
+	columns->column_of[candidate] = (uint32_t) columns->count;
+	columns->candidate[columns->count] = candidate;
+	if (columns->weight != NULL)
+		columns->weight[columns->count] = weight;
+	columns->count++;
+}
+
+tfrs_status
+tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, size_t sampled,
+				  size_t dim, tfrs_error *error)
+{
+	tfrs_status status;
+
+	memset(columns, 0, sizeof(*columns));
+	columns->candidates = candidates;
+	columns->sampled = sampled < candidates ? sampled : 0;
+	status = TFRS_GET(arena, &columns->column_of, candidates, error);
+	if (status != TFRS_OK)
+		return status;
+	memset(columns->column_of, 0xff, candidates * sizeof(*columns->column_of));
+	if (columns->sampled > 0)
+		return TFRS_OK;
+	status = reserve(columns, arena, candidates, dim, error);
+	for (size_t c = 0; c < candidates && status == TFRS_OK; c++)
+		add_column(columns, (uint32_t) c, 1.0f);
+	return status;
+}
+
+void
+tfrs_columns_free(tfrs_columns *columns, tfrs_arena *arena)
+{
+	tfrs_arena_release(arena, columns->candidate);
+	tfrs_arena_release(arena, columns->column_of);
+	tfrs_arena_release(arena, columns->weight);
+	tfrs_arena_release(arena, columns->vector);
+	tfrs_arena_release(arena, columns->inverse_norm);
+	memset(columns, 0, sizeof(*columns));
+}
+
+static void
+sample(tfrs_columns *columns, tfrs_random *random, const tfrs_ragged *target)
+{
+	float		weight = (float) columns->candidates / (float) columns->sampled;
+
+	for (size_t c = 0; c < columns->count; c++)
+		columns->column_of[columns->candidate[c]] = TFRS_NO_ROW;
+	columns->count = 0;
+	while (columns->count < columns->sampled)
+	{
+		uint32_t	candidate = tfrs_random_below(random, (uint32_t) columns->candidates);
+
+		if (columns->column_of[candidate] == TFRS_NO_ROW)
+			add_column(columns, candidate, weight);
+	}
+	for (size_t i = 0; i < target->count; i++)
+		if (columns->column_of[target->item[i]] == TFRS_NO_ROW)
+			add_column(columns, target->item[i], 0.0f);
+}
+
+static void
+rename_items(const tfrs_columns *columns, tfrs_ragged *lists)
+{
+	size_t		kept = 0;
+	size_t		i = 0;
+
+	for (size_t r = 0; r < lists->rows; r++)
+	{
+		for (; i < lists->start[r + 1]; i++)
+		{
+			uint32_t	column = columns->column_of[lists->item[i]];
+
+			if (column == TFRS_NO_ROW)
+				continue;
+			lists->item[kept] = column;
+			lists->weight[kept] = lists->weight[i];
+			kept++;
+		}
+		lists->start[r + 1] = kept;
+	}
+	lists->count = kept;
+}
+
+tfrs_status
+tfrs_columns_choose(tfrs_columns *columns, tfrs_arena *arena, tfrs_random *random,
+					tfrs_ragged *target, tfrs_ragged *masked, size_t dim, tfrs_error *error)
+{
+	size_t		room = columns->sampled + target->count;
+	tfrs_status status;
+
+	if (columns->sampled == 0)
+		return TFRS_OK;
+	status = reserve(columns, arena, room < columns->candidates ? room : columns->candidates, dim,
+					 error);
+	if (status != TFRS_OK)
+		return status;
+	sample(columns, random, target);
+	rename_items(columns, target);
+	rename_items(columns, masked);
+	return TFRS_OK;
+}
+
+void
+tfrs_columns_forward(tfrs_columns *columns, const tfrs_history_shape *shape, const float *table)
+{
+	size_t		dim = shape->dim;
+	size_t		width = tfrs_history_width(shape);
+
+	for (size_t c = 0; c < columns->count; c++)
+	{
+		const float *row = table + (size_t) columns->candidate[c] * dim;
+		float	   *vector = columns->vector + c * dim;
+		float		scale = 1.0f;
+
+		if (shape->normalize)
+			scale /= sqrtf(fmaxf(tfrs_kernels.dot(row, row, width), 1e-12f));
+		for (size_t d = 0; d < width; d++)
+			vector[d] = row[d] * scale;
+		if (shape->bias)
+			vector[width] = row[width];
+		columns->inverse_norm[c] = scale;
+	}
+}
+
+void
+tfrs_columns_backward(const tfrs_columns *columns, const tfrs_history_shape *shape, float *gradient)
+{
+	size_t		width = tfrs_history_width(shape);
+
+	for (size_t c = 0; c < columns->count && shape->normalize; c++)
+	{
+		const float *vector = columns->vector + c * shape->dim;
+		float	   *d_vector = gradient + c * shape->dim;
+		float		along = tfrs_kernels.dot(vector, d_vector, width);
+
+		for (size_t d = 0; d < width; d++)
+			d_vector[d] = (d_vector[d] - vector[d] * along) * columns->inverse_norm[c];
+	}
+}

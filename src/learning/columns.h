@@ -1,0 +1,53 @@
+/*
+ * columns.h: which candidates are the columns of a batch's softmax, and their served vectors.
+ *
+ * All N of them, or a uniform sample of n beside the batch's targets: a sampled column counts N / n,
+ * a target's column that was not sampled counts 0 as a negative, so that the sum over negatives
+ * stays unbiased.
+ */
+#ifndef TFRS_COLUMNS_H
+#define TFRS_COLUMNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/random.h"
+#include "learning/history.h"
+#include "learning/ragged.h"
+
+typedef struct tfrs_columns
+{
+	size_t		candidates;		/* N */
+	size_t		sampled;		/* n; 0: all are columns */
+	size_t		count;			/* C */
+	size_t		capacity;
+	uint32_t   *candidate;		/* (capacity) */
+	uint32_t   *column_of;		/* (N) TFRS_NO_ROW where the candidate is no column */
+	float	   *weight;			/* (capacity); NULL where all are columns */
+	float	   *vector;			/* (capacity, D) as served: v / |v| and the bias */
+	float	   *inverse_norm;	/* (capacity) */
+} tfrs_columns;
+
+extern tfrs_status tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates,
+									 size_t sampled, size_t dim, tfrs_error *error);
+extern void tfrs_columns_free(tfrs_columns *columns, tfrs_arena *arena);
+
+/*
+ * Chooses the batch's columns, then turns the lists' items from candidates into columns; items that
+ * are no column are dropped (only masked ones can be).
+ */
+extern tfrs_status tfrs_columns_choose(tfrs_columns *columns, tfrs_arena *arena,
+									   tfrs_random *random, tfrs_ragged *target,
+									   tfrs_ragged *masked, size_t dim, tfrs_error *error);
+
+/* vector = the rows of table (N, D) as served. */
+extern void tfrs_columns_forward(tfrs_columns *columns, const tfrs_history_shape *shape,
+								 const float *table);
+
+/* Gradient of the vectors (C, D) -> gradient of the table's rows, in place. */
+extern void tfrs_columns_backward(const tfrs_columns *columns, const tfrs_history_shape *shape,
+								  float *gradient);
+
+#endif							/* TFRS_COLUMNS_H */

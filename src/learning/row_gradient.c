@@ -1,0 +1,64 @@
+/*
+ * row_gradient.c: places of touched rows.
+ */
+#include "learning/row_gradient.h"
+
+#include <string.h>
+
+tfrs_status
+tfrs_row_gradient_init(tfrs_row_gradient *gradient, tfrs_arena *arena, size_t table_rows,
+					   size_t dim, tfrs_error *error)
+{
+	tfrs_status status;
+
+	memset(gradient, 0, sizeof(*gradient));
+	gradient->dim = dim;
+	status = TFRS_GET(arena, &gradient->place, table_rows, error);
+	if (status == TFRS_OK)
+		memset(gradient->place, 0xff, table_rows * sizeof(*gradient->place));
+	return status;
+}
+
+void
+tfrs_row_gradient_free(tfrs_row_gradient *gradient, tfrs_arena *arena)
+{
+	tfrs_arena_release(arena, gradient->row);
+	tfrs_arena_release(arena, gradient->values);
+	tfrs_arena_release(arena, gradient->place);
+	memset(gradient, 0, sizeof(*gradient));
+}
+
+tfrs_status
+tfrs_row_gradient_reset(tfrs_row_gradient *gradient, tfrs_arena *arena, size_t rows,
+						tfrs_error *error)
+{
+	tfrs_status status;
+
+	for (size_t i = 0; i < gradient->count; i++)
+		gradient->place[gradient->row[i]] = TFRS_NO_ROW;
+	gradient->count = 0;
+	if (rows <= gradient->capacity)
+		return TFRS_OK;
+	gradient->capacity = 0;
+	status = TFRS_RESIZE(arena, &gradient->row, rows, error);
+	if (status == TFRS_OK)
+		status = TFRS_RESIZE(arena, &gradient->values, rows * gradient->dim, error);
+	if (status == TFRS_OK)
+		gradient->capacity = rows;
+	return status;
+}
+
+float *
+tfrs_row_gradient_of(tfrs_row_gradient *gradient, uint32_t row)
+{
+	float	   *values;
+
+	if (gradient->place[row] != TFRS_NO_ROW)
+		return gradient->values + (size_t) gradient->place[row] * gradient->dim;
+	gradient->place[row] = (uint32_t) gradient->count;
+	gradient->row[gradient->count] = row;
+	values = gradient->values + gradient->count * gradient->dim;
+	memset(values, 0, gradient->dim * sizeof(float));
+	gradient->count++;
+	return values;
+}
