@@ -3,11 +3,10 @@
  */
 #include "learning/columns.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/kernels.h"
 #include "base/limits.h"
+#include "learning/normalize.h"
 
 static tfrs_status
 reserve(tfrs_columns *columns, tfrs_arena *arena, size_t count, size_t dim, tfrs_error *error)
@@ -21,7 +20,7 @@ reserve(tfrs_columns *columns, tfrs_arena *arena, size_t count, size_t dim, tfrs
 	if (status == TFRS_OK)
 		status = TFRS_RESIZE(arena, &columns->vector, count * dim, error);
 	if (status == TFRS_OK)
-		status = TFRS_RESIZE(arena, &columns->inverse_norm, count, error);
+		status = TFRS_RESIZE(arena, &columns->scale, count, error);
 	if (status == TFRS_OK && columns->sampled > 0)
 		status = TFRS_RESIZE(arena, &columns->weight, count, error);
 	if (status == TFRS_OK)
@@ -67,7 +66,7 @@ tfrs_columns_free(tfrs_columns *columns, tfrs_arena *arena)
 	tfrs_arena_release(arena, columns->column_of);
 	tfrs_arena_release(arena, columns->weight);
 	tfrs_arena_release(arena, columns->vector);
-	tfrs_arena_release(arena, columns->inverse_norm);
+	tfrs_arena_release(arena, columns->scale);
 	memset(columns, 0, sizeof(*columns));
 }
 
@@ -137,36 +136,19 @@ void
 tfrs_columns_forward(tfrs_columns *columns, const tfrs_history_shape *shape, const float *table)
 {
 	size_t		dim = shape->dim;
-	size_t		width = tfrs_history_width(shape);
 
 	for (size_t c = 0; c < columns->count; c++)
-	{
-		const float *row = table + (size_t) columns->candidate[c] * dim;
-		float	   *vector = columns->vector + c * dim;
-		float		scale = 1.0f;
-
-		if (shape->normalize)
-			scale /= sqrtf(fmaxf(tfrs_kernels.dot(row, row, width), 1e-12f));
-		for (size_t d = 0; d < width; d++)
-			vector[d] = row[d] * scale;
-		if (shape->bias)
-			vector[width] = row[width];
-		columns->inverse_norm[c] = scale;
-	}
+		memcpy(columns->vector + c * dim, table + (size_t) columns->candidate[c] * dim,
+			   dim * sizeof(float));
+	if (shape->normalize)
+		tfrs_normalize_forward(columns->vector, columns->count, tfrs_history_width(shape), dim,
+							   columns->scale);
 }
 
 void
 tfrs_columns_backward(const tfrs_columns *columns, const tfrs_history_shape *shape, float *gradient)
 {
-	size_t		width = tfrs_history_width(shape);
-
-	for (size_t c = 0; c < columns->count && shape->normalize; c++)
-	{
-		const float *vector = columns->vector + c * shape->dim;
-		float	   *d_vector = gradient + c * shape->dim;
-		float		along = tfrs_kernels.dot(vector, d_vector, width);
-
-		for (size_t d = 0; d < width; d++)
-			d_vector[d] = (d_vector[d] - vector[d] * along) * columns->inverse_norm[c];
-	}
+	if (shape->normalize)
+		tfrs_normalize_backward(columns->vector, columns->scale, columns->count,
+								tfrs_history_width(shape), shape->dim, gradient);
 }

@@ -27,7 +27,7 @@ typedef struct tfrs_columns
 	uint32_t   *column_of;		/* (N) TFRS_NO_ROW where the candidate is no column */
 	float	   *weight;			/* (capacity); NULL where all are columns */
 	float	   *vector;			/* (capacity, D) as served: v / |v| and the bias */
-	float	   *inverse_norm;	/* (capacity) */
+	float	   *scale;			/* (capacity) 1 / |v| */
 } tfrs_columns;
 
 extern tfrs_status tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates,

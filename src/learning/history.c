@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/kernels.h"
+#include "learning/normalize.h"
 
 size_t
 tfrs_history_bag_size(const tfrs_history_shape *shape, uint32_t bag, size_t events)
@@ -21,50 +22,54 @@ starts_group(const tfrs_event_list *list, size_t i)
 	return i > 0 && (list->at == NULL || list->at[i - 1] != list->at[i]);
 }
 
-/* Pushes the events from first on with weight g^age, newest first; returns the weights' sum. */
-static double
-push_events(float decay, const tfrs_event_list *list, size_t first, tfrs_ragged *out)
+/* The share of an event in a bag without dropout, from the newest event to the oldest. */
+typedef struct bag_walk
 {
-	float		weight = 1.0f;
+	const tfrs_event_list *list;
+	float		decay;			/* 0: all alike */
+	float		weight;			/* of the event at the walk's position */
+} bag_walk;
+
+/* Moves from event i to the one before it. */
+static void
+step_back(bag_walk *walk, size_t i)
+{
+	if (walk->decay > 0 && starts_group(walk->list, i))
+		walk->weight *= walk->decay;
+}
+
+/* 1 / sqrt(sum of the weights) of the events from first on; there is one at least. */
+static float
+bag_scale(float decay, const tfrs_event_list *list, size_t first)
+{
+	bag_walk	walk = {list, decay, 1.0f};
 	double		sum = 0;
 
 	for (size_t i = list->count; i-- > first;)
 	{
-		tfrs_ragged_push(out, list->candidate[i], weight);
-		sum += weight;
-		if (decay > 0 && starts_group(list, i))
-			weight *= decay;
+		sum += walk.weight;
+		step_back(&walk, i);
 	}
-	return sum;
-}
-
-/* Scales the items from first on and leaves some out. */
-static void
-scale_and_drop(tfrs_ragged *out, size_t first, float scale, float dropout, tfrs_random *random)
-{
-	size_t		kept = first;
-
-	for (size_t i = first; i < out->count; i++)
-	{
-		if (dropout > 0 && tfrs_random_float(random) < dropout)
-			continue;
-		out->item[kept] = out->item[i];
-		out->weight[kept] = out->weight[i] * scale;
-		kept++;
-	}
-	out->count = kept;
+	return (float) (1.0 / sqrt(sum));
 }
 
 void
 tfrs_history_bag(const tfrs_history_shape *shape, uint32_t bag, const tfrs_event_list *list,
 				 float dropout, tfrs_random *random, tfrs_ragged *out)
 {
-	size_t		first = out->count;
-	size_t		skip = list->count - tfrs_history_bag_size(shape, bag, list->count);
-	double		sum = push_events(shape->decay[bag], list, skip, out);
+	size_t		first = list->count - tfrs_history_bag_size(shape, bag, list->count);
+	bag_walk	walk = {list, shape->decay[bag], 1.0f};
+	float		scale;
 
-	if (out->count > first)
-		scale_and_drop(out, first, (float) (1.0 / (sqrt(sum) * (1.0 - dropout))), dropout, random);
+	if (first == list->count)
+		return;
+	scale = bag_scale(walk.decay, list, first) / (1.0f - dropout);
+	for (size_t i = list->count; i-- > first;)
+	{
+		if (dropout == 0 || tfrs_random_float(random) >= dropout)
+			tfrs_ragged_push(out, list->candidate[i], walk.weight * scale);
+		step_back(&walk, i);
+	}
 }
 
 void
@@ -74,36 +79,64 @@ tfrs_history_add(float *sum, const float *table, size_t dim, const tfrs_ragged *
 		tfrs_kernels.add_scaled(sum, table + (size_t) bag->item[i] * dim, dim, bag->weight[i]);
 }
 
+/* sum (D) += the whole bag of the list, as tfrs_history_bag without dropout */
+static void
+add_bag(const tfrs_history_shape *shape, uint32_t bag, const float *table,
+		const tfrs_event_list *list, float *sum)
+{
+	size_t		first = list->count - tfrs_history_bag_size(shape, bag, list->count);
+	bag_walk	walk = {list, shape->decay[bag], 1.0f};
+	float		scale;
+
+	if (first == list->count)
+		return;
+	scale = bag_scale(walk.decay, list, first);
+	for (size_t i = list->count; i-- > first;)
+	{
+		tfrs_kernels.add_scaled(sum, table + (size_t) list->candidate[i] * shape->dim, shape->dim,
+								walk.weight * scale);
+		step_back(&walk, i);
+	}
+}
+
 void
-tfrs_history_finish(const tfrs_history_shape *shape, float *vector)
+tfrs_history_finish(const tfrs_history_shape *shape, float *vector, float *scale)
 {
 	size_t		width = tfrs_history_width(shape);
-	float		scale = 1.0f / shape->temperature;
 
 	if (shape->normalize)
-		scale /= sqrtf(fmaxf(tfrs_kernels.dot(vector, vector, width), 1e-12f));
+		tfrs_normalize_forward(vector, 1, width, width, scale);
 	for (size_t d = 0; d < width; d++)
-		vector[d] *= scale;
+		vector[d] /= shape->temperature;
 	if (shape->bias)
 		vector[width] = 1.0f;
 }
 
-tfrs_status
+/* With u = s x and the vector y = u / T:  d_x = s / T (d_y - u (u . d_y)),  u (u . d_y) = T^2 y (y . d_y) */
+void
+tfrs_history_finish_backward(const tfrs_history_shape *shape, const float *vector, float scale,
+							 float *gradient)
+{
+	size_t		width = tfrs_history_width(shape);
+	float		temperature = shape->temperature;
+	float		along = 0.0f;
+
+	if (shape->normalize)
+		along = tfrs_kernels.dot(vector, gradient, width) * temperature * temperature;
+	else
+		scale = 1.0f;
+	for (size_t d = 0; d < width; d++)
+		gradient[d] = (gradient[d] - vector[d] * along) * scale / temperature;
+	if (shape->bias)
+		gradient[width] = 0.0f;
+}
+
+void
 tfrs_history_encode(const tfrs_history_shape *shape, const float *const *tables,
-					const tfrs_event_list *list, tfrs_ragged *scratch, tfrs_arena *arena,
-					float *vector, tfrs_error *error)
+					const tfrs_event_list *list, float *vector)
 {
 	memset(vector, 0, shape->dim * sizeof(float));
 	for (uint32_t b = 0; b < shape->bags; b++)
-	{
-		tfrs_status status = tfrs_ragged_reserve(scratch, arena, 1, list->count, error);
-
-		if (status != TFRS_OK)
-			return status;
-		tfrs_history_bag(shape, b, list, 0.0f, NULL, scratch);
-		tfrs_ragged_end_row(scratch);
-		tfrs_history_add(vector, tables[b], shape->dim, scratch, 0);
-	}
-	tfrs_history_finish(shape, vector);
-	return TFRS_OK;
+		add_bag(shape, b, tables[b], list, vector);
+	tfrs_history_finish(shape, vector, NULL);
 }

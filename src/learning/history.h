@@ -93,12 +93,18 @@ extern size_t tfrs_history_bag_size(const tfrs_history_shape *shape, uint32_t ba
 extern void tfrs_history_add(float *sum, const float *table, size_t dim, const tfrs_ragged *bag,
 							 size_t row);
 
-/* Sum of bags (D) -> query vector (D), in place.  A zero sum stays zero but for the bias. */
-extern void tfrs_history_finish(const tfrs_history_shape *shape, float *vector);
+/*
+ * Sum of bags (D) -> query vector (D), in place.  A zero sum stays zero but for the bias.  scale
+ * receives the factor of the L2 norm, or is NULL.
+ */
+extern void tfrs_history_finish(const tfrs_history_shape *shape, float *vector, float *scale);
 
-/* The whole way for one list: bags, sum, finish.  Scratch is memory for the bags. */
-extern tfrs_status tfrs_history_encode(const tfrs_history_shape *shape, const float *const *tables,
-									   const tfrs_event_list *list, tfrs_ragged *scratch,
-									   tfrs_arena *arena, float *vector, tfrs_error *error);
+/* Gradient of the query vector (D) -> gradient of the sum of bags, in place. */
+extern void tfrs_history_finish_backward(const tfrs_history_shape *shape, const float *vector,
+										 float scale, float *gradient);
+
+/* The whole way for one list: bags of all its events, their sum, the query vector (D). */
+extern void tfrs_history_encode(const tfrs_history_shape *shape, const float *const *tables,
+								const tfrs_event_list *list, float *vector);
 
 #endif							/* TFRS_HISTORY_H */

@@ -9,107 +9,130 @@
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "base/matmul.h"
-#include "base/random.h"
+#include "learning/normalize.h"
+#include "learning/streams.h"
 
-/* Purposes of the random streams. */
-enum
+bool
+tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, uint32_t bag)
 {
-	STREAM_TABLE = 0x6869,
-	STREAM_STEP
-};
-
-static bool
-is_tied(const tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return trainer->options.tied && trainer->options.shape.decay[bag] == 0;
+	return trainer->options->history.tied && trainer->shape.decay[bag] == 0;
 }
 
 static tfrs_history_table *
 table_of(tfrs_history_trainer *trainer, uint32_t bag)
 {
-	return is_tied(trainer, bag) ? &trainer->candidate : &trainer->bag[bag];
+	return tfrs_history_trainer_is_tied(trainer, bag) ? &trainer->candidate : &trainer->bag[bag];
 }
 
 const float *
 tfrs_history_trainer_table(const tfrs_history_trainer *trainer, uint32_t bag)
 {
-	return is_tied(trainer, bag) ? trainer->candidate.values : trainer->bag[bag].values;
+	return tfrs_history_trainer_is_tied(trainer, bag) ? trainer->candidate.table.values
+		: trainer->bag[bag].table.values;
 }
 
-/* Tables start uniform; the bias component starts at 0. */
 static tfrs_status
-init_table(tfrs_history_trainer *trainer, tfrs_history_table *table, uint64_t stream,
-		   tfrs_error *error)
+init_table(tfrs_history_trainer *trainer, tfrs_history_table *table, tfrs_error *error)
 {
-	const tfrs_history_options *options = &trainer->options;
-	size_t		dim = options->shape.dim;
-	size_t		width = tfrs_history_width(&options->shape);
-	tfrs_random random;
-	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &table->values, trainer->candidates * dim,
-									   error);
+	const tfrs_train_options *options = trainer->options;
+	tfrs_status status = tfrs_table_init(&table->table, trainer->arena, trainer->candidates,
+										 options->dim, tfrs_optimizer_slots(&options->optimizer),
+										 error);
 
-	for (int s = 0; s < tfrs_optimizer_slots(&options->optimizer) && status == TFRS_OK; s++)
-		status = TFRS_GET_ZERO(trainer->arena, &table->slot[s], trainer->candidates * dim, error);
 	if (status == TFRS_OK)
-		status = tfrs_row_gradient_init(&table->gradient, trainer->arena, trainer->candidates, dim,
-										error);
-	if (status != TFRS_OK)
-		return status;
-	tfrs_random_init(&random, options->seed, STREAM_TABLE, stream);
-	for (size_t c = 0; c < trainer->candidates; c++)
-		tfrs_random_fill(&random, table->values + c * dim, width, -options->initial_range,
-						 options->initial_range);
-	return TFRS_OK;
+		status = tfrs_row_gradient_init(&table->gradient, trainer->arena, trainer->candidates,
+										options->dim, error);
+	return status;
 }
 
 static tfrs_status
 init_tables(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = init_table(trainer, &trainer->candidate, 0, error);
+	tfrs_status status = init_table(trainer, &trainer->candidate, error);
 
-	for (uint32_t b = 0; b < trainer->options.shape.bags && status == TFRS_OK; b++)
-		if (!is_tied(trainer, b))
-			status = init_table(trainer, &trainer->bag[b], b + 1, error);
+	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
+		if (!tfrs_history_trainer_is_tied(trainer, b))
+			status = init_table(trainer, &trainer->bag[b], error);
 	return status;
 }
 
 static tfrs_status
 init_scratch(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	size_t		count = (size_t) trainer->options.batch * trainer->options.shape.dim;
-	tfrs_status status = TFRS_GET(trainer->arena, &trainer->query, count, error);
+	size_t		batch = trainer->options->batch_size;
+	size_t		floats = batch * trainer->shape.dim;
+	tfrs_status status = TFRS_GET(trainer->arena, &trainer->query, floats, error);
 
 	if (status == TFRS_OK)
-		status = TFRS_GET(trainer->arena, &trainer->d_query, count, error);
+		status = TFRS_GET(trainer->arena, &trainer->d_query, floats, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(trainer->arena, &trainer->keep, count, error);
+		status = TFRS_GET(trainer->arena, &trainer->keep, floats, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(trainer->arena, &trainer->inverse_norm, trainer->options.batch, error);
+		status = TFRS_GET(trainer->arena, &trainer->scale, batch, error);
 	return status;
+}
+
+static tfrs_status
+init_states(tfrs_history_trainer *trainer, const tfrs_events *events, tfrs_error *error)
+{
+	const tfrs_history_options *history = &trainer->options->history;
+	tfrs_states_options options = {
+		.hidden_low = history->hidden_low,
+		.hidden_high = history->hidden_high,
+		.dropout = history->dropout,
+		.hide_share = history->hide_share,
+		.seed = trainer->options->seed
+	};
+
+	return tfrs_states_init(&trainer->states, trainer->arena, &options, &trainer->shape, events,
+							error);
+}
+
+/* The bag of all first, then the recency bags. */
+static tfrs_history_shape
+shape_of(const tfrs_train_options *options)
+{
+	const tfrs_history_options *history = &options->history;
+	tfrs_history_shape shape = {
+		.dim = options->dim,
+		.length = history->length,
+		.bias = options->candidate_bias,
+		.normalize = options->normalize,
+		.temperature = options->loss.temperature
+	};
+
+	if (history->all)
+		shape.decay[shape.bags++] = 0.0f;
+	for (uint32_t i = 0; i < history->decays; i++)
+		shape.decay[shape.bags++] = history->decay[i];
+	return shape;
 }
 
 tfrs_status
 tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
-						   const tfrs_history_options *options, const tfrs_events *events,
+						   const tfrs_train_options *options, const tfrs_events *events,
 						   size_t candidates, tfrs_error *error)
 {
+	size_t		columns = options->history.columns > 0 ? (size_t) options->history.columns : 0;
 	tfrs_status status;
 
 	memset(trainer, 0, sizeof(*trainer));
 	trainer->arena = arena;
-	trainer->options = *options;
+	trainer->options = options;
+	trainer->shape = shape_of(options);
 	trainer->candidates = candidates;
 	tfrs_state_loss_init(&trainer->loss, arena, options->threads);
 	tfrs_matmul_load();
 	status = init_tables(trainer, error);
 	if (status == TFRS_OK)
-		status = tfrs_states_init(&trainer->states, arena, &options->states,
-								  &trainer->options.shape, events, error);
+		status = init_states(trainer, events, error);
 	if (status == TFRS_OK)
-		status = tfrs_columns_init(&trainer->columns, arena, candidates, options->sampled,
-								   options->shape.dim, error);
+		status = tfrs_columns_init(&trainer->columns, arena, candidates, columns, options->dim,
+								   error);
 	if (status == TFRS_OK)
 		status = init_scratch(trainer, error);
+	if (status != TFRS_OK)
+		tfrs_history_trainer_free(trainer);
 	return status;
 }
 
@@ -117,69 +140,60 @@ tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
 static void
 forward_row(tfrs_history_trainer *trainer, size_t row, tfrs_random *random)
 {
-	const tfrs_history_options *options = &trainer->options;
-	size_t		dim = options->shape.dim;
-	size_t		width = tfrs_history_width(&options->shape);
-	float	   *query = trainer->query + row * dim;
-	float	   *keep = trainer->keep + row * dim;
-	float		scale = 1.0f / (1.0f - options->query_dropout);
+	const tfrs_history_shape *shape = &trainer->shape;
+	size_t		width = tfrs_history_width(shape);
+	float		dropout = trainer->options->dropout;
+	float	   *query = trainer->query + row * shape->dim;
+	float	   *keep = trainer->keep + row * shape->dim;
 
-	memset(query, 0, dim * sizeof(float));
-	for (uint32_t b = 0; b < options->shape.bags; b++)
-		tfrs_history_add(query, tfrs_history_trainer_table(trainer, b), dim,
+	memset(query, 0, shape->dim * sizeof(float));
+	for (uint32_t b = 0; b < shape->bags; b++)
+		tfrs_history_add(query, tfrs_history_trainer_table(trainer, b), shape->dim,
 						 &trainer->states.bag[b], row);
 	for (size_t d = 0; d < width; d++)
 	{
-		keep[d] = tfrs_random_float(random) < options->query_dropout ? 0.0f : scale;
+		keep[d] = dropout > 0 && tfrs_random_float(random) < dropout ? 0.0f
+			: 1.0f / (1.0f - dropout);
 		query[d] *= keep[d];
 	}
-	trainer->inverse_norm[row] =
-		1.0f / sqrtf(fmaxf(tfrs_kernels.dot(query, query, width), 1e-12f));
-	tfrs_history_finish(&options->shape, query);
+	tfrs_history_finish(shape, query, &trainer->scale[row]);
 }
 
 /* Gradient of the query vector -> gradient of the sum of bags, in place. */
 static void
 backward_row(tfrs_history_trainer *trainer, size_t row)
 {
-	const tfrs_history_shape *shape = &trainer->options.shape;
+	const tfrs_history_shape *shape = &trainer->shape;
 	size_t		width = tfrs_history_width(shape);
-	const float *query = trainer->query + row * shape->dim;
 	const float *keep = trainer->keep + row * shape->dim;
 	float	   *d_query = trainer->d_query + row * shape->dim;
-	float		scale = 1.0f / shape->temperature;
-	float		along = 0.0f;
 
-	if (shape->normalize)
-	{
-		/* query = u / T with |u| = 1: the part along u goes */
-		along = tfrs_kernels.dot(query, d_query, width) * shape->temperature * shape->temperature;
-		scale *= trainer->inverse_norm[row];
-	}
+	tfrs_history_finish_backward(shape, trainer->query + row * shape->dim, trainer->scale[row],
+								 d_query);
 	for (size_t d = 0; d < width; d++)
-		d_query[d] = (d_query[d] - query[d] * along) * scale * keep[d];
-	if (shape->bias)
-		d_query[width] = 0.0f;
+		d_query[d] *= keep[d];
 }
 
 static tfrs_status
 run_loss(tfrs_history_trainer *trainer, double *loss, tfrs_error *error)
 {
-	const tfrs_history_shape *shape = &trainer->options.shape;
-	tfrs_state_batch batch = {0};
+	const tfrs_history_shape *shape = &trainer->shape;
+	tfrs_state_batch batch = {
+		.rows = trainer->states.rows,
+		.columns = trainer->columns.count,
+		.dim = shape->dim,
+		.query = trainer->query,
+		.candidate = trainer->columns.vector,
+		.column_weight = trainer->columns.weight,
+		.shift = shape->normalize ? 1.0f / shape->temperature : 0.0f,
+		.target = &trainer->states.target,
+		.masked = &trainer->states.masked,
+		.d_query = trainer->d_query,
+		.d_candidate = trainer->candidate.gradient.values
+	};
+	tfrs_status status = tfrs_state_loss_run(&trainer->loss, &batch, loss, error);
 
-	batch.rows = trainer->states.rows;
-	batch.columns = trainer->columns.count;
-	batch.dim = shape->dim;
-	batch.query = trainer->query;
-	batch.candidate = trainer->columns.vector;
-	batch.column_weight = trainer->columns.weight;
-	batch.shift = shape->normalize ? 1.0f / shape->temperature : 0.0f;
-	batch.target = &trainer->states.target;
-	batch.masked = &trainer->states.masked;
-	batch.d_query = trainer->d_query;
-	batch.d_candidate = trainer->candidate.gradient.values;
-	return tfrs_state_loss_run(&trainer->loss, &batch, loss, error);
+	return status == TFRS_OK && !isfinite(*loss) ? TFRS_NOT_FINITE : status;
 }
 
 /* Room for the columns' gradients, which the loss writes, and for a tied bag's rows behind them. */
@@ -190,8 +204,8 @@ reset_candidate_gradient(tfrs_history_trainer *trainer, tfrs_error *error)
 	size_t		room = trainer->columns.count;
 	tfrs_status status;
 
-	for (uint32_t b = 0; b < trainer->options.shape.bags; b++)
-		if (is_tied(trainer, b))
+	for (uint32_t b = 0; b < trainer->shape.bags; b++)
+		if (tfrs_history_trainer_is_tied(trainer, b))
 			room += trainer->states.bag[b].count;
 	if (room > trainer->candidates)
 		room = trainer->candidates;
@@ -205,12 +219,12 @@ reset_candidate_gradient(tfrs_history_trainer *trainer, tfrs_error *error)
 static tfrs_status
 backward_bag(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
 {
-	size_t		dim = trainer->options.shape.dim;
+	size_t		dim = trainer->shape.dim;
 	const tfrs_ragged *bag = &trainer->states.bag[b];
 	tfrs_row_gradient *gradient = &table_of(trainer, b)->gradient;
 	size_t		room = bag->count < trainer->candidates ? bag->count : trainer->candidates;
 
-	if (!is_tied(trainer, b))
+	if (!tfrs_history_trainer_is_tied(trainer, b))
 	{
 		tfrs_status status = tfrs_row_gradient_reset(gradient, trainer->arena, room, error);
 
@@ -224,95 +238,130 @@ backward_bag(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
 	return TFRS_OK;
 }
 
-static void
-move_table(tfrs_history_trainer *trainer, tfrs_history_table *table,
+static tfrs_status
+move_table(const tfrs_history_trainer *trainer, tfrs_history_table *table,
 		   const tfrs_optimizer *optimizer)
 {
-	tfrs_optimizer_table view = {0};
-
-	view.rows = trainer->candidates;
-	view.dim = trainer->options.shape.dim;
-	view.values = table->values;
-	view.slot[0] = table->slot[0];
-	view.slot[1] = table->slot[1];
-	view.touched = table->gradient.count;
-	view.touched_row = table->gradient.row;
-	view.gradient = table->gradient.values;
-	tfrs_optimizer_apply(optimizer, trainer->step, &view);
+	return tfrs_table_apply(&table->table, optimizer, trainer->step, table->gradient.row,
+							table->gradient.count, table->gradient.values);
 }
 
-static void
+static tfrs_status
 move_tables(tfrs_history_trainer *trainer)
 {
-	tfrs_optimizer optimizer = trainer->options.optimizer;
-	uint32_t	last = trainer->options.steps > 1 ? trainer->options.steps - 1 : 1;
-	float		done = (float) (trainer->step - 1) / (float) last;
+	tfrs_optimizer optimizer = trainer->options->optimizer;
+	tfrs_status status;
 
-	optimizer.learning_rate += (trainer->options.last_rate - optimizer.learning_rate) * done;
-	move_table(trainer, &trainer->candidate, &optimizer);
-	for (uint32_t b = 0; b < trainer->options.shape.bags; b++)
-		if (!is_tied(trainer, b) && trainer->bag[b].gradient.count > 0)
-			move_table(trainer, &trainer->bag[b], &optimizer);
+	optimizer.learning_rate *= tfrs_schedule_factor(&trainer->options->schedule, trainer->step,
+													trainer->options->history.steps);
+	status = move_table(trainer, &trainer->candidate, &optimizer);
+	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
+		if (!tfrs_history_trainer_is_tied(trainer, b) && trainer->bag[b].gradient.count > 0)
+			status = move_table(trainer, &trainer->bag[b], &optimizer);
+	return status;
 }
 
-tfrs_status
-tfrs_history_trainer_step(tfrs_history_trainer *trainer, double *loss, tfrs_error *error)
+/* Draws the batch and its columns and computes both sides' vectors. */
+static tfrs_status
+forward(tfrs_history_trainer *trainer, tfrs_error *error)
 {
 	tfrs_states *states = &trainer->states;
 	tfrs_columns *columns = &trainer->columns;
-	const tfrs_history_shape *shape = &trainer->options.shape;
 	tfrs_random random;
-	tfrs_status status = tfrs_states_next(states, trainer->options.batch, error);
+	tfrs_status status = tfrs_states_next(states, trainer->options->batch_size, error);
 
-	trainer->step++;
-	tfrs_random_init(&random, trainer->options.seed, STREAM_STEP, trainer->step);
+	tfrs_random_init(&random, trainer->options->seed, TFRS_STREAM_STEP, trainer->step);
 	if (status == TFRS_OK)
 		status = tfrs_columns_choose(columns, trainer->arena, &random, &states->target,
-									 &states->masked, shape->dim, error);
+									 &states->masked, trainer->shape.dim, error);
 	if (status == TFRS_OK)
 		status = reset_candidate_gradient(trainer, error);
 	if (status != TFRS_OK)
 		return status;
-	tfrs_columns_forward(columns, shape, trainer->candidate.values);
+	tfrs_columns_forward(columns, &trainer->shape, trainer->candidate.table.values);
 	for (size_t r = 0; r < states->rows; r++)
 		forward_row(trainer, r, &random);
-	status = run_loss(trainer, loss, error);
-	if (status != TFRS_OK)
-		return status;
-	tfrs_columns_backward(columns, shape, trainer->candidate.gradient.values);
-	for (size_t r = 0; r < states->rows; r++)
-		backward_row(trainer, r);
-	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
-		status = backward_bag(trainer, b, error);
-	if (status != TFRS_OK)
-		return status;
-	move_tables(trainer);
-	return trainer->step < trainer->options.steps ? TFRS_MORE : TFRS_OK;
+	return TFRS_OK;
 }
 
-void
-tfrs_history_trainer_serve(const tfrs_history_trainer *trainer, float *served)
+static tfrs_status
+backward(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_history_shape *shape = &trainer->options.shape;
-	size_t		width = tfrs_history_width(shape);
+	tfrs_status status = TFRS_OK;
 
-	memcpy(served, trainer->candidate.values, trainer->candidates * shape->dim * sizeof(float));
-	for (size_t c = 0; c < trainer->candidates && shape->normalize; c++)
+	tfrs_columns_backward(&trainer->columns, &trainer->shape,
+						  trainer->candidate.gradient.values);
+	for (size_t r = 0; r < trainer->states.rows; r++)
+		backward_row(trainer, r);
+	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
+		status = backward_bag(trainer, b, error);
+	return status;
+}
+
+/* The tables in the order candidate, bag 0, bag 1, ...; NULL past the last. */
+static tfrs_history_table *
+table_to_fill(tfrs_history_trainer *trainer)
+{
+	if (trainer->filled == 0)
+		return &trainer->candidate;
+	while (trainer->filled <= trainer->shape.bags &&
+		   tfrs_history_trainer_is_tied(trainer, trainer->filled - 1))
+		trainer->filled++;
+	return trainer->filled <= trainer->shape.bags ? &trainer->bag[trainer->filled - 1] : NULL;
+}
+
+/* A bias starts at 0, and where there is one the bags leave its place alone. */
+static void
+clear_bias(const tfrs_history_trainer *trainer, tfrs_table *table)
+{
+	for (size_t row = 0; row < table->rows && trainer->shape.bias; row++)
+		table->values[(row + 1) * table->dim - 1] = 0.0f;
+}
+
+static void
+fill(tfrs_history_trainer *trainer, tfrs_history_table *table)
+{
+	if (table->table.done == 0)
+		tfrs_random_init(&trainer->fill, trainer->options->seed,
+						 trainer->filled == 0 ? TFRS_STREAM_CANDIDATE_TABLE
+						 : TFRS_STREAM_BAG_TABLE, trainer->filled);
+	if (tfrs_table_fill_step(&table->table, &trainer->options->optimizer,
+							 &trainer->fill) == TFRS_MORE)
+		return;
+	clear_bias(trainer, &table->table);
+	trainer->filled++;
+}
+
+tfrs_status
+tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped, double *loss,
+						  tfrs_error *error)
+{
+	tfrs_history_table *table = table_to_fill(trainer);
+	tfrs_status status;
+
+	*stepped = table == NULL;
+	if (table != NULL)
 	{
-		float	   *row = served + c * shape->dim;
-		float		scale = 1.0f / sqrtf(fmaxf(tfrs_kernels.dot(row, row, width), 1e-12f));
-
-		for (size_t d = 0; d < width; d++)
-			row[d] *= scale;
+		fill(trainer, table);
+		return TFRS_MORE;
 	}
+	trainer->step++;
+	status = forward(trainer, error);
+	if (status == TFRS_OK)
+		status = run_loss(trainer, loss, error);
+	if (status == TFRS_OK)
+		status = backward(trainer, error);
+	if (status == TFRS_OK)
+		status = move_tables(trainer);
+	if (status != TFRS_OK)
+		return status;
+	return trainer->step < trainer->options->history.steps ? TFRS_MORE : TFRS_OK;
 }
 
 static void
 free_table(tfrs_history_table *table, tfrs_arena *arena)
 {
-	tfrs_arena_release(arena, table->values);
-	tfrs_arena_release(arena, table->slot[0]);
-	tfrs_arena_release(arena, table->slot[1]);
+	tfrs_table_free(&table->table);
 	tfrs_row_gradient_free(&table->gradient, arena);
 }
 
@@ -321,6 +370,8 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 {
 	tfrs_arena *arena = trainer->arena;
 
+	if (arena == NULL)
+		return;
 	free_table(&trainer->candidate, arena);
 	for (uint32_t b = 0; b < TFRS_MAX_BAGS; b++)
 		free_table(&trainer->bag[b], arena);
@@ -330,5 +381,6 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 	tfrs_arena_release(arena, trainer->query);
 	tfrs_arena_release(arena, trainer->d_query);
 	tfrs_arena_release(arena, trainer->keep);
-	tfrs_arena_release(arena, trainer->inverse_norm);
+	tfrs_arena_release(arena, trainer->scale);
+	memset(trainer, 0, sizeof(*trainer));
 }

@@ -7,8 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "learning/history.h"
 #include "learning/loss.h"
 #include "learning/optimizer.h"
+#include "learning/schedule.h"
 
 typedef enum tfrs_sampling_correction
 {
@@ -24,6 +26,26 @@ typedef enum tfrs_loss_form
 	TFRS_FORM_DISTINCT
 } tfrs_loss_form;
 
+/*
+ * The history tower (history.h, states.h).  What is 0 or negative where the comment says so is
+ * chosen by the counts of the data, in tfrs_train_options_resolve.
+ */
+typedef struct tfrs_history_options
+{
+	bool		on;				/* false: a plain table of ids */
+	bool		all;			/* the bag of all events */
+	uint32_t	decays;			/* recency bags */
+	float		decay[TFRS_MAX_DECAYS];
+	uint32_t	length;			/* events that a recency bag sees */
+	float		dropout;		/* of elements where the next events are predicted */
+	float		hidden_low;		/* where a part is hidden, its share is uniform in [low, high] */
+	float		hidden_high;
+	float		hide_share;		/* share of steps that hide; the rest predict the next; no times: 1 */
+	uint32_t	steps;			/* 0: chosen */
+	int32_t		columns;		/* candidates sampled a step, 0: all, negative: chosen */
+	bool		tied;			/* the bag of all uses the candidate table */
+} tfrs_history_options;
+
 typedef struct tfrs_train_options
 {
 	uint32_t	dim;
@@ -31,6 +53,10 @@ typedef struct tfrs_train_options
 	uint32_t	batch_size;
 	tfrs_optimizer optimizer;
 	tfrs_loss_options loss;
+	tfrs_history_options history;
+	tfrs_schedule schedule;
+	bool		candidate_bias; /* the last of the dim numbers */
+	float		dropout;		/* of the components of the query vector; history towers only */
 	bool		normalize;		/* L2 on both sides before the product (Keras UnitNormalization) */
 	tfrs_sampling_correction correction;
 	uint64_t	seed;

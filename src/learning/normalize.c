@@ -14,11 +14,11 @@
 #define MOST_SCALE 1e6f
 
 void
-tfrs_normalize_forward(float *vectors, size_t count, size_t dim, float *scale)
+tfrs_normalize_forward(float *vectors, size_t count, size_t dim, size_t pitch, float *scale)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		float	   *x = vectors + i * dim;
+		float	   *x = vectors + i * pitch;
 		float		square = tfrs_kernels.dot(x, x, dim);
 		float		s = square > LEAST_SQUARE ? 1.0f / sqrtf(square) : MOST_SCALE;
 
@@ -31,12 +31,12 @@ tfrs_normalize_forward(float *vectors, size_t count, size_t dim, float *scale)
 
 void
 tfrs_normalize_backward(const float *vectors, const float *scale, size_t count, size_t dim,
-						float *gradient)
+						size_t pitch, float *gradient)
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		const float *y = vectors + i * dim;
-		float	   *d = gradient + i * dim;
+		const float *y = vectors + i * pitch;
+		float	   *d = gradient + i * pitch;
 		float		along = scale[i] < MOST_SCALE ? tfrs_kernels.dot(y, d, dim) : 0.0f;
 
 		for (size_t j = 0; j < dim; j++)

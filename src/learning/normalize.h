@@ -9,11 +9,15 @@
 
 #include <stddef.h>
 
-/* vectors (count, D) in place; scale (count) receives s, or is NULL. */
-extern void tfrs_normalize_forward(float *vectors, size_t count, size_t dim, float *scale);
+/*
+ * The first dim of pitch numbers of each row, in place (the rest, a bias, is left alone); scale
+ * (count) receives s, or is NULL.
+ */
+extern void tfrs_normalize_forward(float *vectors, size_t count, size_t dim, size_t pitch,
+								   float *scale);
 
 /* gradient (count, D) in place: d_y becomes d_x.  vectors are the y and scale the s of forward. */
 extern void tfrs_normalize_backward(const float *vectors, const float *scale, size_t count,
-									size_t dim, float *gradient);
+									size_t dim, size_t pitch, float *gradient);
 
 #endif							/* TFRS_NORMALIZE_H */

@@ -9,12 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Purposes of the random streams. */
-enum
-{
-	STREAM_POOL = 0x7374,
-	STREAM_BATCH
-};
+#include "learning/streams.h"
 
 static size_t
 count_hide(const tfrs_events *events, uint32_t *state)
@@ -121,8 +116,9 @@ draw(tfrs_states *states, size_t *rows)
 
 	if (pool->position == pool->count)
 	{
-		tfrs_random_init(&random, states->options.seed, STREAM_POOL + ((uint64_t) states->kind << 32),
-						 pool->round++);
+		tfrs_random_init(&random, states->options.seed,
+						 states->kind == TFRS_STATE_HIDE ? TFRS_STREAM_HIDE_ORDER
+						 : TFRS_STREAM_NEXT_ORDER, pool->round++);
 		tfrs_random_shuffle(&random, pool->state, pool->count);
 		pool->position = 0;
 	}
@@ -259,7 +255,7 @@ tfrs_states_next(tfrs_states *states, size_t rows, tfrs_error *error)
 	tfrs_random random;
 	tfrs_status status;
 
-	tfrs_random_init(&random, states->options.seed, STREAM_BATCH, states->batch++);
+	tfrs_random_init(&random, states->options.seed, TFRS_STREAM_STATES, states->batch++);
 	states->kind = states->pool[TFRS_STATE_NEXT].count > 0 &&
 		tfrs_random_float(&random) >= states->options.hide_share ? TFRS_STATE_NEXT : TFRS_STATE_HIDE;
 	drawn = draw(states, &rows);

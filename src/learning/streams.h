@@ -12,7 +12,12 @@ enum
 	TFRS_STREAM_BUCKET_ORDER = 1,	/* index: epoch */
 	TFRS_STREAM_ROW_ORDER = 2,	/* index: epoch * 2^32 + bucket */
 	TFRS_STREAM_QUERY_TABLE = 3,	/* initial values */
-	TFRS_STREAM_CANDIDATE_TABLE = 4
+	TFRS_STREAM_CANDIDATE_TABLE = 4,
+	TFRS_STREAM_BAG_TABLE = 5,	/* index: the bag */
+	TFRS_STREAM_HIDE_ORDER = 6, /* index: round over the states */
+	TFRS_STREAM_NEXT_ORDER = 7,
+	TFRS_STREAM_STATES = 8,		/* index: step */
+	TFRS_STREAM_STEP = 9		/* columns and dropout of a step; index: step */
 };
 
 #endif							/* TFRS_STREAMS_H */

@@ -171,6 +171,7 @@ tfrs_table_normalize_step(tfrs_table *table)
 
 	if (!next_rows(table, table->rows, &start, &end))
 		return end_walk(table);
-	tfrs_normalize_forward(table->values + start * table->dim, end - start, table->dim, NULL);
+	tfrs_normalize_forward(table->values + start * table->dim, end - start, table->dim,
+						   table->dim, NULL);
 	return TFRS_MORE;
 }

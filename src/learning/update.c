@@ -161,7 +161,8 @@ forward_side(const side_vectors *side, const tfrs_batch_side *ids)
 {
 	tfrs_table_gather(side->table, ids->distinct, ids->count, side->vectors);
 	if (side->scale != NULL)
-		tfrs_normalize_forward(side->vectors, ids->count, side->table->dim, side->scale);
+		tfrs_normalize_forward(side->vectors, ids->count, side->table->dim,
+							   side->table->dim, side->scale);
 }
 
 static tfrs_status
@@ -278,6 +279,7 @@ apply_side(tfrs_update *update, side_vectors *side, const tfrs_batch_side *ids)
 		sum_rows(side, ids, update->batch.rows);
 	if (side->scale != NULL)
 		tfrs_normalize_backward(side->vectors, side->scale, ids->count, side->table->dim,
+								side->table->dim,
 								side->gradient);
 	return tfrs_table_apply(side->table, &update->options->optimizer, update->step, ids->distinct,
 							ids->count, side->gradient);

@@ -112,7 +112,7 @@ CHECK_TEST(normalized_vectors_have_unit_length)
 	float		vectors[4][3] = {{3, 0, 4}, {0, 0, 0}, {1e-7f, 0, 0}, {-2e15f, 1, 2}};
 	float		scale[4];
 
-	tfrs_normalize_forward(&vectors[0][0], 4, 3, scale);
+	tfrs_normalize_forward(&vectors[0][0], 4, 3, 3, scale);
 	CHECK_NEAR(vectors[0][0], 0.6, 1e-7);
 	CHECK_NEAR(vectors[0][2], 0.8, 1e-7);
 	CHECK(vectors[1][0] == 0.0f && vectors[1][1] == 0.0f && vectors[1][2] == 0.0f);
@@ -156,8 +156,8 @@ CHECK_TEST(normalization_has_the_gradient_of_differences)
 	for (size_t i = 0; i < COUNT * DIM; i++)
 		x[i] = vectors[i];
 	memcpy(gradient, upstream, sizeof(gradient));
-	tfrs_normalize_forward(vectors, COUNT, DIM, scale);
-	tfrs_normalize_backward(vectors, scale, COUNT, DIM, gradient);
+	tfrs_normalize_forward(vectors, COUNT, DIM, DIM, scale);
+	tfrs_normalize_backward(vectors, scale, COUNT, DIM, DIM, gradient);
 	for (size_t i = 0; i < COUNT * DIM; i++)
 	{
 		double	   *row = x + i / DIM * DIM;
