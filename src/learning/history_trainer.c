@@ -384,3 +384,44 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 	tfrs_arena_release(arena, trainer->scale);
 	memset(trainer, 0, sizeof(*trainer));
 }
+
+static bool
+add_product(size_t a, size_t b, size_t size, size_t *bytes)
+{
+	size_t		product;
+
+	return tfrs_size_multiply(a, b, &product) && tfrs_size_multiply(product, size, &product) &&
+		tfrs_size_add(*bytes, product, bytes);
+}
+
+/* The columns of a batch at most, its targets among them where they are sampled. */
+static size_t
+most_columns(const tfrs_train_options *options, size_t candidates, size_t events)
+{
+	size_t		sampled = options->history.columns > 0 ? (size_t) options->history.columns : 0;
+
+	return sampled == 0 || sampled + events > candidates ? candidates : sampled + events;
+}
+
+/* The lists of a batch hold all events of its queries, on the average; a few long queries hold more. */
+bool
+tfrs_history_trainer_bytes(const tfrs_train_options *options, size_t queries, size_t candidates,
+						   size_t events, size_t *bytes)
+{
+	tfrs_history_shape shape = shape_of(options);
+	int			slots = tfrs_optimizer_slots(&options->optimizer);
+	size_t		batch = options->batch_size;
+	size_t		listed = queries > batch ? events / queries * batch + batch : events;
+	size_t		columns = most_columns(options, candidates, listed);
+	bool		fits = true;
+
+	for (uint32_t t = 0; t <= shape.bags && fits; t++)
+		fits = tfrs_table_bytes(candidates, shape.dim, slots, bytes) &&
+			add_product(candidates, shape.dim + 2, sizeof(float), bytes);
+	return fits &&
+		add_product(listed, shape.bags + 3, sizeof(uint32_t) + sizeof(float), bytes) &&
+		add_product(events, 2, sizeof(uint32_t), bytes) &&
+		add_product(batch, 3 * (size_t) shape.dim, sizeof(float), bytes) &&
+		add_product(columns, shape.dim * (size_t) (1 + TFRS_STATE_LANES), sizeof(float), bytes) &&
+		add_product(columns, (size_t) options->threads * TFRS_STATE_TILE, sizeof(float), bytes);
+}

@@ -6,28 +6,101 @@
  */
 #include "learning/hyperparameters.h"
 
-#include <stddef.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/limits.h"
 
-/* What the README calls our defaults for plain tables of ids. */
+/* Columns from which on a sample of them is taken, and its size. */
+#define MOST_COLUMNS 20000
+#define SAMPLED_COLUMNS 6000
+
+/* Where they come from: bench/quality/README.md. */
+static void
+history_default(tfrs_history_options *history)
+{
+	history->on = true;
+	history->all = true;
+	history->decays = 2;
+	history->decay[0] = 0.5f;
+	history->decay[1] = 0.9f;
+	history->length = 100;
+	history->dropout = 0.5f;
+	history->hidden_low = 0.5f;
+	history->hidden_high = 0.5f;
+	history->hide_share = 0.5f;
+	history->steps = 0;
+	history->columns = -1;
+}
+
 void
 tfrs_train_options_default(tfrs_train_options *options)
 {
 	memset(options, 0, sizeof(*options));
-	options->dim = 32;
+	options->dim = 64;
+	options->epochs = 10;
+	options->batch_size = 256;
+	tfrs_optimizer_default(&options->optimizer, TFRS_ADAM);
+	options->optimizer.learning_rate = 0.02f;
+	options->optimizer.lazy = true;
+	tfrs_loss_options_default(&options->loss);
+	options->loss.temperature = 0.0f;
+	history_default(&options->history);
+	options->schedule.kind = TFRS_SCHEDULE_LINEAR;
+	options->schedule.final = 0.02f;
+	options->candidate_bias = true;
+	options->dropout = 0.1f;
+	options->normalize = true;
+	options->average_unknown = true;
+	options->store = true;
+	options->form = TFRS_FORM_AUTO;
+	options->threads = 1;
+}
+
+void
+tfrs_train_options_without_history(tfrs_train_options *options)
+{
 	options->epochs = 20;
 	options->batch_size = 1024;
 	tfrs_optimizer_default(&options->optimizer, TFRS_ADAGRAD);
 	options->optimizer.learning_rate = 0.1f;
-	tfrs_loss_options_default(&options->loss);
 	options->loss.temperature = 0.2f;
+	memset(&options->history, 0, sizeof(options->history));
+	memset(&options->schedule, 0, sizeof(options->schedule));
+	options->candidate_bias = false;
+	options->dropout = 0.0f;
 	options->normalize = true;
 	options->correction = TFRS_CORRECTION_IN_BATCH;
 	options->average_unknown = true;
-	options->form = TFRS_FORM_AUTO;
-	options->threads = 1;
+}
+
+static void
+resolve_history(tfrs_train_options *options, size_t candidates, size_t rows, bool has_time)
+{
+	tfrs_history_options *history = &options->history;
+	double		steps = has_time ? 700 : 400;
+
+	if (!has_time)
+	{
+		history->decays = 0;
+		history->hide_share = 1.0f;
+	}
+	if (history->steps == 0)
+		history->steps = (uint32_t) ceil(steps * fmax(1.0, rows / 2e6) * options->epochs / 10.0);
+	if (history->columns < 0)
+		history->columns = candidates > MOST_COLUMNS ? SAMPLED_COLUMNS : 0;
+	if (options->loss.temperature == 0.0f)
+		options->loss.temperature = (float) (1.0 / (0.8 * log(fmax(candidates, 4.0))));
+}
+
+void
+tfrs_train_options_resolve(tfrs_train_options *options, size_t candidates, size_t rows,
+						   bool has_time)
+{
+	if (options->history.on)
+		resolve_history(options, candidates, rows, has_time);
+	else if (options->loss.temperature == 0.0f)
+		options->loss.temperature = 1.0f;
 }
 
 /* TFRS's tutorial: sum of losses, Adagrad 0.1, tables of ids, nothing corrected. */

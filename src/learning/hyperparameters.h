@@ -5,6 +5,7 @@
 #define TFRS_HYPERPARAMETERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "learning/history.h"
@@ -53,6 +54,7 @@ typedef struct tfrs_train_options
 	uint32_t	batch_size;
 	tfrs_optimizer optimizer;
 	tfrs_loss_options loss;
+	bool		store;			/* each query's candidates become part of the model */
 	tfrs_history_options history;
 	tfrs_schedule schedule;
 	bool		candidate_bias; /* the last of the dim numbers */
@@ -69,6 +71,18 @@ typedef struct tfrs_train_options
 /* The defaults of our own, and those of TFRS's tutorial (preset "tfrs"). */
 extern void tfrs_train_options_default(tfrs_train_options *options);
 extern void tfrs_train_options_tfrs(tfrs_train_options *options);
+
+/* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
+extern void tfrs_train_options_without_history(tfrs_train_options *options);
+
+/*
+ * Chooses what the options leave open by the counts of the data: steps, columns and temperature, and
+ * no recency bags where there are no times.
+ */
+extern void tfrs_train_options_resolve(tfrs_train_options *options, size_t candidates, size_t rows,
+									   bool has_time);
+
+/* A temperature of 0 passes: it is still open. */
 extern const char *tfrs_train_options_check(const tfrs_train_options *options);
 
 #endif							/* TFRS_HYPERPARAMETERS_H */

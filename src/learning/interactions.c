@@ -396,6 +396,12 @@ tfrs_interactions_finish_step(tfrs_interactions *interactions, tfrs_error *error
 	return interactions->phase == FINISHED ? TFRS_OK : TFRS_MORE;
 }
 
+const tfrs_interactions_options *
+tfrs_interactions_settings(const tfrs_interactions *interactions)
+{
+	return &interactions->options;
+}
+
 size_t
 tfrs_interactions_count(const tfrs_interactions *interactions)
 {

@@ -62,6 +62,10 @@ extern tfrs_status tfrs_interactions_add(tfrs_interactions *interactions, tfrs_i
 extern tfrs_status tfrs_interactions_finish_step(tfrs_interactions *interactions,
 												 tfrs_error *error);
 
+/* As given to create. */
+extern const tfrs_interactions_options *
+tfrs_interactions_settings(const tfrs_interactions *interactions);
+
 extern size_t tfrs_interactions_count(const tfrs_interactions *interactions);
 extern const tfrs_id_set *tfrs_interactions_queries(const tfrs_interactions *interactions);
 extern const tfrs_id_set *tfrs_interactions_candidates(const tfrs_interactions *interactions);

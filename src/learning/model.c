@@ -105,6 +105,8 @@ load_side(tfrs_model *model, const model_side *side, tfrs_error *error)
 		status = check_counts(model, side, error);
 	if (status != TFRS_OK)
 		return status;
+	if (side->table == NULL)
+		return TFRS_OK;
 	floats = (side->ids->count + 1) * model->shape->dim;
 	status = tfrs_block_find_exact(block, side->table_name, sizeof(float), floats,
 								   (const void **) side->table, error);
@@ -113,17 +115,139 @@ load_side(tfrs_model *model, const model_side *side, tfrs_error *error)
 	return status;
 }
 
-tfrs_status
-tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *error)
+const char *
+tfrs_model_bag_part(uint32_t bag)
 {
+	static const char *const names[TFRS_MAX_BAGS] = {
+		"history.bag0", "history.bag1", "history.bag2", "history.bag3", "history.bag4"
+	};
+
+	return names[bag];
+}
+
+static tfrs_status
+check_history_shape(const tfrs_model *model, tfrs_error *error)
+{
+	const tfrs_history_shape *shape = model->history;
+
+	if (shape->dim != model->shape->dim || shape->bias > 1 || shape->normalize > 1 ||
+		shape->dim <= shape->bias)
+		return corrupt(error, "The dimension of its history tower is wrong.");
+	if (shape->bags < 1 || shape->bags > TFRS_MAX_BAGS || shape->length < 1)
+		return corrupt(error, "The bags of its history tower are out of range.");
+	for (uint32_t b = 0; b < TFRS_MAX_BAGS; b++)
+		if (!(shape->decay[b] >= 0.0f && shape->decay[b] <= 1.0f))
+			return corrupt(error, "A decay of its history tower is out of range.");
+	if (!isfinite(shape->temperature) || !(shape->temperature > 0.0f))
+		return corrupt(error, "The temperature of its history tower is not a positive number.");
+	return TFRS_OK;
+}
+
+static tfrs_status
+load_floats(const tfrs_model *model, const char *name, size_t count, const float **values,
+			tfrs_error *error)
+{
+	tfrs_status status = tfrs_block_find_exact(&model->block, name, sizeof(float), count,
+											   (const void **) values, error);
+
+	if (status == TFRS_OK && !tfrs_all_finite(*values, count))
+		return corrupt(error, "An embedding is not finite.");
+	return status;
+}
+
+static tfrs_status
+load_history(tfrs_model *model, tfrs_error *error)
+{
+	size_t		floats = model->candidate_ids.count * model->shape->dim;
+	tfrs_status status = tfrs_block_find_exact(&model->block, "history.shape",
+											   sizeof(tfrs_history_shape), 1,
+											   (const void **) &model->history, error);
+
+	if (status == TFRS_OK)
+		status = check_history_shape(model, error);
+	for (uint32_t b = 0; status == TFRS_OK && b < model->history->bags; b++)
+		status = load_floats(model, tfrs_model_bag_part(b), floats, &model->bag_table[b], error);
+	if (status == TFRS_OK)
+		status = load_floats(model, "query.unknown", model->shape->dim, &model->unknown_query,
+							 error);
+	return status;
+}
+
+/* Offsets that cut the events into one run a query. */
+static tfrs_status
+check_offsets(const tfrs_events *events, tfrs_error *error)
+{
+	if (events->offsets[0] != 0 || events->offsets[events->queries] != events->count)
+		return corrupt(error, "Its events do not belong to its queries.");
+	for (size_t q = 0; q < events->queries; q++)
+		if (events->offsets[q] > events->offsets[q + 1])
+			return corrupt(error, "Its events do not belong to its queries.");
+	return TFRS_OK;
+}
+
+static tfrs_status
+check_events(const tfrs_model *model, tfrs_error *error)
+{
+	const tfrs_events *events = &model->events;
+
+	for (size_t e = 0; e < events->count; e++)
+		if (events->candidate[e] >= model->candidate_ids.count)
+			return corrupt(error, "An event has a candidate that is not there.");
+	for (size_t q = 0; q < events->queries && events->at != NULL; q++)
+		for (uint64_t e = events->offsets[q] + 1; e < events->offsets[q + 1]; e++)
+			if (events->at[e] < events->at[e - 1])
+				return corrupt(error, "Its events are not in the order of time.");
+	return TFRS_OK;
+}
+
+static tfrs_status
+load_events(tfrs_model *model, tfrs_error *error)
+{
+	const tfrs_block *block = &model->block;
+	tfrs_events *events = &model->events;
+	tfrs_status status;
+
+	events->queries = model->query_ids.count;
+	status = tfrs_block_find_exact(block, "events.offsets", sizeof(uint64_t), events->queries + 1,
+								   (const void **) &events->offsets, error);
+	if (status == TFRS_OK)
+		status = tfrs_block_find(block, "events.candidate", sizeof(uint32_t),
+								 (const void **) &events->candidate, &events->count, error);
+	if (status == TFRS_OK && tfrs_block_has(block, "events.at"))
+		status = tfrs_block_find_exact(block, "events.at", sizeof(int64_t), events->count,
+									   (const void **) &events->at, error);
+	if (status == TFRS_OK)
+		status = check_offsets(events, error);
+	if (status == TFRS_OK)
+		status = check_events(model, error);
+	model->has_events = status == TFRS_OK;
+	return status;
+}
+
+static tfrs_status
+load_sides(tfrs_model *model, tfrs_error *error)
+{
+	bool		history = tfrs_block_has(&model->block, "history.shape");
 	const model_side query = {
 		"query.", "query.counts", "query.table",
-		&model->query_ids, &model->query_counts, &model->query_table
+		&model->query_ids, &model->query_counts, history ? NULL : &model->query_table
 	};
 	const model_side candidate = {
 		"candidate.", "candidate.counts", "candidate.table",
 		&model->candidate_ids, &model->candidate_counts, &model->candidate_table
 	};
+	tfrs_status status = load_side(model, &query, error);
+
+	if (status == TFRS_OK)
+		status = load_side(model, &candidate, error);
+	if (status == TFRS_OK && history)
+		status = load_history(model, error);
+	return status;
+}
+
+tfrs_status
+tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *error)
+{
 	tfrs_status status;
 
 	memset(model, 0, sizeof(*model));
@@ -135,9 +259,9 @@ tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *erro
 	if (status == TFRS_OK)
 		status = load_epochs(model, error);
 	if (status == TFRS_OK)
-		status = load_side(model, &query, error);
-	if (status == TFRS_OK)
-		status = load_side(model, &candidate, error);
+		status = load_sides(model, error);
+	if (status == TFRS_OK && tfrs_block_has(&model->block, "events.offsets"))
+		status = load_events(model, error);
 	return status;
 }
 
@@ -160,9 +284,27 @@ copy_row(const float *table, size_t rows, size_t dim, uint32_t row, float *vecto
 }
 
 void
+tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list, float *vector)
+{
+	if (list->count > 0)
+		tfrs_history_encode(model->history, model->bag_table, list, vector);
+	else
+		memcpy(vector, model->unknown_query, model->shape->dim * sizeof(float));
+}
+
+void
 tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector)
 {
-	copy_row(model->query_table, model->query_ids.count, model->shape->dim, row, vector);
+	tfrs_event_list list = {0};
+
+	if (model->history == NULL)
+	{
+		copy_row(model->query_table, model->query_ids.count, model->shape->dim, row, vector);
+		return;
+	}
+	if (row != TFRS_NO_ROW && model->has_events)
+		list = tfrs_events_of(&model->events, row);
+	tfrs_model_history(model, &list, vector);
 }
 
 void

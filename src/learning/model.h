@@ -7,6 +7,10 @@
  *     "epochs"              tfrs_model_epoch x epochs: the training history
  *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float (V + 1, D)
  *     "candidate.*"         the same with N
+ *     "events.offsets", "events.candidate", "events.at"   what each query chose (history.h): uint64
+ *                           (V + 1), uint32 (E), int64 (E) where times were given
+ *     "history.shape"       tfrs_history_shape: the query tower is one of histories; then there is no
+ *                           "query.table" but "history.bag0", ... float (N, D), "query.unknown" (D)
  *     "query.slot0", "query.slot1", "candidate.slot0", ...   optimizer state where it is kept
  *     "index.*"             the candidate index where one is carried (retrieval/index.h)
  * Row V (N) of a table is the unknown slot.  Tables are stored as they are served: normalized and
@@ -20,7 +24,8 @@
 #include <stdint.h>
 
 #include "base/block.h"
-#include "base/id_set.h"
+#include "base/id_view.h"
+#include "learning/history.h"
 
 typedef struct tfrs_model_shape
 {
@@ -52,9 +57,17 @@ typedef struct tfrs_model
 	tfrs_id_view candidate_ids; /* N */
 	const uint32_t *query_counts;
 	const uint32_t *candidate_counts;
-	const float *query_table;	/* (V + 1, D) */
+	const float *query_table;	/* (V + 1, D), NULL for a history tower */
 	const float *candidate_table;	/* (N + 1, D) */
+	bool		has_events;
+	tfrs_events events;			/* no queries where none are stored */
+	const tfrs_history_shape *history;	/* NULL for plain tables */
+	const float *bag_table[TFRS_MAX_BAGS];	/* (N, D) each */
+	const float *unknown_query; /* (D), history towers */
 } tfrs_model;
+
+/* The name of the part that holds the table of a bag. */
+extern const char *tfrs_model_bag_part(uint32_t bag);
 
 /* Checks that the parts fit together and, unless the block is trusted, that floats are finite (a
  * step machine would be needed only past 640 MB: this reads at memory speed).  The digest is the
@@ -66,8 +79,15 @@ extern tfrs_status tfrs_model_of_block(tfrs_model *model, const tfrs_block *bloc
 extern tfrs_status tfrs_model_load(tfrs_model *model, const void *bytes, size_t length,
 								   tfrs_error *error);
 
-/* The query vector of a row (TFRS_NO_ROW: the unknown slot) into vector (D). */
+/*
+ * The query vector of a row into vector (D).  TFRS_NO_ROW, and in a history tower a query whose events
+ * are not stored: the unknown query.
+ */
 extern void tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector);
+
+/* The query vector of any history, for a history tower; an empty one is the unknown query. */
+extern void tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list,
+							   float *vector);
 extern void tfrs_model_candidate(const tfrs_model *model, uint32_t row, float *vector);
 
 #endif							/* TFRS_MODEL_H */

@@ -164,14 +164,14 @@ tfrs_table_average_step(tfrs_table *table, const uint32_t *counts)
 }
 
 tfrs_status
-tfrs_table_normalize_step(tfrs_table *table)
+tfrs_table_normalize_step(tfrs_table *table, size_t width)
 {
 	size_t		start;
 	size_t		end;
 
 	if (!next_rows(table, table->rows, &start, &end))
 		return end_walk(table);
-	tfrs_normalize_forward(table->values + start * table->dim, end - start, table->dim,
+	tfrs_normalize_forward(table->values + start * table->dim, end - start, width,
 						   table->dim, NULL);
 	return TFRS_MORE;
 }

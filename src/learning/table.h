@@ -51,7 +51,7 @@ extern tfrs_status tfrs_table_apply(tfrs_table *table, const tfrs_optimizer *opt
 /* The unknown slot becomes the mean of the rows, weighted by counts (V).  TFRS_MORE until done. */
 extern tfrs_status tfrs_table_average_step(tfrs_table *table, const uint32_t *counts);
 
-/* Every row to unit length.  TFRS_MORE until done. */
-extern tfrs_status tfrs_table_normalize_step(tfrs_table *table);
+/* The first width numbers of every row to unit length.  TFRS_MORE until done. */
+extern tfrs_status tfrs_table_normalize_step(tfrs_table *table, size_t width);
 
 #endif							/* TFRS_TABLE_H */

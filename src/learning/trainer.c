@@ -1,122 +1,109 @@
 /*
- * trainer.c: the epochs over the interactions.
+ * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history tower
+ * (history_trainer.h).
  *
- *     fill both tables -> per epoch: read a batch -> update (several steps) -> ...
- *     -> average the unknown slots -> normalize the tables as they are served
+ *     collect the events of each query -> fit -> serve -> trained
  *
- * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
+ * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.  Serving puts
+ * the history tower's tables into the form in which they are stored: candidates normalized, the unknown
+ * slots averaged.
  */
 #include "learning/trainer.h"
 
+#include <math.h>
 #include <string.h>
 
-#include "learning/streams.h"
-#include "learning/update.h"
+#include "learning/event_collector.h"
+#include "learning/history_trainer.h"
+#include "learning/normalize.h"
+
+/* Events of a step that averages query vectors: some milliseconds. */
+#define STEP_EVENTS ((size_t) 1 << 15)
 
 typedef enum train_phase
 {
-	FILL,
-	TRAIN,
-	AVERAGE,
-	NORMALIZE,
+	COLLECT,
+	FIT_TABLES,
+	FIT_HISTORY,
+	COPY_TIED,
+	AVERAGE_CANDIDATES,
+	NORMALIZE_CANDIDATES,
+	AVERAGE_QUERIES,
 	TRAINED
 } train_phase;
-
-enum
-{
-	QUERY,
-	CANDIDATE,
-	SIDES
-};
 
 struct tfrs_trainer
 {
 	tfrs_arena *arena;
-	tfrs_train_options options;
+	tfrs_train_options options; /* nothing left open */
 	tfrs_interactions *interactions;
-	tfrs_table	table[SIDES];
-	tfrs_random random[SIDES];	/* of the initial values */
-	float	   *probability;	/* (N) share of each candidate in the rows, or NULL */
-	tfrs_update *update;
-	tfrs_interaction *rows;		/* (batch_rows) */
-	size_t		batch_rows;		/* most rows of a batch */
 	train_phase phase;
-	int			side;			/* which table FILL, AVERAGE and NORMALIZE are at */
-	size_t		batch_count;	/* rows of the batch in work, 0: none */
+	tfrs_event_collector collector;
+	tfrs_events events;			/* of all queries; no queries where none are collected */
+	tfrs_table_trainer *tables; /* one of the two */
+	tfrs_history_trainer history;
 	tfrs_train_progress progress;
 	tfrs_model_epoch *epochs;	/* (options.epochs) */
+	float	   *tied;			/* (N, D) what a tied bag reads, before the candidates are normalized */
+	float	   *unknown;		/* (D) the unknown query of a history tower */
+	double	   *sum;			/* (D) while averaging */
+	float	   *vector;			/* (D) while averaging */
+	uint32_t	averaged;		/* queries */
 	tfrs_model_shape shape;		/* what save adds lives here */
-	uint32_t	head[SIDES][2];
+	uint32_t	head[2][2];
 };
 
-static const tfrs_id_set *
-ids_of(const tfrs_trainer *trainer, int side)
+static size_t
+candidate_count(const tfrs_trainer *trainer)
 {
-	return side == QUERY ? tfrs_interactions_queries(trainer->interactions)
-		: tfrs_interactions_candidates(trainer->interactions);
+	return tfrs_interactions_candidates(trainer->interactions)->count;
 }
 
-static const uint32_t *
-counts_of(const tfrs_trainer *trainer, int side)
+const tfrs_train_options *
+tfrs_trainer_options(const tfrs_trainer *trainer)
 {
-	return side == QUERY ? tfrs_interactions_query_counts(trainer->interactions)
-		: tfrs_interactions_candidate_counts(trainer->interactions);
+	return &trainer->options;
 }
 
 tfrs_status
-tfrs_trainer_estimate(const tfrs_train_options *options, size_t queries, size_t candidates,
+tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					  size_t *bytes, tfrs_error *error)
 {
-	int			slots = tfrs_optimizer_slots(&options->optimizer);
-	size_t		batch_rows = options->batch_size;
+	tfrs_train_options used = *options;
+	size_t		queries = tfrs_interactions_queries(interactions)->count;
+	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
+	size_t		rows = tfrs_interactions_count(interactions);
+	bool		fits;
 
-	*bytes = batch_rows * sizeof(tfrs_interaction) + options->epochs * sizeof(tfrs_model_epoch);
-	if (options->correction != TFRS_CORRECTION_NONE)
-		*bytes += candidates * sizeof(float);
-	if (!tfrs_table_bytes(queries, options->dim, slots, bytes) ||
-		!tfrs_table_bytes(candidates, options->dim, slots, bytes) ||
-		!tfrs_update_bytes(options, batch_rows, queries, candidates, bytes))
-		return tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
-	return TFRS_OK;
-}
-
-static tfrs_status
-count_probabilities(tfrs_trainer *trainer, tfrs_error *error)
-{
-	size_t		candidates = ids_of(trainer, CANDIDATE)->count;
-	const uint32_t *counts = counts_of(trainer, CANDIDATE);
-	double		rows = (double) tfrs_interactions_count(trainer->interactions);
-	tfrs_status status = TFRS_GET(trainer->arena, &trainer->probability, candidates, error);
-
-	for (size_t i = 0; status == TFRS_OK && i < candidates; i++)
-		trainer->probability[i] = (float) (counts[i] / rows);
-	return status;
+	tfrs_train_options_resolve(&used, candidates, rows,
+							   tfrs_interactions_settings(interactions)->has_time);
+	*bytes = used.epochs * sizeof(tfrs_model_epoch);
+	fits = !used.store || tfrs_event_collector_bytes(rows, queries, bytes);
+	if (fits)
+		fits = used.history.on ?
+			tfrs_history_trainer_bytes(&used, queries, candidates, rows, bytes) :
+			tfrs_table_trainer_bytes(&used, queries, candidates, bytes);
+	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
 }
 
 static tfrs_status
 init(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_train_options *options = &trainer->options;
-	int			slots = tfrs_optimizer_slots(&options->optimizer);
-	tfrs_update_parts parts = {.options = options, .batch_rows = trainer->batch_rows};
-	tfrs_status status = TFRS_GET(trainer->arena, &trainer->rows, trainer->batch_rows, error);
+	const tfrs_interactions_options *given = tfrs_interactions_settings(trainer->interactions);
+	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
 
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
-	for (int side = 0; status == TFRS_OK && side < SIDES; side++)
-	{
-		tfrs_random_init(&trainer->random[side], options->seed,
-						 side == QUERY ? TFRS_STREAM_QUERY_TABLE : TFRS_STREAM_CANDIDATE_TABLE, 0);
-		status = tfrs_table_init(&trainer->table[side], trainer->arena,
-								 ids_of(trainer, side)->count, options->dim, slots, error);
-	}
-	if (status == TFRS_OK && options->correction == TFRS_CORRECTION_IN_BATCH)
-		status = count_probabilities(trainer, error);
-	parts.query = &trainer->table[QUERY];
-	parts.candidate = &trainer->table[CANDIDATE];
-	parts.probability = trainer->probability;
-	if (status == TFRS_OK)
-		status = tfrs_update_create(&trainer->update, trainer->arena, &parts, error);
+	if (status == TFRS_OK && options->history.on)
+		status = TFRS_GET(trainer->arena, &trainer->unknown, options->dim, error);
+	if (status == TFRS_OK && options->history.on)
+		status = TFRS_GET_ZERO(trainer->arena, &trainer->sum, options->dim, error);
+	if (status == TFRS_OK && options->history.on)
+		status = TFRS_GET(trainer->arena, &trainer->vector, options->dim, error);
+	if (status == TFRS_OK && (options->store || options->history.on))
+		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
+										  trainer->interactions, given->has_weight,
+										  given->has_time, error);
+	trainer->phase = FIT_TABLES;
 	return status;
 }
 
@@ -125,14 +112,13 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 				   tfrs_interactions *interactions, tfrs_error *error)
 {
 	const char *problem = tfrs_train_options_check(options);
-	size_t		rows = tfrs_interactions_count(interactions);
 	tfrs_trainer *made;
 	tfrs_status status;
 
 	*trainer = NULL;
 	if (problem != NULL)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "%s", problem);
-	if (rows == 0)
+	if (tfrs_interactions_count(interactions) == 0)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "there are no interactions to train on");
 	status = TFRS_GET_ZERO(arena, &made, 1, error);
 	if (status != TFRS_OK)
@@ -140,11 +126,11 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 	made->arena = arena;
 	made->options = *options;
 	made->interactions = interactions;
-	made->batch_rows = rows < options->batch_size ? rows : options->batch_size;
 	made->progress.epoch = 1;
+	tfrs_train_options_resolve(&made->options, candidate_count(made),
+							   tfrs_interactions_count(interactions),
+							   tfrs_interactions_settings(interactions)->has_time);
 	status = init(made, error);
-	if (status == TFRS_OK)
-		status = tfrs_interactions_rewind(interactions, 0, error);
 	if (status != TFRS_OK)
 		tfrs_trainer_destroy(made);
 	else
@@ -157,146 +143,247 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 {
 	if (trainer == NULL)
 		return;
-	tfrs_update_destroy(trainer->update);
-	for (int side = 0; side < SIDES; side++)
-		tfrs_table_free(&trainer->table[side]);
-	tfrs_arena_release(trainer->arena, trainer->probability);
-	tfrs_arena_release(trainer->arena, trainer->rows);
+	tfrs_event_collector_free(&trainer->collector);
+	tfrs_table_trainer_destroy(trainer->tables);
+	tfrs_history_trainer_free(&trainer->history);
 	tfrs_arena_release(trainer->arena, trainer->epochs);
+	tfrs_arena_release(trainer->arena, trainer->tied);
+	tfrs_arena_release(trainer->arena, trainer->unknown);
+	tfrs_arena_release(trainer->arena, trainer->sum);
+	tfrs_arena_release(trainer->arena, trainer->vector);
 	tfrs_arena_release(trainer->arena, trainer);
 }
 
-/* Moves a phase that walks over both tables on: to the other table, then to the next phase. */
 static tfrs_status
-pass_side(tfrs_trainer *trainer, tfrs_status status, train_phase next)
+begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
-	if (status != TFRS_OK)
-		return status;
-	trainer->side++;
-	if (trainer->side == SIDES)
-	{
-		trainer->side = 0;
-		trainer->phase = next;
-	}
-	return TFRS_MORE;
+	return tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &trainer->options,
+									trainer->interactions, error);
 }
 
-/* Reads the next batch across the borders of what the interactions hold together. */
-static tfrs_status
-read_batch(tfrs_trainer *trainer, tfrs_error *error)
-{
-	size_t		count = 0;
-	size_t		more = 1;
-	tfrs_status status = TFRS_OK;
-
-	while (status == TFRS_OK && more > 0 && count < trainer->batch_rows)
-	{
-		status = tfrs_interactions_read(trainer->interactions, trainer->rows + count,
-										trainer->batch_rows - count, &more, error);
-		count += more;
-	}
-	trainer->batch_count = count;
-	if (status == TFRS_OK)
-		status = tfrs_update_begin(trainer->update, trainer->rows, count, error);
-	return status;
-}
-
+/* A query with two candidates; with times, whether they differ. */
 static void
-report_divergence(const tfrs_trainer *trainer, tfrs_error *error)
+look_at_events(const tfrs_events *events, bool *pairs, bool *sequences)
+{
+	*pairs = false;
+	*sequences = false;
+	for (size_t q = 0; q < events->queries; q++)
+	{
+		tfrs_event_list list = tfrs_events_of(events, (uint32_t) q);
+
+		*pairs |= list.count > 1;
+		*sequences |= list.count > 1 && list.at != NULL && list.at[0] != list.at[list.count - 1];
+	}
+}
+
+/* The events are known: what they can't teach is left out. */
+static tfrs_status
+end_collecting(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_history_options *history = &trainer->options.history;
+	bool		pairs;
+	bool		sequences;
+
+	look_at_events(&trainer->events, &pairs, &sequences);
+	if (!sequences && history->on)
+	{
+		history->decays = 0;
+		history->all = true;
+		history->hide_share = 1.0f;
+	}
+	if (!history->on || !pairs)
+	{
+		tfrs_train_options_without_history(&trainer->options);
+		trainer->phase = FIT_TABLES;
+		return TFRS_OK;
+	}
+	trainer->phase = FIT_HISTORY;
+	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
+									  &trainer->events, candidate_count(trainer), error);
+}
+
+static tfrs_status
+collect(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_event_collector_step(&trainer->collector, &trainer->events, error);
+
+	return status == TFRS_OK ? end_collecting(trainer, error) : status;
+}
+
+static tfrs_status
+fail_divergence(const tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_fail(error, TFRS_NOT_FINITE, "loss is not finite in epoch %u", trainer->progress.epoch);
 	tfrs_error_detail(error, "Training broke off at batch %llu of the epoch.",
 					  (unsigned long long) trainer->progress.batch + 1);
 	tfrs_error_hint(error, "Lower learning_rate, raise temperature, or set normalize.");
+	return TFRS_NOT_FINITE;
 }
 
-/* Another epoch, or what follows the last one. */
+static void
+record_epoch(tfrs_trainer *trainer)
+{
+	tfrs_model_epoch *epoch = &trainer->epochs[trainer->progress.epoch - 1];
+
+	epoch->loss = trainer->progress.loss;
+	epoch->loss_per_row = trainer->progress.loss_per_row;
+}
+
 static tfrs_status
-end_epoch(tfrs_trainer *trainer, tfrs_error *error)
+fit_tables(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	if (trainer->tables == NULL)
+		status = begin_tables(trainer, error);
+	if (status == TFRS_OK)
+		status = tfrs_table_trainer_step(trainer->tables, &trainer->progress, error);
+	if (status == TFRS_NOT_FINITE)
+		return fail_divergence(trainer, error);
+	if (trainer->progress.epoch_finished)
+		record_epoch(trainer);
+	if (status == TFRS_OK)
+		trainer->phase = TRAINED;
+	return status;
+}
+
+/* Steps of the history tower are told in as many epochs as the options name, of equal length. */
+static void
+count_step(tfrs_trainer *trainer, double loss)
 {
 	tfrs_train_progress *progress = &trainer->progress;
-	tfrs_model_epoch *epoch = &trainer->epochs[progress->epoch - 1];
+	uint64_t	steps = trainer->options.history.steps;
+	uint64_t	end = steps * progress->epoch / trainer->options.epochs;
 
-	epoch->loss = progress->loss;
-	epoch->loss_per_row = progress->loss / (double) progress->rows_done;
-	progress->epoch_finished = true;
-	if (progress->epoch < trainer->options.epochs)
-		return tfrs_interactions_rewind(trainer->interactions, progress->epoch, error);
-	trainer->phase = trainer->options.average_unknown ? AVERAGE : NORMALIZE;
+	progress->batch++;
+	progress->rows_done += trainer->history.states.rows;
+	progress->batch_loss = loss;
+	progress->loss += loss;
+	progress->epoch_finished = trainer->history.step == end;
+	if (progress->epoch_finished)
+	{
+		progress->loss_per_row = progress->loss / (double) progress->batch;
+		record_epoch(trainer);
+	}
+}
+
+static tfrs_status
+fit_history(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_train_progress *progress = &trainer->progress;
+	bool		stepped;
+	double		loss;
+	tfrs_status status;
+
+	if (progress->epoch_finished)
+		*progress = (tfrs_train_progress) {.epoch = progress->epoch + 1};
+	status = tfrs_history_trainer_step(&trainer->history, &stepped, &loss, error);
+	if (status == TFRS_NOT_FINITE)
+		return fail_divergence(trainer, error);
+	if (stepped && (status == TFRS_OK || status == TFRS_MORE))
+		count_step(trainer, loss);
+	if (status == TFRS_OK)
+		trainer->phase = COPY_TIED;
+	return status;
+}
+
+/* A tied bag reads the candidates as they were trained, so they are kept beside the served ones. */
+static tfrs_status
+copy_tied(tfrs_trainer *trainer, tfrs_error *error)
+{
+	size_t		floats = candidate_count(trainer) * trainer->options.dim;
+	tfrs_status status;
+
+	trainer->phase = AVERAGE_CANDIDATES;
+	if (!trainer->options.history.tied)
+		return TFRS_OK;
+	status = TFRS_GET(trainer->arena, &trainer->tied, floats, error);
+	if (status == TFRS_OK)
+		memcpy(trainer->tied, trainer->history.candidate.table.values, floats * sizeof(float));
+	return status;
+}
+
+/* The tables that the bags read, as they are stored. */
+static void
+bag_tables(const tfrs_trainer *trainer, const float *tables[TFRS_MAX_BAGS])
+{
+	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
+		tables[b] = tfrs_history_trainer_is_tied(&trainer->history, b) ? trainer->tied :
+			tfrs_history_trainer_table(&trainer->history, b);
+}
+
+/* The unknown query: the mean of the query vectors, weighted by their rows. */
+static tfrs_status
+average_queries(tfrs_trainer *trainer)
+{
+	const uint32_t *counts = tfrs_interactions_query_counts(trainer->interactions);
+	double		rows = (double) tfrs_interactions_count(trainer->interactions);
+	const float *tables[TFRS_MAX_BAGS];
+
+	bag_tables(trainer, tables);
+	for (size_t events = 0; events < STEP_EVENTS && trainer->averaged < trainer->events.queries;
+		 trainer->averaged++)
+	{
+		tfrs_event_list list = tfrs_events_of(&trainer->events, trainer->averaged);
+
+		tfrs_history_encode(&trainer->history.shape, tables, &list, trainer->vector);
+		for (size_t d = 0; d < trainer->options.dim; d++)
+			trainer->sum[d] += (double) counts[trainer->averaged] * trainer->vector[d];
+		events += list.count;
+	}
+	if (trainer->averaged < trainer->events.queries)
+		return TFRS_MORE;
+	for (size_t d = 0; d < trainer->options.dim; d++)
+		trainer->unknown[d] = (float) (trainer->sum[d] / rows);
 	return TFRS_OK;
 }
 
 static tfrs_status
-end_batch(tfrs_trainer *trainer, double loss, tfrs_error *error)
+serve(tfrs_trainer *trainer)
 {
-	tfrs_train_progress *progress = &trainer->progress;
+	tfrs_table *table = &trainer->history.candidate.table;
 
-	progress->batch++;
-	progress->rows_done += trainer->batch_count;
-	progress->batch_loss = loss;
-	progress->loss += loss;
-	trainer->batch_count = 0;
-	if (progress->rows_done < tfrs_interactions_count(trainer->interactions))
-		return TFRS_OK;
-	return end_epoch(trainer, error);
+	if (trainer->phase == AVERAGE_CANDIDATES)
+		return tfrs_table_average_step(table,
+									   tfrs_interactions_candidate_counts(trainer->interactions));
+	if (trainer->phase == AVERAGE_QUERIES)
+		return average_queries(trainer);
+	return trainer->options.normalize ?
+		tfrs_table_normalize_step(table, tfrs_history_width(&trainer->history.shape)) : TFRS_OK;
 }
 
-/* Figures of the epoch that the last step finished make room for those of the next. */
-static void
-begin_epoch(tfrs_train_progress *progress)
-{
-	progress->epoch_finished = false;
-	progress->epoch++;
-	progress->batch = 0;
-	progress->rows_done = 0;
-	progress->loss = 0;
-}
-
-static tfrs_status
-train_step(tfrs_trainer *trainer, tfrs_error *error)
-{
-	double		loss;
-	tfrs_status status = TFRS_OK;
-
-	if (trainer->progress.epoch_finished)
-		begin_epoch(&trainer->progress);
-	if (trainer->batch_count == 0)
-		status = read_batch(trainer, error);
-	if (status == TFRS_OK)
-		status = tfrs_update_step(trainer->update, &loss, error);
-	if (status == TFRS_OK)
-		status = end_batch(trainer, loss, error);
-	else if (status == TFRS_NOT_FINITE)
-		report_divergence(trainer, error);
-	return status == TFRS_OK ? TFRS_MORE : status;
-}
-
+/* TFRS_OK only where nothing is left to do. */
 static tfrs_status
 step(tfrs_trainer *trainer, tfrs_error *error)
 {
-	int			side = trainer->side;
-	tfrs_table *table = &trainer->table[side];
+	tfrs_status status;
 
 	switch (trainer->phase)
 	{
-		case FILL:
-			return pass_side(trainer,
-							 tfrs_table_fill_step(table, &trainer->options.optimizer,
-												  &trainer->random[side]), TRAIN);
-		case TRAIN:
-			return train_step(trainer, error);
-		case AVERAGE:
+		case COLLECT:
+			status = collect(trainer, error);
+			break;
+		case FIT_TABLES:
+			status = fit_tables(trainer, error);
+			break;
+		case FIT_HISTORY:
+			status = fit_history(trainer, error);
+			break;
+		case COPY_TIED:
 			trainer->progress.epoch_finished = false;
-			return pass_side(trainer, tfrs_table_average_step(table, counts_of(trainer, side)),
-							 NORMALIZE);
-		case NORMALIZE:
-			trainer->progress.epoch_finished = false;
-			return pass_side(trainer,
-							 trainer->options.normalize ? tfrs_table_normalize_step(table)
-							 : TFRS_OK, TRAINED);
+			status = copy_tied(trainer, error);
+			break;
+		case AVERAGE_CANDIDATES:
+		case NORMALIZE_CANDIDATES:
+		case AVERAGE_QUERIES:
+			status = serve(trainer);
+			if (status == TFRS_OK)
+				trainer->phase++;
+			break;
 		default:
 			return TFRS_OK;
 	}
+	return status == TFRS_OK && trainer->phase != TRAINED ? TFRS_MORE : status;
 }
 
 tfrs_status
@@ -308,52 +395,130 @@ tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress, tfrs_err
 	return status;
 }
 
-static tfrs_status
-save_side(tfrs_trainer *trainer, int side, tfrs_block_writer *writer, tfrs_error *error)
+static const tfrs_table *
+candidate_table(const tfrs_trainer *trainer)
 {
-	const tfrs_table *table = &trainer->table[side];
-	tfrs_id_view ids = tfrs_id_set_view(ids_of(trainer, side));
-	const char *prefix = side == QUERY ? "query." : "candidate.";
+	return trainer->options.history.on ? &trainer->history.candidate.table :
+		tfrs_table_trainer_candidates(trainer->tables);
+}
+
+static tfrs_status
+save_ids(tfrs_trainer *trainer, const tfrs_id_set *set, const uint32_t *counts, int side,
+		 tfrs_block_writer *writer, tfrs_error *error)
+{
+	tfrs_id_view ids = tfrs_id_set_view(set);
+	const char *prefix = side == 0 ? "query." : "candidate.";
 	tfrs_status status = tfrs_id_view_save(&ids, trainer->head[side], writer, prefix, error);
 
 	writer->prefix = prefix;
 	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "counts", counts_of(trainer, side), ids.count,
-									   sizeof(uint32_t), error);
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "table", table->values, table->rows * table->dim,
-									   sizeof(float), error);
+		status = tfrs_block_writer_add(writer, "counts", counts, ids.count, sizeof(uint32_t),
+									   error);
 	writer->prefix = "";
 	return status;
+}
+
+static tfrs_status
+save_table(const tfrs_table *table, const char *name, tfrs_block_writer *writer,
+		   tfrs_error *error)
+{
+	return tfrs_block_writer_add(writer, name, table->values, table->rows * table->dim,
+								 sizeof(float), error);
+}
+
+static tfrs_status
+save_history(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
+{
+	const tfrs_history_shape *shape = &trainer->history.shape;
+	const float *tables[TFRS_MAX_BAGS];
+	tfrs_status status = tfrs_block_writer_add(writer, "history.shape", shape, 1, sizeof(*shape),
+											   error);
+
+	bag_tables(trainer, tables);
+	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
+		status = tfrs_block_writer_add(writer, tfrs_model_bag_part(b), tables[b],
+									   candidate_count(trainer) * shape->dim, sizeof(float),
+									   error);
+	if (status == TFRS_OK)
+		status = tfrs_block_writer_add(writer, "query.unknown", trainer->unknown, shape->dim,
+									   sizeof(float), error);
+	return status;
+}
+
+static tfrs_status
+save_events(const tfrs_events *events, tfrs_block_writer *writer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_block_writer_add(writer, "events.offsets", events->offsets,
+											   events->queries + 1, sizeof(uint64_t), error);
+
+	if (status == TFRS_OK)
+		status = tfrs_block_writer_add(writer, "events.candidate", events->candidate,
+									   events->count, sizeof(uint32_t), error);
+	if (status == TFRS_OK && events->at != NULL)
+		status = tfrs_block_writer_add(writer, "events.at", events->at, events->count,
+									   sizeof(int64_t), error);
+	return status;
+}
+
+static tfrs_status
+save_shape(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
+{
+	tfrs_status status;
+
+	trainer->shape.dim = trainer->options.dim;
+	trainer->shape.rows = tfrs_interactions_count(trainer->interactions);
+	trainer->shape.temperature = trainer->options.loss.temperature;
+	status = tfrs_block_writer_add(writer, "shape", &trainer->shape, 1, sizeof(trainer->shape),
+								   error);
+	if (status == TFRS_OK)
+		status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, trainer->options.epochs,
+									   sizeof(tfrs_model_epoch), error);
+	return status;
+}
+
+static tfrs_status
+save_query_side(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
+{
+	tfrs_status status = save_ids(trainer, tfrs_interactions_queries(trainer->interactions),
+								  tfrs_interactions_query_counts(trainer->interactions), 0,
+								  writer, error);
+
+	if (status == TFRS_OK && trainer->options.store)
+		status = save_events(&trainer->events, writer, error);
+	if (status != TFRS_OK)
+		return status;
+	if (trainer->options.history.on)
+		return save_history(trainer, writer, error);
+	return save_table(tfrs_table_trainer_queries(trainer->tables), "query.table", writer, error);
 }
 
 tfrs_status
 tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skipped_candidate,
 				  tfrs_block_writer *writer, tfrs_error *error)
 {
-	tfrs_model_shape *shape = &trainer->shape;
 	tfrs_status status;
 
 	if (trainer->phase != TRAINED)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the training is not finished");
-	memset(shape, 0, sizeof(*shape));
-	shape->dim = trainer->options.dim;
-	shape->rows = tfrs_interactions_count(trainer->interactions);
-	shape->skipped_query = skipped_query;
-	shape->skipped_candidate = skipped_candidate;
-	shape->temperature = trainer->options.loss.temperature;
-	status = tfrs_block_writer_add(writer, "shape", shape, 1, sizeof(*shape), error);
+	trainer->shape.skipped_query = skipped_query;
+	trainer->shape.skipped_candidate = skipped_candidate;
+	status = save_shape(trainer, writer, error);
 	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, trainer->options.epochs,
-									   sizeof(tfrs_model_epoch), error);
-	for (int side = 0; status == TFRS_OK && side < SIDES; side++)
-		status = save_side(trainer, side, writer, error);
+		status = save_query_side(trainer, writer, error);
+	if (status == TFRS_OK)
+		status = save_ids(trainer, tfrs_interactions_candidates(trainer->interactions),
+						  tfrs_interactions_candidate_counts(trainer->interactions), 1, writer,
+						  error);
+	if (status == TFRS_OK)
+		status = save_table(candidate_table(trainer), "candidate.table", writer, error);
 	return status;
 }
 
 const float *
 tfrs_trainer_candidates(const tfrs_trainer *trainer, size_t *count)
 {
-	*count = trainer->table[CANDIDATE].rows - 1;
-	return trainer->table[CANDIDATE].values;
+	const tfrs_table *table = candidate_table(trainer);
+
+	*count = table->rows - 1;
+	return table->values;
 }

@@ -19,28 +19,26 @@
 #include "learning/hyperparameters.h"
 #include "learning/interactions.h"
 #include "learning/model.h"
-
-typedef struct tfrs_train_progress
-{
-	uint32_t	epoch;			/* from 1 */
-	uint64_t	batch;			/* within the epoch, from 1 */
-	uint64_t	rows_done;		/* within the epoch */
-	bool		epoch_finished; /* this step ended the epoch: loss is complete */
-	double		batch_loss;		/* of the last finished batch, before its update */
-	double		loss;			/* sum over the epoch so far */
-} tfrs_train_progress;
+#include "learning/table_trainer.h"
 
 typedef struct tfrs_trainer tfrs_trainer;
 
-/* Bytes of parameters and scratch that begin will take, for the check before any work. */
-extern tfrs_status tfrs_trainer_estimate(const tfrs_train_options *options, size_t queries,
-										 size_t candidates, size_t *bytes, tfrs_error *error);
+/* Bytes of parameters and scratch that a training takes, for the check before any work. */
+extern tfrs_status tfrs_trainer_estimate(const tfrs_train_options *options,
+										 const tfrs_interactions *interactions, size_t *bytes,
+										 tfrs_error *error);
 
 extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 									  const tfrs_train_options *options,
 									  tfrs_interactions *interactions, tfrs_error *error);
 extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
 									 tfrs_error *error);
+
+/*
+ * The options as used, once the training is finished: what they left open is chosen by the counts of
+ * the data, and where no query has two candidates a history tower gives way to plain tables.
+ */
+extern const tfrs_train_options *tfrs_trainer_options(const tfrs_trainer *trainer);
 
 /* Adds the model's parts (all but "about" and "index.*") to the writer; they live in the trainer
  * and the interactions. */

@@ -1,0 +1,295 @@
+/*
+ * table_trainer.c: the epochs over the interactions.
+ *
+ *     fill both tables -> per epoch: read a batch -> update (several steps) -> ...
+ *     -> average the unknown slots -> normalize the tables as they are served
+ *
+ * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
+ */
+#include "learning/table_trainer.h"
+
+#include <string.h>
+
+#include "learning/streams.h"
+#include "learning/update.h"
+
+typedef enum train_phase
+{
+	FILL,
+	TRAIN,
+	AVERAGE,
+	NORMALIZE,
+	TRAINED
+} train_phase;
+
+enum
+{
+	QUERY,
+	CANDIDATE,
+	SIDES
+};
+
+struct tfrs_table_trainer
+{
+	tfrs_arena *arena;
+	const tfrs_train_options *options;
+	tfrs_interactions *interactions;
+	tfrs_table	table[SIDES];
+	tfrs_random random[SIDES];	/* of the initial values */
+	float	   *probability;	/* (N) share of each candidate in the rows, or NULL */
+	tfrs_update *update;
+	tfrs_interaction *rows;		/* (batch_rows) */
+	size_t		batch_rows;		/* most rows of a batch */
+	train_phase phase;
+	int			side;			/* which table FILL, AVERAGE and NORMALIZE are at */
+	size_t		batch_count;	/* rows of the batch in work, 0: none */
+	tfrs_train_progress progress;
+};
+
+static const tfrs_id_set *
+ids_of(const tfrs_table_trainer *trainer, int side)
+{
+	return side == QUERY ? tfrs_interactions_queries(trainer->interactions)
+		: tfrs_interactions_candidates(trainer->interactions);
+}
+
+static const uint32_t *
+counts_of(const tfrs_table_trainer *trainer, int side)
+{
+	return side == QUERY ? tfrs_interactions_query_counts(trainer->interactions)
+		: tfrs_interactions_candidate_counts(trainer->interactions);
+}
+
+bool
+tfrs_table_trainer_bytes(const tfrs_train_options *options, size_t queries, size_t candidates,
+						 size_t *bytes)
+{
+	int			slots = tfrs_optimizer_slots(&options->optimizer);
+	size_t		batch_rows = options->batch_size;
+
+	*bytes += batch_rows * sizeof(tfrs_interaction);
+	if (options->correction != TFRS_CORRECTION_NONE)
+		*bytes += candidates * sizeof(float);
+	return tfrs_table_bytes(queries, options->dim, slots, bytes) &&
+		tfrs_table_bytes(candidates, options->dim, slots, bytes) &&
+		tfrs_update_bytes(options, batch_rows, queries, candidates, bytes);
+}
+
+static tfrs_status
+count_probabilities(tfrs_table_trainer *trainer, tfrs_error *error)
+{
+	size_t		candidates = ids_of(trainer, CANDIDATE)->count;
+	const uint32_t *counts = counts_of(trainer, CANDIDATE);
+	double		rows = (double) tfrs_interactions_count(trainer->interactions);
+	tfrs_status status = TFRS_GET(trainer->arena, &trainer->probability, candidates, error);
+
+	for (size_t i = 0; status == TFRS_OK && i < candidates; i++)
+		trainer->probability[i] = (float) (counts[i] / rows);
+	return status;
+}
+
+static tfrs_status
+init(tfrs_table_trainer *trainer, tfrs_error *error)
+{
+	const tfrs_train_options *options = trainer->options;
+	int			slots = tfrs_optimizer_slots(&options->optimizer);
+	tfrs_update_parts parts = {.options = options, .batch_rows = trainer->batch_rows};
+	tfrs_status status = TFRS_GET(trainer->arena, &trainer->rows, trainer->batch_rows, error);
+
+	for (int side = 0; status == TFRS_OK && side < SIDES; side++)
+	{
+		tfrs_random_init(&trainer->random[side], options->seed,
+						 side == QUERY ? TFRS_STREAM_QUERY_TABLE : TFRS_STREAM_CANDIDATE_TABLE, 0);
+		status = tfrs_table_init(&trainer->table[side], trainer->arena,
+								 ids_of(trainer, side)->count, options->dim, slots, error);
+	}
+	if (status == TFRS_OK && options->correction == TFRS_CORRECTION_IN_BATCH)
+		status = count_probabilities(trainer, error);
+	parts.query = &trainer->table[QUERY];
+	parts.candidate = &trainer->table[CANDIDATE];
+	parts.probability = trainer->probability;
+	if (status == TFRS_OK)
+		status = tfrs_update_create(&trainer->update, trainer->arena, &parts, error);
+	return status;
+}
+
+tfrs_status
+tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
+				   tfrs_interactions *interactions, tfrs_error *error)
+{
+	size_t		rows = tfrs_interactions_count(interactions);
+	tfrs_table_trainer *made;
+	tfrs_status status;
+
+	*trainer = NULL;
+	status = TFRS_GET_ZERO(arena, &made, 1, error);
+	if (status != TFRS_OK)
+		return status;
+	made->arena = arena;
+	made->options = options;
+	made->interactions = interactions;
+	made->batch_rows = rows < options->batch_size ? rows : options->batch_size;
+	made->progress.epoch = 1;
+	status = init(made, error);
+	if (status == TFRS_OK)
+		status = tfrs_interactions_rewind(interactions, 0, error);
+	if (status != TFRS_OK)
+		tfrs_table_trainer_destroy(made);
+	else
+		*trainer = made;
+	return status;
+}
+
+void
+tfrs_table_trainer_destroy(tfrs_table_trainer *trainer)
+{
+	if (trainer == NULL)
+		return;
+	tfrs_update_destroy(trainer->update);
+	for (int side = 0; side < SIDES; side++)
+		tfrs_table_free(&trainer->table[side]);
+	tfrs_arena_release(trainer->arena, trainer->probability);
+	tfrs_arena_release(trainer->arena, trainer->rows);
+	tfrs_arena_release(trainer->arena, trainer);
+}
+
+/* Moves a phase that walks over both tables on: to the other table, then to the next phase. */
+static tfrs_status
+pass_side(tfrs_table_trainer *trainer, tfrs_status status, train_phase next)
+{
+	if (status != TFRS_OK)
+		return status;
+	trainer->side++;
+	if (trainer->side == SIDES)
+	{
+		trainer->side = 0;
+		trainer->phase = next;
+	}
+	return TFRS_MORE;
+}
+
+/* Reads the next batch across the borders of what the interactions hold together. */
+static tfrs_status
+read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
+{
+	size_t		count = 0;
+	size_t		more = 1;
+	tfrs_status status = TFRS_OK;
+
+	while (status == TFRS_OK && more > 0 && count < trainer->batch_rows)
+	{
+		status = tfrs_interactions_read(trainer->interactions, trainer->rows + count,
+										trainer->batch_rows - count, &more, error);
+		count += more;
+	}
+	trainer->batch_count = count;
+	if (status == TFRS_OK)
+		status = tfrs_update_begin(trainer->update, trainer->rows, count, error);
+	return status;
+}
+
+/* Another epoch, or what follows the last one. */
+static tfrs_status
+end_epoch(tfrs_table_trainer *trainer, tfrs_error *error)
+{
+	tfrs_train_progress *progress = &trainer->progress;
+
+	progress->loss_per_row = progress->loss / (double) progress->rows_done;
+	progress->epoch_finished = true;
+	if (progress->epoch < trainer->options->epochs)
+		return tfrs_interactions_rewind(trainer->interactions, progress->epoch, error);
+	trainer->phase = trainer->options->average_unknown ? AVERAGE : NORMALIZE;
+	return TFRS_OK;
+}
+
+static tfrs_status
+end_batch(tfrs_table_trainer *trainer, double loss, tfrs_error *error)
+{
+	tfrs_train_progress *progress = &trainer->progress;
+
+	progress->batch++;
+	progress->rows_done += trainer->batch_count;
+	progress->batch_loss = loss;
+	progress->loss += loss;
+	trainer->batch_count = 0;
+	if (progress->rows_done < tfrs_interactions_count(trainer->interactions))
+		return TFRS_OK;
+	return end_epoch(trainer, error);
+}
+
+/* Figures of the epoch that the last step finished make room for those of the next. */
+static void
+begin_epoch(tfrs_train_progress *progress)
+{
+	progress->epoch_finished = false;
+	progress->epoch++;
+	progress->batch = 0;
+	progress->rows_done = 0;
+	progress->loss = 0;
+}
+
+static tfrs_status
+train_step(tfrs_table_trainer *trainer, tfrs_error *error)
+{
+	double		loss;
+	tfrs_status status = TFRS_OK;
+
+	if (trainer->progress.epoch_finished)
+		begin_epoch(&trainer->progress);
+	if (trainer->batch_count == 0)
+		status = read_batch(trainer, error);
+	if (status == TFRS_OK)
+		status = tfrs_update_step(trainer->update, &loss, error);
+	if (status == TFRS_OK)
+		status = end_batch(trainer, loss, error);
+	return status == TFRS_OK ? TFRS_MORE : status;
+}
+
+static tfrs_status
+step(tfrs_table_trainer *trainer, tfrs_error *error)
+{
+	int			side = trainer->side;
+	tfrs_table *table = &trainer->table[side];
+
+	switch (trainer->phase)
+	{
+		case FILL:
+			return pass_side(trainer,
+							 tfrs_table_fill_step(table, &trainer->options->optimizer,
+												  &trainer->random[side]), TRAIN);
+		case TRAIN:
+			return train_step(trainer, error);
+		case AVERAGE:
+			trainer->progress.epoch_finished = false;
+			return pass_side(trainer, tfrs_table_average_step(table, counts_of(trainer, side)),
+							 NORMALIZE);
+		case NORMALIZE:
+			trainer->progress.epoch_finished = false;
+			return pass_side(trainer,
+							 trainer->options->normalize ? tfrs_table_normalize_step(table, table->dim)
+							 : TFRS_OK, TRAINED);
+		default:
+			return TFRS_OK;
+	}
+}
+
+tfrs_status
+tfrs_table_trainer_step(tfrs_table_trainer *trainer, tfrs_train_progress *progress, tfrs_error *error)
+{
+	tfrs_status status = step(trainer, error);
+
+	*progress = trainer->progress;
+	return status;
+}
+
+const tfrs_table *
+tfrs_table_trainer_queries(const tfrs_table_trainer *trainer)
+{
+	return &trainer->table[QUERY];
+}
+
+const tfrs_table *
+tfrs_table_trainer_candidates(const tfrs_table_trainer *trainer)
+{
+	return &trainer->table[CANDIDATE];
+}

@@ -1,0 +1,48 @@
+/*
+ * table_trainer.h: fits two plain tables of ids by epochs over the interactions (TFRS's tutorial).
+ */
+#ifndef TFRS_TABLE_TRAINER_H
+#define TFRS_TABLE_TRAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "learning/hyperparameters.h"
+#include "learning/interactions.h"
+#include "learning/table.h"
+
+typedef struct tfrs_train_progress
+{
+	uint32_t	epoch;			/* from 1 */
+	uint64_t	batch;			/* within the epoch, from 1 */
+	uint64_t	rows_done;		/* within the epoch */
+	bool		epoch_finished; /* this step ended the epoch: its losses are complete */
+	double		batch_loss;		/* of the last finished batch, before its update */
+	double		loss;			/* sum over the epoch so far */
+	double		loss_per_row;	/* of the epoch, once it is finished */
+} tfrs_train_progress;
+
+typedef struct tfrs_table_trainer tfrs_table_trainer;
+
+/* Adds to *bytes what begin takes; false where that overflows. */
+extern bool tfrs_table_trainer_bytes(const tfrs_train_options *options, size_t queries,
+									 size_t candidates, size_t *bytes);
+
+/* The options must outlive the trainer and have passed their check; there is a row at least. */
+extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
+											const tfrs_train_options *options,
+											tfrs_interactions *interactions, tfrs_error *error);
+
+/* TFRS_MORE until done; TFRS_NOT_FINITE: the loss or a parameter overflowed. */
+extern tfrs_status tfrs_table_trainer_step(tfrs_table_trainer *trainer,
+										   tfrs_train_progress *progress, tfrs_error *error);
+
+/* The tables as they are served, once all is done; row V (N) is the unknown slot. */
+extern const tfrs_table *tfrs_table_trainer_queries(const tfrs_table_trainer *trainer);
+extern const tfrs_table *tfrs_table_trainer_candidates(const tfrs_table_trainer *trainer);
+
+extern void tfrs_table_trainer_destroy(tfrs_table_trainer *trainer);
+
+#endif							/* TFRS_TABLE_TRAINER_H */
