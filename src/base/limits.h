@@ -47,6 +47,9 @@
 /* Epochs: the training history holds one row for each. */
 #define TFRS_MAX_EPOCHS 100000
 
+/* Steps of a history tower. */
+#define TFRS_MAX_STEPS 100000000
+
 /* Rows of a batch: a batch's scores are computed in tiles, but its rows are held at once. */
 #define TFRS_MAX_BATCH ((size_t) 1 << 20)
 

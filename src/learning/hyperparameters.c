@@ -122,6 +122,58 @@ tfrs_train_options_tfrs(tfrs_train_options *options)
 	options->threads = 1;
 }
 
+/* Any share that leaves something, NaN excluded. */
+static bool
+is_dropout(float share)
+{
+	return share >= 0.0f && share < 1.0f;
+}
+
+static const char *
+check_history(const tfrs_train_options *options)
+{
+	const tfrs_history_options *history = &options->history;
+
+	if (!is_dropout(history->dropout) || !is_dropout(options->dropout))
+		return "dropout must be at least 0 and below 1";
+	if (history->decays > TFRS_MAX_DECAYS || (history->decays == 0 && !history->all))
+		return "history needs the bag of all events or 1 to 4 decays";
+	for (uint32_t i = 0; i < history->decays; i++)
+		if (!(history->decay[i] > 0.0f && history->decay[i] <= 1.0f))
+			return "decay must be above 0 and at most 1";
+	if (!(history->hidden_low > 0.0f && history->hidden_low <= history->hidden_high &&
+		  history->hidden_high <= 1.0f))
+		return "hidden_low must be above 0, at most hidden_high, and that at most 1";
+	if (!(history->hide_share >= 0.0f && history->hide_share <= 1.0f))
+		return "hide_share must be between 0 and 1";
+	if (history->length < 1 || history->steps > TFRS_MAX_STEPS)
+		return "length must be at least 1 and steps at most 100000000";
+	if (options->candidate_bias && options->dim < 2)
+		return "candidate_bias takes one of the dim numbers, so dim must be at least 2";
+	return tfrs_schedule_check(&options->schedule);
+}
+
+static const char *
+check_tables(const tfrs_train_options *options)
+{
+	if (options->correction != TFRS_CORRECTION_NONE &&
+		options->correction != TFRS_CORRECTION_IN_BATCH)
+		return "sampling_correction must be none or in_batch";
+	if (options->form == TFRS_FORM_DISTINCT && options->loss.hard_negatives > 0)
+		return "hard_negatives need the plain form of the loss";
+	return NULL;
+}
+
+static const char *
+check_loss(const tfrs_train_options *options)
+{
+	tfrs_loss_options loss = options->loss;
+
+	if (loss.temperature == 0.0f)
+		loss.temperature = 1.0f;
+	return tfrs_loss_options_check(&loss);
+}
+
 const char *
 tfrs_train_options_check(const tfrs_train_options *options)
 {
@@ -131,7 +183,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 				   TFRS_MAX_BATCH == 1048576 && TFRS_MAX_THREADS == 64,
 				   "the sentences below name these limits");
 	if (problem == NULL)
-		problem = tfrs_loss_options_check(&options->loss);
+		problem = check_loss(options);
 	if (problem != NULL)
 		return problem;
 	if (!(options->optimizer.learning_rate > 0.0f))
@@ -142,12 +194,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		return "epochs must be between 1 and 100000";
 	if (options->batch_size < 1 || options->batch_size > TFRS_MAX_BATCH)
 		return "batch_size must be between 1 and 1048576";
-	if (options->correction != TFRS_CORRECTION_NONE &&
-		options->correction != TFRS_CORRECTION_IN_BATCH)
-		return "sampling_correction must be none or in_batch";
-	if (options->form == TFRS_FORM_DISTINCT && options->loss.hard_negatives > 0)
-		return "hard_negatives need the plain form of the loss";
 	if (options->threads < 1 || options->threads > TFRS_MAX_THREADS)
 		return "threads must be between 1 and 64";
-	return NULL;
+	return options->history.on ? check_history(options) : check_tables(options);
 }

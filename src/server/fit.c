@@ -30,25 +30,53 @@ vocabulary_bytes(const tfrs_id_set *ids)
 	return bytes + 4.0 * (view.slot_mask + 1) + 4.0 * view.count;
 }
 
+/* Vectors of all tables: two plain ones, or the candidates' and one a bag. */
+static double
+table_bytes(const tfrs_fit *fit)
+{
+	const tfrs_history_options *history = &fit->options->history;
+	double		queries = tfrs_interactions_queries(fit->interactions)->count + 1.0;
+	double		candidates = tfrs_interactions_candidates(fit->interactions)->count + 1.0;
+	bool		timed = tfrs_interactions_settings(fit->interactions)->has_time;
+	double		rows = history->on ?
+		candidates * (1.0 + history->all + (timed ? history->decays : 0)) : queries + candidates;
+
+	return 4.0 * fit->options->dim * rows;
+}
+
+/* What each query chose, where it is stored. */
+static double
+event_bytes(const tfrs_fit *fit)
+{
+	bool		timed = tfrs_interactions_settings(fit->interactions)->has_time;
+
+	if (!fit->options->store)
+		return 0;
+	return 8.0 * (tfrs_interactions_queries(fit->interactions)->count + 1.0) +
+		(timed ? 12.0 : 4.0) * tfrs_interactions_count(fit->interactions);
+}
+
 /* ERROR where the model would not fit into a value: in double, where no count can overflow. */
 static void
 check_model_size(const tfrs_fit *fit)
 {
 	const tfrs_id_set *queries = tfrs_interactions_queries(fit->interactions);
 	const tfrs_id_set *candidates = tfrs_interactions_candidates(fit->interactions);
-	double		vectors = 4.0 * fit->options->dim * (queries->count + candidates->count + 2);
+	double		vectors = table_bytes(fit);
 	double		ids = vocabulary_bytes(queries) + vocabulary_bytes(candidates);
+	double		events = event_bytes(fit);
 
-	if (vectors + ids <= TFRS_MAX_BLOCK_BYTES)
+	if (vectors + ids + events <= TFRS_MAX_BLOCK_BYTES)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("the model would be larger than %.0f MB", TFRS_MAX_BLOCK_BYTES / MEGABYTE),
 			 errdetail("%zu queries and %zu candidates of dimension %u take %.0f MB for their "
-					   "vectors and %.0f MB for their ids.", queries->count, candidates->count,
-					   fit->options->dim, vectors / MEGABYTE, ids / MEGABYTE),
-			 errhint("Lower \"dim\", leave out rare queries or candidates, or train one model for "
-					 "each part of the data with GROUP BY.")));
+					   "vectors, %.0f MB for their ids and %.0f MB for what each query chose.",
+					   queries->count, candidates->count, fit->options->dim, vectors / MEGABYTE,
+					   ids / MEGABYTE, events / MEGABYTE),
+			 errhint("Lower \"dim\", set \"store\": false or fewer decays, leave out rare queries or "
+					 "candidates, or train one model for each part of the data with GROUP BY.")));
 }
 
 /* ERROR where training would take more than one may. */
@@ -59,11 +87,7 @@ check_memory(const tfrs_fit *fit)
 	size_t		need;
 	tfrs_error	error;
 
-	tfrs_check(tfrs_trainer_estimate(fit->options,
-									 tfrs_interactions_queries(fit->interactions)->count,
-									 tfrs_interactions_candidates(fit->interactions)->count,
-									 &need, &error),
-			   &error);
+	tfrs_check(tfrs_trainer_estimate(fit->options, fit->interactions, &need, &error), &error);
 	if (need <= limit)
 		return;
 	ereport(ERROR,
@@ -79,8 +103,7 @@ log_epoch(const tfrs_fit *fit, const tfrs_train_progress *progress)
 {
 	ereport(NOTICE,
 			(errmsg("epoch %u of %u: loss %.6g, %.6g per row", progress->epoch,
-					fit->options->epochs, progress->loss,
-					progress->loss / (double) tfrs_interactions_count(fit->interactions))));
+					fit->options->epochs, progress->loss, progress->loss_per_row)));
 }
 
 static void
@@ -103,11 +126,11 @@ run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer)
 
 /* The model's own description, in UTF-8: ASCII, as every word in it is ours. */
 static void
-describe(const tfrs_fit *fit, StringInfo about)
+describe(const tfrs_fit *fit, const tfrs_trainer *trainer, StringInfo about)
 {
 	initStringInfo(about);
 	appendStringInfoString(about, "{\"options\": ");
-	tfrs_train_options_write(fit->options, about);
+	tfrs_train_options_write(tfrs_trainer_options(trainer), about);
 	appendStringInfo(about, ", \"query\": {\"id\": \"%s\"}, \"candidate\": {\"id\": \"%s\"}}",
 					 tfrs_id_tag_name(tfrs_interactions_queries(fit->interactions)->tag),
 					 tfrs_id_tag_name(tfrs_interactions_candidates(fit->interactions)->tag));
@@ -124,7 +147,7 @@ save(const tfrs_fit *fit, tfrs_trainer *trainer, MemoryContext context)
 	size_t		bytes;
 	tfrs_error	error;
 
-	describe(fit, &about);
+	describe(fit, trainer, &about);
 	tfrs_block_writer_init(writer, TFRS_BLOCK_MODEL);
 	tfrs_check(tfrs_trainer_save(trainer, fit->skipped_query, fit->skipped_candidate, writer,
 								 &error), &error);

@@ -111,6 +111,12 @@ describe(const tfrs_option_key *key)
 	else if (key->type == TFRS_OPTION_FLOAT)
 		appendStringInfo(&text, "a number %s %g and at most %.6g",
 						 key->above_zero ? "above" : "of at least", key->low, key->high);
+	else if (key->type == TFRS_OPTION_FLOATS)
+		appendStringInfo(&text, "an array of at most %zu numbers %s %g and at most %.6g",
+						 key->size / sizeof(float), key->above_zero ? "above" : "of at least",
+						 key->low, key->high);
+	else if (key->type == TFRS_OPTION_OBJECT)
+		appendStringInfoString(&text, "an object, or false");
 	else
 	{
 		for (const tfrs_option_choice *choice = key->choices; choice->name != NULL; choice++)
@@ -152,7 +158,7 @@ read_number(const tfrs_option_key *key, const JsonbValue *value, double *number)
 	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 	*number = strtod(text, NULL);
 	pfree(text);
-	if (key->type == TFRS_OPTION_FLOAT)
+	if (key->type != TFRS_OPTION_INTEGER)
 		*number = (float) *number;
 	else if (*number != floor(*number))
 		return false;
@@ -182,6 +188,41 @@ read_choice(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const 
 }
 
 static void
+read_floats(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
+			void *target)
+{
+	JsonbContainer *array = value->type == jbvBinary ? value->val.binary.data : NULL;
+	uint32		count = array != NULL && JsonContainerIsArray(array) ? JsonContainerSize(array) : 0;
+
+	if (array == NULL || !JsonContainerIsArray(array) || count > key->size / sizeof(float))
+		report_bad_value(scheme, key);
+	for (uint32 i = 0; i < count; i++)
+	{
+		double		number;
+
+		if (!read_number(key, getIthJsonbValueFromContainer(array, i), &number))
+			report_bad_value(scheme, key);
+		((float *) ((char *) target + key->offset))[i] = (float) number;
+	}
+	*(uint32 *) ((char *) target + key->count_offset) = count;
+}
+
+static void
+read_object(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
+			void *target)
+{
+	if (value->type == jbvBool && !value->val.boolean)
+	{
+		key->apply(target, false);
+		return;
+	}
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		report_bad_value(scheme, key);
+	key->apply(target, true);
+	tfrs_options_read(key->scheme, JsonbValueToJsonb((JsonbValue *) value), target);
+}
+
+static void
 read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
 		   void *target)
 {
@@ -207,6 +248,12 @@ read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const J
 		case TFRS_OPTION_CHOICE:
 		case TFRS_OPTION_ACTION:
 			read_choice(scheme, key, value, target);
+			break;
+		case TFRS_OPTION_FLOATS:
+			read_floats(scheme, key, value, target);
+			break;
+		case TFRS_OPTION_OBJECT:
+			read_object(scheme, key, value, target);
 			break;
 		case TFRS_OPTION_LATER:
 			report_later(scheme, key->name, NULL);
@@ -270,6 +317,21 @@ tfrs_options_write_float(StringInfo json, float value)
 }
 
 static void
+write_floats(const tfrs_option_key *key, const void *target, StringInfo json)
+{
+	const float *values = (const float *) ((const char *) target + key->offset);
+	uint32		count = *(const uint32 *) ((const char *) target + key->count_offset);
+
+	appendStringInfoChar(json, '[');
+	for (uint32 i = 0; i < count; i++)
+	{
+		appendStringInfoString(json, i > 0 ? ", " : "");
+		tfrs_options_write_float(json, values[i]);
+	}
+	appendStringInfoChar(json, ']');
+}
+
+static void
 write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 {
 	const tfrs_option_choice *choice = key->choices;
@@ -278,6 +340,16 @@ write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 	if (key->type == TFRS_OPTION_FLOAT)
 	{
 		tfrs_options_write_float(json, *(const float *) ((const char *) target + key->offset));
+		return;
+	}
+	if (key->type == TFRS_OPTION_FLOATS)
+	{
+		write_floats(key, target, json);
+		return;
+	}
+	if (key->type == TFRS_OPTION_OBJECT)
+	{
+		tfrs_options_write(key->scheme, target, json);
 		return;
 	}
 	integer = fetch_integer(target, key);

@@ -20,6 +20,8 @@ typedef enum tfrs_option_type
 	TFRS_OPTION_BOOL,
 	TFRS_OPTION_CHOICE,			/* words for the values of an enum or bool */
 	TFRS_OPTION_ACTION,			/* a choice that has an effect but no field to write back */
+	TFRS_OPTION_FLOATS,			/* an array of floats; the number of them in a uint32 field */
+	TFRS_OPTION_OBJECT,			/* keys of their own for the same struct; false switches them off */
 	TFRS_OPTION_LATER			/* known, not supported yet */
 } tfrs_option_type;
 
@@ -44,6 +46,12 @@ typedef struct tfrs_option_key
 	double		low;
 	double		high;
 	bool		above_zero;
+
+	/* arrays: where their length goes; at most size / sizeof(float) elements */
+	size_t		count_offset;
+
+	/* objects: their keys, and the bool field that false clears and an object sets, through apply */
+	const struct tfrs_option_scheme *scheme;
 
 	/* words */
 	const tfrs_option_choice *choices;

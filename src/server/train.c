@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "server/bridge.h"
 #include "server/compat.h"
@@ -37,6 +38,7 @@
 #define ARGUMENT_QUERY 1
 #define ARGUMENT_CANDIDATE 2
 #define ARGUMENT_WEIGHT 3		/* where there are 5 arguments or more */
+#define ARGUMENT_TIME 4			/* where there are 6 */
 #define COUNT_WITH_OPTIONS 4
 #define COUNT_WITH_WEIGHT 5
 #define COUNT_WITH_TIME 6
@@ -115,11 +117,6 @@ read_options(FunctionCallInfo fcinfo, train_state *state)
 	int			argument = PG_NARGS() - 1;
 	struct varlena *options;
 
-	if (PG_NARGS() >= COUNT_WITH_TIME)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("training with event times is not supported yet"),
-				 errhint("Call tfrs.train(query, candidate, weight, options).")));
 	if (PG_NARGS() < COUNT_WITH_OPTIONS || PG_ARGISNULL(argument))
 	{
 		tfrs_train_options_read(&state->options, NULL);
@@ -141,6 +138,7 @@ create_interactions(FunctionCallInfo fcinfo, train_state *state)
 	tfrs_bridge_arena(&state->arena, state->context, SIZE_MAX);
 	tfrs_spools_init(&state->spools, state->context);
 	options.has_weight = PG_NARGS() >= COUNT_WITH_WEIGHT;
+	options.has_time = PG_NARGS() >= COUNT_WITH_TIME;
 	options.input_order = state->options.input_order;
 	options.seed = state->options.seed;
 	options.budget = grant_budget(fcinfo, state);
@@ -217,6 +215,18 @@ read_weight(FunctionCallInfo fcinfo)
 	return (float) weight;
 }
 
+/* An unknown time and the ends of time are the earliest. */
+static int64
+read_time(FunctionCallInfo fcinfo)
+{
+	TimestampTz at;
+
+	if (PG_NARGS() < COUNT_WITH_TIME || PG_ARGISNULL(ARGUMENT_TIME))
+		return DT_NOBEGIN;
+	at = PG_GETARG_TIMESTAMPTZ(ARGUMENT_TIME);
+	return TIMESTAMP_NOT_FINITE(at) ? DT_NOBEGIN : at;
+}
+
 PG_FUNCTION_INFO_V1(tfrs_train_collect);
 PG_FUNCTION_INFO_V1(tfrs_train_fit);
 
@@ -244,7 +254,7 @@ tfrs_train_collect(PG_FUNCTION_ARGS)
 													  PG_GETARG_DATUM(ARGUMENT_QUERY)),
 										 tfrs_id_read(&state->site->candidate,
 													  PG_GETARG_DATUM(ARGUMENT_CANDIDATE)),
-										 read_weight(fcinfo), 0, &error),
+										 read_weight(fcinfo), read_time(fcinfo), &error),
 				   &error);
 	PG_RETURN_POINTER(state);
 }

@@ -20,6 +20,9 @@ enum
 
 #define NOT_YET (-1)
 
+/* Where nothing is kept, nothing is learned. */
+#define MOST_DROPOUT 0.99
+
 static const tfrs_option_choice preset_choices[] = {
 	{"tfrs", PRESET_TFRS},
 	{NULL, 0}
@@ -46,6 +49,14 @@ static const tfrs_option_choice order_choices[] = {
 	{NULL, 0}
 };
 
+static const tfrs_option_choice schedule_choices[] = {
+	{"constant", TFRS_SCHEDULE_CONSTANT},
+	{"linear", TFRS_SCHEDULE_LINEAR},
+	{"warmup", TFRS_SCHEDULE_WARMUP},
+	{"cosine", TFRS_SCHEDULE_COSINE},
+	{NULL, 0}
+};
+
 static void
 apply_preset(void *target, int value)
 {
@@ -57,6 +68,37 @@ static void
 apply_optimizer(void *target, int value)
 {
 	tfrs_optimizer_default(&((tfrs_train_options *) target)->optimizer, value);
+}
+
+/* false: plain tables with their own defaults; an object: only what it names differs. */
+static void
+apply_history(void *target, int on)
+{
+	if (!on)
+		tfrs_train_options_without_history(target);
+	else if (!((tfrs_train_options *) target)->history.on)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("preset \"tfrs\" has no history tower"),
+				 errhint("Leave out the preset or \"history\".")));
+}
+
+static bool
+has_history(const void *target)
+{
+	return ((const tfrs_train_options *) target)->history.on;
+}
+
+static bool
+has_no_history(const void *target)
+{
+	return !has_history(target);
+}
+
+static bool
+has_schedule(const void *target)
+{
+	return ((const tfrs_train_options *) target)->schedule.kind != TFRS_SCHEDULE_CONSTANT;
 }
 
 static bool
@@ -103,9 +145,29 @@ has_correction(const void *target)
 #define ONLY_FOR(test, words) .applies = test, .applies_to = words
 #define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
+static const tfrs_option_key history_keys[] = {
+	{BOOL("all", history.all)},
+	{.name = "decay", .type = TFRS_OPTION_FLOATS, FIELD(history.decay), .high = 1,
+		.above_zero = true, .count_offset = offsetof(tfrs_train_options, history.decays)},
+	INTEGER("length", history.length, 1, TFRS_MAX_ROWS),
+	{AT_LEAST_0("dropout", history.dropout, MOST_DROPOUT)},
+	{ABOVE_0("hidden_low", history.hidden_low, 1)},
+	{ABOVE_0("hidden_high", history.hidden_high, 1)},
+	{AT_LEAST_0("hide_share", history.hide_share, 1)},
+	INTEGER("steps", history.steps, 1, TFRS_MAX_STEPS),
+	INTEGER("columns", history.columns, 0, TFRS_MAX_ROWS - 1),
+	{BOOL("tied", history.tied)}
+};
+
+static const tfrs_option_scheme history_scheme = {
+	"history option", history_keys, lengthof(history_keys)
+};
+
 static const tfrs_option_key keys[] = {
 	{.name = "preset", .type = TFRS_OPTION_ACTION, .choices = preset_choices,
 	.apply = apply_preset},
+	{.name = "history", .type = TFRS_OPTION_OBJECT, .scheme = &history_scheme,
+	.apply = apply_history},
 	{CHOICE("optimizer", optimizer.kind, optimizer_choices), .apply = apply_optimizer},
 	{ABOVE_0("learning_rate", optimizer.learning_rate, FLT_MAX)},
 	{AT_LEAST_0("initial_accumulator_value", optimizer.initial_accumulator_value, FLT_MAX),
@@ -130,18 +192,27 @@ static const tfrs_option_key keys[] = {
 	INTEGER("batch_size", batch_size, 1, TFRS_MAX_BATCH),
 	{ABOVE_0("temperature", loss.temperature, FLT_MAX)},
 	{BOOL("normalize", normalize)},
-	{CHOICE("sampling_correction", correction, correction_choices)},
+	{CHOICE("sampling_correction", correction, correction_choices),
+	ONLY_FOR(has_no_history, "plain tables: set \"history\": false")},
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
-	{BOOL("remove_accidental_hits", loss.remove_accidental_hits)},
-	INTEGER("hard_negatives", loss.hard_negatives, 0, TFRS_MAX_BATCH),
+	{BOOL("remove_accidental_hits", loss.remove_accidental_hits),
+	ONLY_FOR(has_no_history, "plain tables: set \"history\": false")},
+	{.name = "hard_negatives", .type = TFRS_OPTION_INTEGER, FIELD(loss.hard_negatives),
+	.high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, "plain tables: set \"history\": false")},
+	{CHOICE("schedule", schedule.kind, schedule_choices), ONLY_FOR(has_history, "history towers")},
+	{AT_LEAST_0("warmup", schedule.warmup, 0.99), ONLY_FOR(has_schedule, "schedule")},
+	{AT_LEAST_0("final_rate", schedule.final, 1), ONLY_FOR(has_schedule, "schedule")},
+	{BOOL("candidate_bias", candidate_bias), ONLY_FOR(has_history, "history towers")},
+	{AT_LEAST_0("dropout", dropout, MOST_DROPOUT), ONLY_FOR(has_history, "history towers")},
+	{BOOL("store", store)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
-	LATER("query"), LATER("candidate"), LATER("candidate_bias"), LATER("dropout"),
+	LATER("query"), LATER("candidate"), LATER("dropout"),
 	LATER("mask_known"), LATER("query_weight"), LATER("uniform_negatives"),
  LATER("full_softmax"), LATER("loss"), LATER("reduction"),
-	LATER("l2"), LATER("clip_norm"), LATER("schedule"), LATER("batch_accuracy"),
-	LATER("id_dropout"), LATER("validation"), LATER("keep_optimizer_state"), LATER("store")
+	LATER("l2"), LATER("clip_norm"), LATER("batch_accuracy"),
+	LATER("id_dropout"), LATER("validation"), LATER("keep_optimizer_state")
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};
