@@ -106,6 +106,7 @@ tfrs_event_collector_bytes(size_t rows, size_t queries, size_t *bytes)
 	return tfrs_size_multiply(rows, sizeof(tfrs_collected_event) + sizeof(uint32_t) +
 							  sizeof(int64_t) + sizeof(float), &of_rows) &&
 		tfrs_size_multiply(queries + 1, 3 * sizeof(uint64_t), &of_queries) &&
+		tfrs_size_add(of_rows, STEP_ROWS * sizeof(tfrs_interaction), &of_rows) &&
 		tfrs_size_add(*bytes, of_rows, bytes) && tfrs_size_add(*bytes, of_queries, bytes);
 }
 

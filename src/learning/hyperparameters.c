@@ -196,5 +196,6 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		return "batch_size must be between 1 and 1048576";
 	if (options->threads < 1 || options->threads > TFRS_MAX_THREADS)
 		return "threads must be between 1 and 64";
-	return options->history.on ? check_history(options) : check_tables(options);
+	problem = check_tables(options);
+	return problem == NULL && options->history.on ? check_history(options) : problem;
 }

@@ -176,27 +176,38 @@ look_at_events(const tfrs_events *events, bool *pairs, bool *sequences)
 	}
 }
 
+/* No query has two candidates, so that there is no history to predict from. */
+static tfrs_status
+give_up_history(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_train_options_without_history(&trainer->options);
+	return TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
+}
+
+/* No times that differ: there are no next events. */
+static void
+give_up_recency(tfrs_history_options *history)
+{
+	history->decays = 0;
+	history->all = true;
+	history->hide_share = 1.0f;
+}
+
 /* The events are known: what they can't teach is left out. */
 static tfrs_status
 end_collecting(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_history_options *history = &trainer->options.history;
 	bool		pairs;
 	bool		sequences;
 
-	look_at_events(&trainer->events, &pairs, &sequences);
-	if (!sequences && history->on)
-	{
-		history->decays = 0;
-		history->all = true;
-		history->hide_share = 1.0f;
-	}
-	if (!history->on || !pairs)
-	{
-		tfrs_train_options_without_history(&trainer->options);
-		trainer->phase = FIT_TABLES;
+	trainer->phase = FIT_TABLES;
+	if (!trainer->options.history.on)
 		return TFRS_OK;
-	}
+	look_at_events(&trainer->events, &pairs, &sequences);
+	if (!pairs)
+		return give_up_history(trainer, error);
+	if (!sequences)
+		give_up_recency(&trainer->options.history);
 	trainer->phase = FIT_HISTORY;
 	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
 									  &trainer->events, candidate_count(trainer), error);

@@ -23,9 +23,9 @@ choose_kernels(void)
 
 /* A model of integer queries and text candidates, small enough to flip each of its bytes. */
 static void
-make_model(void)
+make_model(bool history)
 {
-	tfrs_interactions_options collecting = {.budget = SIZE_MAX};
+	tfrs_interactions_options collecting = {.budget = SIZE_MAX, .has_time = history};
 	tfrs_train_options options;
 	tfrs_interactions *interactions;
 	tfrs_trainer *trainer;
@@ -34,8 +34,11 @@ make_model(void)
 	tfrs_status status;
 
 	tfrs_train_options_default(&options);
+	if (!history)
+		tfrs_train_options_without_history(&options);
 	options.dim = 3;
 	options.epochs = 2;
+	options.history.steps = history ? 4 : 0;
 	rows_draw(rows, COUNT, 12, 9);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT, &check_error));
 	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, &check_error));
@@ -107,7 +110,7 @@ CHECK_TEST(what_was_written_is_read)
 {
 	tfrs_model	model;
 
-	make_model();
+	make_model(false);
 	CHECK_OK(tfrs_model_load(&model, bytes, length, &check_error));
 	CHECK(digest_holds(&model.block));
 	CHECK_EQUAL(model.shape->dim, 3);
@@ -131,9 +134,10 @@ copy_bytes(size_t count)
 	return copy;
 }
 
-CHECK_TEST(cut_bytes_are_refused)
+static void
+cut_bytes(bool history)
 {
-	make_model();
+	make_model(history);
 	for (size_t count = 8; count < length; count++)
 	{
 		uint64_t   *copy = copy_bytes(count);
@@ -145,14 +149,21 @@ CHECK_TEST(cut_bytes_are_refused)
 	}
 }
 
+CHECK_TEST(cut_bytes_are_refused)
+{
+	cut_bytes(false);
+	cut_bytes(true);
+}
+
 /* One byte changed: refused, or a model that can be used; and its digest never holds. */
-CHECK_TEST(flipped_bytes_are_refused_or_harmless)
+static void
+flip_bytes(bool history)
 {
 	static const uint8_t masks[] = {0x01, 0x80, 0xff, 0x10};
 	size_t		harmless = 0;
 	size_t		tried = 0;
 
-	make_model();
+	make_model(history);
 	for (size_t i = 0; i < length; i++)
 	{
 		for (size_t m = 0; m < sizeof(masks); m++)
@@ -177,6 +188,12 @@ CHECK_TEST(flipped_bytes_are_refused_or_harmless)
 		}
 	}
 	CHECK(harmless < tried / 2);	/* the tables' and the text's bytes, but for exponents */
+}
+
+CHECK_TEST(flipped_bytes_are_refused_or_harmless)
+{
+	flip_bytes(false);
+	flip_bytes(true);
 }
 
 /* Writes value over the start of a part and expects the model to be refused. */
@@ -208,7 +225,7 @@ CHECK_TEST(nonsense_is_refused)
 	static const uint64_t no_rows = 0;
 	static const double loss = NAN;
 
-	make_model();
+	make_model(false);
 	for (size_t i = 0; i < 4; i++)
 		check_refused("shape", offsetof(tfrs_model_shape, dim), &dims[i], sizeof(dims[i]));
 	for (size_t i = 0; i < 5; i++)
@@ -225,4 +242,34 @@ CHECK_TEST(nonsense_is_refused)
 		check_refused("query.table", 12, &floats[i], sizeof(floats[i]));
 		check_refused("candidate.table", 24, &floats[i], sizeof(floats[i]));
 	}
+}
+
+CHECK_TEST(nonsense_in_a_history_tower_is_refused)
+{
+	static const float floats[] = {INFINITY, -INFINITY, NAN, -1.0f};
+	static const uint32_t numbers[] = {0, 2, TFRS_MAX_BAGS + 1, UINT32_MAX};
+	static const uint64_t offset = COUNT;
+	static const int64_t late = INT64_MAX;
+
+	make_model(true);
+	for (size_t i = 0; i < 4; i++)
+	{
+		check_refused("history.shape", offsetof(tfrs_history_shape, temperature), &floats[i], 4);
+		check_refused("history.shape", offsetof(tfrs_history_shape, decay), &floats[i], 4);
+		check_refused("history.shape", offsetof(tfrs_history_shape, dim), &numbers[i], 4);
+	}
+	for (size_t i = 0; i < 3; i++)
+	{
+		check_refused("history.bag0", 8, &floats[i], 4);
+		check_refused("query.unknown", 4, &floats[i], 4);
+	}
+	check_refused("history.shape", offsetof(tfrs_history_shape, bags), &numbers[0], 4);
+	check_refused("history.shape", offsetof(tfrs_history_shape, bags), &numbers[2], 4);
+	check_refused("history.shape", offsetof(tfrs_history_shape, length), &numbers[0], 4);
+	check_refused("history.shape", offsetof(tfrs_history_shape, bias), &numbers[1], 4);
+	check_refused("history.shape", offsetof(tfrs_history_shape, normalize), &numbers[1], 4);
+	check_refused("events.offsets", 0, &offset, 8);
+	check_refused("events.offsets", 8, &offset, 8);
+	check_refused("events.candidate", 0, &numbers[3], 4);
+	check_refused("events.at", 0, &late, 8);
 }

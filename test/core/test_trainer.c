@@ -7,6 +7,7 @@
 
 #include "base/kernels.h"
 #include "learning/streams.h"
+#include "learning/history_trainer.h"
 #include "learning/trainer.h"
 
 #define COUNT 5000
@@ -103,6 +104,7 @@ small_options(void)
 	tfrs_train_options options;
 
 	tfrs_train_options_default(&options);
+	tfrs_train_options_without_history(&options);
 	options.dim = 8;
 	options.epochs = 2;
 	options.batch_size = 700;
@@ -343,7 +345,7 @@ draw_groups(size_t count)
 static int
 count_right(const tfrs_model *model)
 {
-	float		query[32];
+	float		query[64];
 	float		scores[100];
 	int			right = 0;
 
@@ -369,11 +371,16 @@ CHECK_TEST(groups_are_learned)
 
 	draw_groups(20000);
 	tfrs_train_options_default(&options);
+	tfrs_train_options_without_history(&options);
 	options.epochs = 10;
 	CHECK_OK(collect_and_train(&result, &options, 20000, SIZE_MAX, &check_error));
 	CHECK(count_right(&result.model) > 450);	/* popularity is right for 50 */
 	tfrs_train_options_tfrs(&options);
 	options.epochs = 20;
+	CHECK_OK(collect_and_train(&result, &options, 20000, SIZE_MAX, &check_error));
+	CHECK(count_right(&result.model) > 450);
+	tfrs_train_options_default(&options);
+	options.history.steps = 100;
 	CHECK_OK(collect_and_train(&result, &options, 20000, SIZE_MAX, &check_error));
 	CHECK(count_right(&result.model) > 450);
 }
@@ -439,7 +446,7 @@ CHECK_TEST(options_are_checked)
 		{offsetof(tfrs_train_options, correction), 9, "sampling_correction"},
 		{offsetof(tfrs_train_options, optimizer.learning_rate), 0, "learning_rate"},
 		{offsetof(tfrs_train_options, optimizer.learning_rate), 0x7fc00000, "learning_rate"},
-		{offsetof(tfrs_train_options, loss.temperature), 0, "temperature"},
+		{offsetof(tfrs_train_options, loss.temperature), 0xbf800000, "temperature"},
 		{offsetof(tfrs_train_options, loss.probability_floor), 0, "probability_floor"}
 	};
 	tfrs_train_options options;
@@ -491,9 +498,7 @@ CHECK_TEST(the_estimate_holds)
 		rows_draw(rows, COUNT, 3000, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, tfrs_interactions_queries(interactions)->count,
-									   tfrs_interactions_candidates(interactions)->count,
-									   &estimate, &check_error));
+		CHECK_OK(tfrs_trainer_estimate(&options, interactions, &estimate, &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));
 		CHECK(arena.peak < estimate + 20000);
@@ -503,13 +508,15 @@ CHECK_TEST(the_estimate_holds)
 	}
 }
 
-CHECK_TEST(an_estimate_that_overflows_is_an_error)
+CHECK_TEST(an_estimate_that_overflows_is_no_number)
 {
 	tfrs_train_options options = small_options();
-	size_t		bytes;
+	size_t		bytes = 0;
 
-	CHECK_STATUS(tfrs_trainer_estimate(&options, SIZE_MAX / 4, 1, &bytes, &check_error),
-				 TFRS_TOO_LARGE);
+	CHECK(!tfrs_table_trainer_bytes(&options, SIZE_MAX / 4, 1, &bytes));
+	bytes = 0;
+	tfrs_train_options_default(&options);
+	CHECK(!tfrs_history_trainer_bytes(&options, 1, SIZE_MAX / 4, 1, &bytes));
 }
 
 static tfrs_status

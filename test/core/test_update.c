@@ -292,7 +292,7 @@ CHECK_TEST(tables_are_filled_and_averaged_in_steps)
 	while (tfrs_table_average_step(&table, counts) == TFRS_MORE)
 		;
 	CHECK_NEAR(table.values[IDS * WIDTH + 3], sum / total, 1e-9);
-	while (tfrs_table_normalize_step(&table) == TFRS_MORE)
+	while (tfrs_table_normalize_step(&table, WIDTH) == TFRS_MORE)
 		;
 	for (size_t i = 0; i <= IDS; i += 1000)
 	{
