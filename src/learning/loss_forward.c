@@ -172,6 +172,7 @@ columns_above(const tfrs_loss_tile *tile, size_t row, float logit)
 	return (uint32_t) above;
 }
 
+/* Of the hardest negatives only as many can be above as are kept. */
 static void
 rank_targets(const tfrs_loss_tile *tile, size_t row)
 {
@@ -179,7 +180,12 @@ rank_targets(const tfrs_loss_tile *tile, size_t row)
 	size_t		i = tile->first + row;
 
 	for (uint32_t t = problem->target_start[i]; t < problem->target_start[i + 1]; t++)
-		problem->target_above[t] = columns_above(tile, row, problem->target_logit[t]);
+	{
+		uint32_t	above = columns_above(tile, row, problem->target_logit[t]);
+
+		problem->target_above[t] = problem->hard_negatives > 0 && above > problem->hard_negatives
+			? problem->hard_negatives : above;
+	}
 }
 
 /* Keeps the positive and the hardest negatives of a row; equal ones by column, as top_k does. */
@@ -187,8 +193,10 @@ static void
 keep_hardest(const tfrs_loss_tile *tile, size_t row)
 {
 	const tfrs_loss_problem *problem = tile->problem;
-	uint32_t	target = problem->target_start[tile->first + row];
-	uint32_t	own = problem->target_column[target];
+	uint32_t	own = problem->target_column[problem->target_start[tile->first + row]];
+	float	   *own_cell = tfrs_loss_cells(tile, own / TFRS_LOSS_BLOCK, row) +
+		own % TFRS_LOSS_BLOCK;
+	float		own_logit = *own_cell;
 	tfrs_topk	topk;
 
 	tfrs_topk_init(&topk, tile->hits, problem->hard_negatives);
@@ -207,15 +215,25 @@ keep_hardest(const tfrs_loss_tile *tile, size_t row)
 		}
 	}
 	for (size_t k = 0; k < topk.count; k++)
-		tfrs_loss_cells(tile, topk.hits[k].row / TFRS_LOSS_BLOCK, row)[topk.hits[k].row % TFRS_LOSS_BLOCK] =
-			topk.hits[k].score;
-	tfrs_loss_cells(tile, own / TFRS_LOSS_BLOCK, row)[own % TFRS_LOSS_BLOCK] = problem->target_logit[target];
+		tfrs_loss_cells(tile, topk.hits[k].row / TFRS_LOSS_BLOCK,
+						row)[topk.hits[k].row % TFRS_LOSS_BLOCK] = topk.hits[k].score;
+	*own_cell = own_logit;
+}
+
+static void
+add_gains(const tfrs_loss_tile *tile, size_t block)
+{
+	const float *log_gain = tile->problem->log_gain;
+
+	for (size_t r = 0; log_gain != NULL && r < tile->rows; r++)
+		tfrs_kernels.add_scaled(tfrs_loss_cells(tile, block, r),
+								log_gain + block * TFRS_LOSS_BLOCK,
+								tfrs_loss_block_width(tile, block), 1.0f);
 }
 
 static void
 exponentiate_block(const tfrs_loss_tile *tile, size_t block)
 {
-	const float *log_gain = tile->problem->log_gain;
 	size_t		width = tfrs_loss_block_width(tile, block);
 
 	for (size_t r = 0; r < tile->rows; r++)
@@ -223,8 +241,6 @@ exponentiate_block(const tfrs_loss_tile *tile, size_t block)
 		float	   *piece = tfrs_loss_cells(tile, block, r);
 		size_t		at = r * tile->shape->blocks + block;
 
-		if (log_gain != NULL)
-			tfrs_kernels.add_scaled(piece, log_gain + block * TFRS_LOSS_BLOCK, width, 1.0f);
 		tile->peak[at] = tfrs_kernels.maximum(piece, width);
 		tile->sum[at] = tfrs_kernels.exp_sum(piece, width, tile->peak[at]);
 	}
@@ -234,13 +250,14 @@ exponentiate_block(const tfrs_loss_tile *tile, size_t block)
 static void
 look_at_whole_rows(const tfrs_loss_tile *tile)
 {
-	for (size_t r = 0; r < tile->rows; r++)
-	{
-		if (tile->problem->hard_negatives > 0)
-			keep_hardest(tile, r);
-		if (tile->problem->target_above != NULL)
-			rank_targets(tile, r);
-	}
+	const tfrs_loss_problem *problem = tile->problem;
+
+	for (size_t r = 0; problem->target_above != NULL && r < tile->rows; r++)
+		rank_targets(tile, r);
+	for (size_t b = 0; b < tile->shape->blocks; b++)
+		add_gains(tile, b);
+	for (size_t r = 0; problem->hard_negatives > 0 && r < tile->rows; r++)
+		keep_hardest(tile, r);
 	for (size_t b = 0; b < tile->shape->blocks; b++)
 		exponentiate_block(tile, b);
 }
@@ -304,25 +321,45 @@ target_weight(const tfrs_loss_problem *problem, uint32_t target)
 	return problem->target_weight == NULL ? 1.0 : problem->target_weight[target];
 }
 
-/*
- * Loss of a target, and what is subtracted from dL/dS at it beside its part as a column like any
- * other.  Returns w_t / Z_t, relative to the row's peak.
- */
-static double
+/* Loss of a target and its own part of the gradient. */
+static void
 finish_target(const tfrs_loss_tile *tile, size_t row, uint32_t target, double sum)
 {
 	const tfrs_loss_problem *problem = tile->problem;
-	size_t		column = problem->target_column[target];
-	double		gain = problem->log_gain == NULL ? 1.0 : exp(problem->log_gain[column]);
-	own_column	own = own_column_of(problem, tile->first + row, column);
+	own_column	own = own_column_of(problem, tile->first + row, problem->target_column[target]);
 	double		log_sum = log_sum_of_target(tile, row, target, own, sum);
 	double		loss = log_sum - problem->target_logit[target];
-	double		weight = target_weight(problem, target);
 
 	problem->target_loss[target] = loss;
 	problem->target_own[target] =
-		(float) (weight * (1.0 + (own.taken * gain - own.added) * exp(-loss)));
-	return weight * exp(tile->row_peak[row] - log_sum);
+		(float) (target_weight(problem, target) * (1.0 - own.added * exp(-loss)));
+}
+
+/* w_t / Z_t of a finished target, relative to the row's peak. */
+static double
+target_factor(const tfrs_loss_tile *tile, size_t row, uint32_t target)
+{
+	const tfrs_loss_problem *problem = tile->problem;
+	double		log_sum = problem->target_loss[target] + problem->target_logit[target];
+
+	return target_weight(problem, target) * exp(tile->row_peak[row] - log_sum);
+}
+
+/*
+ * Takes the target's own part off its cell: the row's factor is to multiply what the row's other
+ * targets make of it.  (Subtracted from the products it could be the difference of two numbers
+ * millions of times larger, where a rare positive is left out of a corrected sum.)
+ */
+static void
+take_own_part(const tfrs_loss_tile *tile, size_t row, uint32_t target, double factor)
+{
+	size_t		column = tile->problem->target_column[target];
+	own_column	own = own_column_of(tile->problem, tile->first + row, column);
+	float	   *cell = tfrs_loss_cells(tile, column / TFRS_LOSS_BLOCK, row) +
+		column % TFRS_LOSS_BLOCK;
+
+	if (factor > 0.0 && own.taken > 0.0)
+		*cell *= (float) (1.0 - own.taken * target_factor(tile, row, target) / factor);
 }
 
 /* The common case: all targets of the row have the row's sum.  Returns sum of w_t / Z_t. */
@@ -349,13 +386,18 @@ static double
 finish_targets(const tfrs_loss_tile *tile, size_t row, double sum)
 {
 	const tfrs_loss_problem *problem = tile->problem;
-	size_t		i = tile->first + row;
+	uint32_t	first = problem->target_start[tile->first + row];
+	uint32_t	end = problem->target_start[tile->first + row + 1];
 	double		factor = 0.0;
 
 	if (problem->masked == NULL && !problem->own_once && !problem->leave_target_out)
 		return finish_targets_alike(tile, row, sum);
-	for (uint32_t t = problem->target_start[i]; t < problem->target_start[i + 1]; t++)
-		factor += finish_target(tile, row, t, sum);
+	for (uint32_t t = first; t < end; t++)
+		finish_target(tile, row, t, sum);
+	for (uint32_t t = first; t < end; t++)
+		factor += target_factor(tile, row, t);
+	for (uint32_t t = first; t < end; t++)
+		take_own_part(tile, row, t, factor);
 	return factor;
 }
 
@@ -389,8 +431,10 @@ tfrs_loss_forward(const tfrs_loss_tile *tile)
 	for (size_t b = 0; b < tile->shape->blocks; b++)
 	{
 		fill_block(tile, b);
-		if (!whole_rows)
-			exponentiate_block(tile, b);
+		if (whole_rows)
+			continue;
+		add_gains(tile, b);
+		exponentiate_block(tile, b);
 	}
 	if (whole_rows)
 		look_at_whole_rows(tile);

@@ -7,7 +7,7 @@
  * columns not hidden in the row,
  *
  *     L = sum over targets t of w_t ln(Z_t / e_t),    Z_t = sum_j E_j - taken_t E_t + added_t e_t
- *     dL/dS_j = E_j sum_t w_t / Z_t - [j is t] w_t (1 + (taken_t gain_t - added_t) e_t / Z_t)
+ *     dL/dS_j = E_j sum_t (1 - [j is t] taken_t) w_t / Z_t - [j is t] w_t (1 - added_t e_t / Z_t)
  *
  * where taken and added say how t's own column enters its sum: 0, 0 as a rule; 1 - 1 / count, 0
  * where accidental hits are removed; 1, 1 where the target is no sample of what is summed; 0, 1
