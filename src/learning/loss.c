@@ -18,7 +18,9 @@
 #include "base/limits.h"
 #include "base/matmul.h"
 #include "base/team.h"
-#include "learning/loss_tile.h"
+#include "learning/loss_backward.h"
+#include "learning/loss_check.h"
+#include "learning/loss_forward.h"
 
 /* Lanes beyond the first, which is the caller's d_candidate, may take that much memory. */
 #define MOST_LANES 16
@@ -29,12 +31,6 @@
 
 /* Floats of d_candidate that one task sums over the lanes. */
 #define REDUCE_FLOATS ((size_t) 65536)
-
-/* Arrays of our own in one piece of memory. */
-#define PARTS 8
-
-/* Largest |logit|: far below what hides a cell, far beyond what a trained model has. */
-#define MOST_LOGIT 1e30
 
 struct tfrs_loss
 {
@@ -54,8 +50,9 @@ struct tfrs_loss
 	char	   *scratch;		/* (workers, shape.scratch.bytes) */
 	uint32_t   *target_start;	/* (U + 1) */
 	uint32_t   *own_column;		/* (B) the targets of the plain form */
-	float	   *adjust;			/* (V) or NULL */
-	uint64_t   *twins;			/* (V) or NULL */
+	float	   *adjust;			/* (V) */
+	float	   *log_gain;		/* (V) */
+	uint64_t   *twins;			/* (V) where accidental hits are removed */
 };
 
 /* A step's share of the tiles, as its workers see it. */
@@ -124,30 +121,44 @@ choose_lanes(const tfrs_loss *loss)
 	return loss->d_candidate == NULL ? lanes : smaller(lanes, 1 + LANE_BYTES / bytes);
 }
 
-/*
- * Cuts the problem, whose sizes and caller's arrays are set, and places our own arrays.  The columns
- * are adjusted or grouped by id where the flags say so.
- */
+/* Where our own arrays lie in the memory. */
+typedef struct places
+{
+	size_t		target_start;
+	size_t		own_column;
+	size_t		target_logit;
+	size_t		target_loss;
+	size_t		target_own;
+	size_t		adjust;
+	size_t		log_gain;
+	size_t		twins;
+	size_t		lane;
+	size_t		scratch;
+} places;
+
+/* Cuts the problem, whose sizes and caller's arrays are set, and places our own arrays. */
 static tfrs_layout
-place_arrays(tfrs_loss *loss, bool adjusts, bool has_twins, size_t at[PARTS])
+place_arrays(tfrs_loss *loss, bool has_twins, places *at)
 {
 	const tfrs_loss_problem *problem = &loss->problem;
 	tfrs_layout layout = {0, true};
-	size_t		extra = 0;
+	size_t		lanes = 0;		/* of our own */
 
 	tfrs_loss_shape_choose(&loss->shape, problem);
 	loss->lanes = choose_lanes(loss);
 	loss->workers = loss->lanes == 0 ? 1 : smaller(loss->threads, loss->lanes);
 	if (loss->d_candidate != NULL && loss->lanes > 1)
-		extra = loss->lanes - 1;
-	at[0] = tfrs_layout_place(&layout, problem->rows + 1, sizeof(uint32_t));
-	at[1] = tfrs_layout_place(&layout, problem->rows, sizeof(uint32_t));
-	at[2] = tfrs_layout_place(&layout, loss->targets, sizeof(float));
-	at[3] = tfrs_layout_place(&layout, loss->targets, sizeof(double));
-	at[4] = tfrs_layout_place(&layout, adjusts ? problem->columns : 0, sizeof(float));
-	at[5] = tfrs_layout_place(&layout, has_twins ? problem->columns : 0, sizeof(uint64_t));
-	at[6] = tfrs_layout_place(&layout, extra * problem->columns, problem->dim * sizeof(float));
-	at[7] = tfrs_layout_place(&layout, loss->workers, loss->shape.scratch.bytes);
+		lanes = loss->lanes - 1;
+	at->target_start = tfrs_layout_place(&layout, problem->rows + 1, sizeof(uint32_t));
+	at->own_column = tfrs_layout_place(&layout, problem->rows, sizeof(uint32_t));
+	at->target_logit = tfrs_layout_place(&layout, loss->targets, sizeof(float));
+	at->target_loss = tfrs_layout_place(&layout, loss->targets, sizeof(double));
+	at->target_own = tfrs_layout_place(&layout, loss->targets, sizeof(float));
+	at->adjust = tfrs_layout_place(&layout, problem->columns, sizeof(float));
+	at->log_gain = tfrs_layout_place(&layout, problem->columns, sizeof(float));
+	at->twins = tfrs_layout_place(&layout, has_twins ? problem->columns : 0, sizeof(uint64_t));
+	at->lane = tfrs_layout_place(&layout, lanes * problem->columns, problem->dim * sizeof(float));
+	at->scratch = tfrs_layout_place(&layout, loss->workers, loss->shape.scratch.bytes);
 	layout.fits = layout.fits && loss->shape.scratch.fits;
 	return layout;
 }
@@ -155,8 +166,8 @@ place_arrays(tfrs_loss *loss, bool adjusts, bool has_twins, size_t at[PARTS])
 size_t
 tfrs_loss_bytes(const tfrs_loss_distinct *sizes, const tfrs_loss_options *options, int threads)
 {
-	tfrs_loss	loss = {.threads = threads, .targets = sizes->pairs};
-	size_t		at[PARTS];
+	tfrs_loss	loss = {.threads = threads,.targets = sizes->pairs};
+	places		at;
 	tfrs_layout layout;
 
 	loss.problem.rows = sizes->queries;
@@ -165,17 +176,36 @@ tfrs_loss_bytes(const tfrs_loss_distinct *sizes, const tfrs_loss_options *option
 	loss.problem.dim = sizes->dim;
 	loss.problem.hard_negatives = options->hard_negatives;
 	loss.d_candidate = (float *) &loss; /* there are gradients; nothing is read or written */
-	layout = place_arrays(&loss, true, options->remove_accidental_hits, at);
+	layout = place_arrays(&loss, options->remove_accidental_hits, &at);
 	return layout.fits ? layout.bytes : SIZE_MAX;
+}
+
+static void
+point(tfrs_loss *loss, const places *at)
+{
+	tfrs_loss_problem *problem = &loss->problem;
+	char	   *memory = loss->memory;
+
+	loss->target_start = (uint32_t *) (memory + at->target_start);
+	loss->own_column = (uint32_t *) (memory + at->own_column);
+	problem->target_logit = (float *) (memory + at->target_logit);
+	if (problem->target_loss == NULL)
+		problem->target_loss = (double *) (memory + at->target_loss);
+	problem->target_own = (float *) (memory + at->target_own);
+	loss->adjust = (float *) (memory + at->adjust);
+	loss->log_gain = (float *) (memory + at->log_gain);
+	loss->twins = (uint64_t *) (memory + at->twins);
+	loss->lane = (float *) (memory + at->lane);
+	loss->scratch = memory + at->scratch;
+	problem->target_start = loss->target_start;
 }
 
 /* Finds memory for our own arrays. */
 static tfrs_status
-prepare(tfrs_loss *loss, bool adjusts, bool has_twins, tfrs_error *error)
+prepare(tfrs_loss *loss, bool has_twins, tfrs_error *error)
 {
-	tfrs_loss_problem *problem = &loss->problem;
-	size_t		at[PARTS];
-	tfrs_layout layout = place_arrays(loss, adjusts, has_twins, at);
+	places		at;
+	tfrs_layout layout = place_arrays(loss, has_twins, &at);
 	tfrs_status status;
 
 	if (!layout.fits)
@@ -183,25 +213,13 @@ prepare(tfrs_loss *loss, bool adjusts, bool has_twins, tfrs_error *error)
 	if (layout.bytes > loss->capacity)
 	{
 		tfrs_arena_release(loss->arena, loss->memory);
-		loss->memory = NULL;
 		loss->capacity = 0;
 		status = TFRS_GET(loss->arena, &loss->memory, layout.bytes, error);
 		if (status != TFRS_OK)
 			return status;
 		loss->capacity = layout.bytes;
 	}
-	loss->target_start = (uint32_t *) (loss->memory + at[0]);
-	loss->own_column = (uint32_t *) (loss->memory + at[1]);
-	problem->target_logit = (float *) (loss->memory + at[2]);
-	if (problem->target_loss == NULL)
-		problem->target_loss = (double *) (loss->memory + at[3]);
-	loss->adjust = adjusts ? (float *) (loss->memory + at[4]) : NULL;
-	loss->twins = has_twins ? (uint64_t *) (loss->memory + at[5]) : NULL;
-	loss->lane = (float *) (loss->memory + at[6]);
-	loss->scratch = loss->memory + at[7];
-	problem->target_start = loss->target_start;
-	problem->adjust = loss->adjust;
-	problem->twins = loss->twins;
+	point(loss, &at);
 	return TFRS_OK;
 }
 
@@ -219,18 +237,45 @@ start(tfrs_loss *loss)
 		memset(loss->lane, 0, (loss->lanes - 1) * floats * sizeof(float));
 }
 
-/* -ln of the clipped probability, plus ln of the count. */
-static void
-fill_adjust(tfrs_loss *loss, const float *probability, float floor)
+/* How many columns of the batch are not a given positive: at least 1, for the logarithm. */
+static double
+other_columns(const tfrs_loss_problem *problem)
 {
-	const float *count = loss->problem.count;
+	double		others = -1.0;
 
-	for (size_t j = 0; j < loss->problem.columns; j++)
+	if (problem->count == NULL)
+		others += problem->columns;
+	for (size_t j = 0; problem->count != NULL && j < problem->columns; j++)
+		others += problem->count[j];
+	return others > 1.0 ? others : 1.0;
+}
+
+/*
+ * What is added to a column's logits before targets are taken from them (adjust: -ln p in the order
+ * of TFRS) and after that (log_gain: ln count, and -ln (n p) where the positive is no sample).
+ */
+static void
+fill_columns(tfrs_loss *loss, const float *probability, const tfrs_loss_options *options)
+{
+	tfrs_loss_problem *problem = &loss->problem;
+	const float *count = problem->count;
+	bool		late = options->leave_positive_out;
+	float		base = late ? (float) -log(other_columns(problem)) : 0.0f;
+
+	for (size_t j = 0; j < problem->columns; j++)
 	{
-		loss->adjust[j] = count == NULL ? 0.0f : logf(count[j]);
+		float		correction = 0.0f;
+
 		if (probability != NULL)
-			loss->adjust[j] -= logf(fminf(fmaxf(probability[j], floor), 1.0f));
+			correction = -logf(fminf(fmaxf(probability[j], options->probability_floor), 1.0f));
+		loss->adjust[j] = late ? 0.0f : correction;
+		loss->log_gain[j] = late ? base + correction : 0.0f;
+		if (count != NULL)
+			loss->log_gain[j] += count[j] > 0.0f ? logf(count[j]) : TFRS_LOSS_HIDDEN;
 	}
+	problem->leave_target_out = late;
+	problem->adjust = probability != NULL && !late ? loss->adjust : NULL;
+	problem->log_gain = count != NULL || late ? loss->log_gain : NULL;
 }
 
 static int
@@ -250,116 +295,14 @@ fill_twins(tfrs_loss *loss, const uint32_t *candidate_id)
 	for (size_t j = 0; j < count; j++)
 		loss->twins[j] = (uint64_t) candidate_id[j] << 32 | j;
 	qsort(loss->twins, count, sizeof(*loss->twins), compare_keys);
+	loss->problem.twins = loss->twins;
 	loss->problem.twin_count = count;
 	loss->problem.id = candidate_id;
 }
 
 static tfrs_status
-check_sizes(const tfrs_loss *loss, tfrs_error *error)
+check_plain(const tfrs_loss_batch *batch, const tfrs_loss_options *options, tfrs_error *error)
 {
-	const tfrs_loss_problem *problem = &loss->problem;
-	size_t		floats;
-
-	if (problem->dim == 0 || problem->heads == 0 || problem->columns == 0)
-		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the batch has no candidates");
-	if (problem->rows > TFRS_MAX_ROWS || problem->columns > TFRS_MAX_ROWS ||
-		loss->targets > TFRS_MAX_ROWS ||
-		!tfrs_size_multiply(problem->rows, problem->heads, &floats) ||
-		!tfrs_size_multiply(floats, problem->dim, &floats) ||
-		!tfrs_size_multiply(problem->columns, problem->dim * sizeof(float), &floats))
-		return tfrs_fail(error, TFRS_TOO_LARGE, "the batch is too large");
-	return TFRS_OK;
-}
-
-/* Squared length of the longest of count vectors; infinity where one is not finite. */
-static double
-longest(const float *vectors, size_t count, size_t dim)
-{
-	double		result = 0.0;
-
-	for (size_t i = 0; i < count; i++)
-	{
-		double		square = tfrs_kernels.dot(vectors + i * dim, vectors + i * dim, dim);
-
-		if (!(square <= FLT_MAX))
-			return INFINITY;
-		result = square > result ? square : result;
-	}
-	return result;
-}
-
-/*
- * |q . x| <= |q| |x| holds for every partial sum too, so behind this check no cell can become
- * infinite or NaN, in whatever order a product is summed.
- */
-static tfrs_status
-check_lengths(const tfrs_loss_problem *problem, tfrs_error *error)
-{
-	double		square = longest(problem->query, problem->rows * problem->heads, problem->dim) *
-		longest(problem->candidate, problem->columns, problem->dim);
-
-	if (sqrt(square) * problem->inverse_temperature <= MOST_LOGIT)
-		return TFRS_OK;
-	tfrs_fail(error, TFRS_NOT_FINITE, "the loss is not finite");
-	tfrs_error_detail(error, "An embedding holds NaN or infinity, or is so long that its logits "
-					  "overflow.");
-	tfrs_error_hint(error, "Lower the learning rate, or normalize the embeddings.");
-	return TFRS_NOT_FINITE;
-}
-
-/* Numbers of one kind, all finite and >= 0 (> 0 where positive says so). */
-static tfrs_status
-check_numbers(const float *numbers, size_t count, bool positive, const char *name,
-			  tfrs_error *error)
-{
-	for (size_t i = 0; numbers != NULL && i < count; i++)
-	{
-		if (numbers[i] > 0.0f && numbers[i] <= FLT_MAX)
-			continue;
-		if (numbers[i] == 0.0f && !positive)
-			continue;
-		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "%s must be finite and %s", name,
-						 positive ? "positive" : "not negative");
-	}
-	return TFRS_OK;
-}
-
-/* Probabilities may be anything that can be clipped. */
-static tfrs_status
-check_probabilities(const float *probability, size_t count, tfrs_error *error)
-{
-	for (size_t j = 0; probability != NULL && j < count; j++)
-		if (isnan(probability[j]))
-			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
-							 "sampling probabilities must be numbers");
-	return TFRS_OK;
-}
-
-/* Keys ascending and below rows * columns; a positive of the plain form among them is an error. */
-static tfrs_status
-check_mask(const tfrs_loss_problem *problem, bool spare_positives, tfrs_error *error)
-{
-	for (size_t k = 0; problem->masked != NULL && k < problem->masked_count; k++)
-	{
-		uint64_t	key = problem->masked[k];
-
-		if (key / problem->columns >= problem->rows || (k > 0 && key <= problem->masked[k - 1]))
-			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
-							 "masked cells must be ascending and inside the batch");
-		if (spare_positives && key / problem->columns == key % problem->columns)
-			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
-							 "the score mask hides the positive of row %zu",
-							 (size_t) (key / problem->columns) + 1);
-	}
-	return TFRS_OK;
-}
-
-static tfrs_status
-check_plain(const tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_options *options,
-			tfrs_error *error)
-{
-	tfrs_status status;
-
 	if (batch->candidates < batch->queries)
 	{
 		tfrs_fail(error, TFRS_INVALID_ARGUMENT, "there are more queries than candidates");
@@ -370,16 +313,7 @@ check_plain(const tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss
 	if (options->remove_accidental_hits && batch->candidate_id == NULL)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
 						 "removing accidental hits needs candidate ids");
-	status = check_sizes(loss, error);
-	if (status == TFRS_OK)
-		status = check_numbers(batch->weight, batch->queries, false, "sample weights", error);
-	if (status == TFRS_OK)
-		status = check_probabilities(batch->probability, batch->candidates, error);
-	if (status == TFRS_OK)
-		status = check_mask(&loss->problem, true, error);
-	if (status == TFRS_OK)
-		status = check_lengths(&loss->problem, error);
-	return status;
+	return TFRS_OK;
 }
 
 tfrs_status
@@ -399,7 +333,7 @@ tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_o
 		.masked_count = batch->masked_count,
 		.target_loss = batch->row_loss,
 		.d_query = batch->d_query,
-		.row_top1 = batch->row_top1,
+		.target_above = batch->row_above,
 		.logits = batch->logits,
 		.d_logits = batch->d_logits
 	};
@@ -410,17 +344,18 @@ tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_o
 	loss->problem = problem;
 	loss->targets = batch->queries;
 	loss->d_candidate = batch->d_candidate;
-	status = check_plain(loss, batch, options, error);
+	status = check_plain(batch, options, error);
 	if (status == TFRS_OK)
-		status = prepare(loss, batch->probability != NULL, options->remove_accidental_hits, error);
+		status = tfrs_loss_check(&problem, batch->queries, batch->probability, true, error);
+	if (status == TFRS_OK)
+		status = prepare(loss, options->remove_accidental_hits, error);
 	if (status != TFRS_OK)
 		return status;
 	for (size_t i = 0; i < batch->queries; i++)
 		loss->target_start[i] = loss->own_column[i] = (uint32_t) i;
 	loss->target_start[batch->queries] = (uint32_t) batch->queries;
 	loss->problem.target_column = loss->own_column;
-	if (batch->probability != NULL)
-		fill_adjust(loss, batch->probability, options->probability_floor);
+	fill_columns(loss, batch->probability, options);
 	if (options->remove_accidental_hits)
 		fill_twins(loss, batch->candidate_id);
 	start(loss);
@@ -428,8 +363,11 @@ tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_o
 }
 
 static tfrs_status
-check_pairs(const tfrs_loss_distinct *batch, tfrs_error *error)
+check_distinct(const tfrs_loss_distinct *batch, const tfrs_loss_options *options,
+			   tfrs_error *error)
 {
+	if (options->hard_negatives > 0)
+		return tfrs_fail(error, TFRS_UNSUPPORTED, "hard negatives need the plain form");
 	for (size_t p = 0; p < batch->pairs; p++)
 		if (batch->pair_query[p] >= batch->queries ||
 			batch->pair_candidate[p] >= batch->candidates ||
@@ -437,31 +375,6 @@ check_pairs(const tfrs_loss_distinct *batch, tfrs_error *error)
 			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
 							 "pairs must be ascending by query and inside the batch");
 	return TFRS_OK;
-}
-
-static tfrs_status
-check_distinct(const tfrs_loss *loss, const tfrs_loss_distinct *batch,
-			   const tfrs_loss_options *options, tfrs_error *error)
-{
-	tfrs_status status;
-
-	if (options->hard_negatives > 0)
-		return tfrs_fail(error, TFRS_UNSUPPORTED, "hard negatives need the plain form");
-	status = check_sizes(loss, error);
-	if (status == TFRS_OK)
-		status = check_pairs(batch, error);
-	if (status == TFRS_OK)
-		status = check_numbers(batch->pair_weight, batch->pairs, false, "sample weights", error);
-	if (status == TFRS_OK)
-		status = check_numbers(batch->candidate_count, batch->candidates, true,
-							   "candidate counts", error);
-	if (status == TFRS_OK)
-		status = check_probabilities(batch->probability, batch->candidates, error);
-	if (status == TFRS_OK)
-		status = check_mask(&loss->problem, false, error);
-	if (status == TFRS_OK)
-		status = check_lengths(&loss->problem, error);
-	return status;
 }
 
 tfrs_status
@@ -483,6 +396,7 @@ tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
 		.masked = batch->masked,
 		.masked_count = batch->masked_count,
 		.target_loss = batch->pair_loss,
+		.target_above = batch->pair_above,
 		.d_query = batch->d_query
 	};
 	size_t		pair = 0;
@@ -491,9 +405,11 @@ tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
 	loss->problem = problem;
 	loss->targets = batch->pairs;
 	loss->d_candidate = batch->d_candidate;
-	status = check_distinct(loss, batch, options, error);
+	status = check_distinct(batch, options, error);
 	if (status == TFRS_OK)
-		status = prepare(loss, true, false, error);
+		status = tfrs_loss_check(&problem, batch->pairs, batch->probability, false, error);
+	if (status == TFRS_OK)
+		status = prepare(loss, false, error);
 	if (status != TFRS_OK)
 		return status;
 	for (size_t u = 0; u <= batch->queries; u++)
@@ -502,7 +418,7 @@ tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
 			pair++;
 		loss->target_start[u] = (uint32_t) pair;
 	}
-	fill_adjust(loss, batch->probability, options->probability_floor);
+	fill_columns(loss, batch->probability, options);
 	start(loss);
 	return TFRS_OK;
 }
@@ -523,10 +439,16 @@ run_lane(void *context, int worker, size_t lane)
 	const tfrs_loss *loss = step->loss;
 	size_t		skipped = (loss->lanes - loss->done % loss->lanes + lane) % loss->lanes;
 
-	for (size_t tile = loss->done + skipped; tile < step->end; tile += loss->lanes)
-		tfrs_loss_tile_run(&loss->problem, &loss->shape, tile,
-						   loss->scratch + worker * loss->shape.scratch.bytes,
-						   lane_of(loss, lane));
+	for (size_t number = loss->done + skipped; number < step->end; number += loss->lanes)
+	{
+		tfrs_loss_tile tile;
+
+		tfrs_loss_tile_init(&tile, &loss->problem, &loss->shape, number,
+							loss->scratch + worker * loss->shape.scratch.bytes);
+		tile.d_candidate = lane_of(loss, lane);
+		tfrs_loss_forward(&tile);
+		tfrs_loss_backward(&tile);
+	}
 }
 
 /* Sums one stretch of d_candidate over the lanes, in their order. */

@@ -27,6 +27,13 @@ typedef struct tfrs_loss_options
 	float		probability_floor;	/* > 0 */
 	bool		remove_accidental_hits;
 	uint32_t	hard_negatives;		/* 0 keeps all */
+
+	/*
+	 * Corrected logQ (arXiv 2507.09331): the positive is given and not sampled, so its own logit
+	 * is not corrected and its column is left out of the estimate of the others' sum:
+	 * L = -ln e_i / (e_i + sum_j e_j / (n p_j)), n the number of the other columns of the batch.
+	 */
+	bool		leave_positive_out;
 } tfrs_loss_options;
 
 extern void tfrs_loss_options_default(tfrs_loss_options *options);
@@ -57,7 +64,7 @@ typedef struct tfrs_loss_batch
 	float	   *d_query;		/* (B, H, D) or NULL: overwritten */
 	float	   *d_candidate;	/* (C, D) or NULL: overwritten */
 	double	   *row_loss;		/* (B) unweighted, or NULL */
-	double	   *row_top1;		/* (B) 1 where no kept logit is above the positive, or NULL */
+	uint32_t   *row_above;		/* (B) kept logits above the positive's, or NULL */
 	float	   *logits;			/* (B, C) before hard negatives, for tests; NULL as a rule */
 	float	   *d_logits;		/* (B, C) of the weighted loss, for tests; NULL as a rule */
 } tfrs_loss_batch;
@@ -79,7 +86,8 @@ typedef struct tfrs_loss_distinct
 	size_t		dim;			/* D */
 	const float *query;			/* (U, D) */
 	const float *candidate;		/* (V, D) */
-	const float *candidate_count;	/* (V) how many columns of the batch it stands for, > 0 */
+	const float *candidate_count;	/* (V) how many columns of the batch it stands for; 0 where it
+									 * is a positive only and no negative of anybody */
 	const float *probability;	/* (V) or NULL */
 	const uint32_t *pair_query; /* (P) */
 	const uint32_t *pair_candidate; /* (P) */
@@ -90,6 +98,7 @@ typedef struct tfrs_loss_distinct
 	float	   *d_query;		/* (U, D) or NULL: overwritten */
 	float	   *d_candidate;	/* (V, D) or NULL: overwritten */
 	double	   *pair_loss;		/* (P) unweighted, or NULL */
+	uint32_t   *pair_above;		/* (P) columns of the batch above the pair's own, or NULL */
 } tfrs_loss_distinct;
 
 /*

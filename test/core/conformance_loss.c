@@ -172,7 +172,7 @@ take_results(tfrs_loss_batch *batch)
 	batch->d_query = TAKE(batch->queries * batch->heads * batch->dim, float);
 	batch->d_candidate = TAKE(batch->candidates * batch->dim, float);
 	batch->row_loss = TAKE(batch->queries, double);
-	batch->row_top1 = TAKE(batch->queries, double);
+	batch->row_above = TAKE(batch->queries, uint32_t);
 	batch->logits = TAKE(batch->queries * batch->candidates, float);
 	batch->d_logits = TAKE(batch->queries * batch->candidates, float);
 }
@@ -308,7 +308,7 @@ batch_top1(const tfrs_loss_batch *batch)
 	{
 		double		weight = batch->weight == NULL ? 1.0 : batch->weight[i];
 
-		hits += weight * batch->row_top1[i];
+		hits += batch->row_above[i] == 0 ? weight : 0.0;
 		all += weight;
 	}
 	return hits / all;

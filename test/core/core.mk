@@ -1,6 +1,7 @@
 # C tests of base, learning and retrieval, compiled without the server's headers.
 #
 #   make check-core [SANITIZE=address,undefined | SANITIZE=thread]
+#   make check-conformance [TFRS_FIXTURES=folder]
 #
 # Every test/core/test_*.c is a program of its own; a build directory for each variant.
 
@@ -10,13 +11,15 @@ CORE_SOURCES := $(foreach room,base learning retrieval,$(wildcard $(srcdir_here)
 CORE_OBJECTS = $(patsubst $(srcdir_here)src/%.c,$(CORE_BUILD)/%.o,$(CORE_SOURCES))
 CORE_TESTS = $(patsubst $(srcdir_here)test/core/%.c,$(CORE_BUILD)/%, \
 	$(wildcard $(srcdir_here)test/core/test_*.c))
-CORE_CFLAGS = -std=c11 -O3 -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP \
+CONFORMANCE_OBJECTS = $(patsubst $(srcdir_here)test/core/%.c,$(CORE_BUILD)/test/%.o, \
+	$(wildcard $(srcdir_here)test/core/conformance*.c))
+CORE_CFLAGS = -std=c11 -O3 -fno-math-errno -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CORE_TIMEOUT = 600
 
-.PHONY: check-core
+.PHONY: check-core check-conformance
 .SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) \
-	$(CORE_BUILD)/test/check.o
+	$(CORE_BUILD)/test/check.o $(CONFORMANCE_OBJECTS)
 
 # A program that ends otherwise than by reporting its failures (status 100) is a failure itself.
 check-core: $(CORE_TESTS)
@@ -27,6 +30,10 @@ check-core: $(CORE_TESTS)
 	@awk '/^ok/ {passed++} /^FAILED/ {failed++} \
 		END {printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0}' \
 		$(CORE_BUILD)/log
+
+# Every case of every file that is in the folder; a line a case.
+check-conformance: $(CORE_BUILD)/conformance
+	@TFRS_FIXTURES="$${TFRS_FIXTURES:-$(srcdir_here)test/fixtures}" timeout $(CORE_TIMEOUT) $<
 
 $(CORE_BUILD)/%.o: $(srcdir_here)src/%.c
 	@mkdir -p $(@D)
@@ -41,6 +48,9 @@ $(CORE_BUILD)/core.a: $(CORE_OBJECTS)
 	$(AR) crs $@ $^
 
 $(CORE_BUILD)/test_%: $(CORE_BUILD)/test/test_%.o $(CORE_BUILD)/test/check.o $(CORE_BUILD)/core.a
+	$(CC) $(CORE_CFLAGS) -o $@ $^ -lm -ldl -lpthread
+
+$(CORE_BUILD)/conformance: $(CONFORMANCE_OBJECTS) $(CORE_BUILD)/core.a
 	$(CC) $(CORE_CFLAGS) -o $@ $^ -lm -ldl -lpthread
 
 -include $(wildcard $(CORE_BUILD)/*/*.d)

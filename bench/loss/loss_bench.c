@@ -1,0 +1,295 @@
+/*
+ * loss_bench.c: time of the loss alone, beside the matrix products that it cannot do without.
+ *
+ *     loss_bench plain [B C D threads]          random vectors
+ *     loss_bench distinct [B D threads] < rows  lines "query candidate" of numbers, as they come
+ *
+ * Prints medians of several runs in milliseconds.  The three products of the plain form are timed
+ * on whole B x C matrices in the library that matmul uses, the distinct form over all full batches
+ * of the input.
+ */
+#define _POSIX_C_SOURCE 200809L	/* clock_gettime */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/kernels.h"
+#include "base/matmul.h"
+#include "base/random.h"
+#include "learning/loss.h"
+
+#define RUNS 7
+
+static tfrs_arena arena;
+
+static double
+now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return 1e3 * time.tv_sec + 1e-6 * time.tv_nsec;
+}
+
+static void
+demand(tfrs_status status, const tfrs_error *error)
+{
+	if (status == TFRS_OK)
+		return;
+	fprintf(stderr, "loss_bench: %s\n", error->message);
+	exit(1);
+}
+
+static void *
+take(size_t count, size_t size)
+{
+	void	   *result;
+	tfrs_error	error;
+
+	demand(tfrs_arena_get_zero(&arena, &result, count, size, &error), &error);
+	return result;
+}
+
+static float *
+random_vectors(size_t count, size_t dim, uint64_t seed)
+{
+	float	   *vectors = take(count * dim, sizeof(float));
+	tfrs_random random;
+
+	tfrs_random_init(&random, seed, 0, 0);
+	tfrs_random_fill(&random, vectors, count * dim, -0.5f, 0.5f);
+	return vectors;
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(double *times)
+{
+	qsort(times, RUNS, sizeof(*times), compare_times);
+	return times[RUNS / 2];
+}
+
+static double
+finish(tfrs_loss *loss)
+{
+	tfrs_error	error;
+	tfrs_status status;
+	double		total;
+
+	while ((status = tfrs_loss_step(loss, &total, &error)) == TFRS_MORE)
+		;
+	demand(status, &error);
+	return total;
+}
+
+static double
+time_products(const tfrs_loss_batch *batch)
+{
+	size_t		b = batch->queries;
+	size_t		c = batch->candidates;
+	size_t		d = batch->dim;
+	float	   *logits = take(b * c, sizeof(float));
+	double		times[RUNS];
+
+	for (int r = 0; r < RUNS; r++)
+	{
+		double		start = now();
+
+		tfrs_matmul_nt(b, c, d, 1.0f, batch->query, d, batch->candidate, d, 0.0f, logits, c);
+		tfrs_matmul_nn(b, d, c, 1.0f, logits, c, batch->candidate, d, 0.0f, batch->d_query, d);
+		tfrs_matmul_tn(c, d, b, 1.0f, logits, c, batch->query, d, 0.0f, batch->d_candidate, d);
+		times[r] = now() - start;
+	}
+	tfrs_arena_release(&arena, logits);
+	return median(times);
+}
+
+static double
+time_plain(const tfrs_loss_batch *batch, int threads)
+{
+	tfrs_loss_options options;
+	tfrs_loss  *loss;
+	tfrs_error	error;
+	double		times[RUNS];
+
+	tfrs_loss_options_default(&options);
+	demand(tfrs_loss_create(&loss, &arena, threads, &error), &error);
+	for (int r = 0; r < RUNS; r++)
+	{
+		double		start = now();
+
+		demand(tfrs_loss_begin(loss, batch, &options, &error), &error);
+		finish(loss);
+		times[r] = now() - start;
+	}
+	tfrs_loss_destroy(loss);
+	return median(times);
+}
+
+static void
+bench_plain(size_t b, size_t c, size_t d, int threads)
+{
+	tfrs_loss_batch batch = {.queries = b,.candidates = c,.dim = d,.heads = 1};
+	double		products;
+	double		plain;
+
+	batch.query = random_vectors(b, d, 1);
+	batch.candidate = random_vectors(c, d, 2);
+	batch.d_query = take(b * d, sizeof(float));
+	batch.d_candidate = take(c * d, sizeof(float));
+	products = time_products(&batch);
+	plain = time_plain(&batch, threads);
+	printf("B %zu, C %zu, D %zu, kernels %s, products by %s\n", b, c, d, tfrs_kernels.name,
+		   tfrs_matmul_library());
+	printf("three products %.1f ms on one thread; plain form %.1f ms on %d: %.2f times\n",
+		   products, plain, threads, plain / products);
+}
+
+typedef struct pair
+{
+	uint32_t	query;
+	uint32_t	candidate;
+} pair;
+
+static pair *
+read_pairs(size_t *count)
+{
+	pair	   *pairs = take((size_t) 1 << 22, sizeof(pair));
+
+	while (*count < (size_t) 1 << 22 &&
+		   scanf("%u %u", &pairs[*count].query, &pairs[*count].candidate) == 2)
+		(*count)++;
+	return pairs;
+}
+
+static int
+compare_pairs(const void *a, const void *b)
+{
+	const pair *x = a;
+	const pair *y = b;
+
+	if (x->query != y->query)
+		return x->query < y->query ? -1 : 1;
+	return (x->candidate > y->candidate) - (x->candidate < y->candidate);
+}
+
+/* Numbers the distinct queries and candidates of rows rows; equal rows become one pair. */
+static void
+group(tfrs_loss_distinct *batch, pair *pairs, size_t rows)
+{
+	uint32_t   *pair_query = take(rows, sizeof(uint32_t));
+	uint32_t   *pair_candidate = take(rows, sizeof(uint32_t));
+	float	   *weight = take(rows, sizeof(float));
+	float	   *count = take(rows, sizeof(float));
+	uint32_t   *place = take((size_t) 1 << 22, sizeof(uint32_t));
+
+	qsort(pairs, rows, sizeof(*pairs), compare_pairs);
+	for (size_t i = 0; i < rows; i++)
+	{
+		uint32_t	candidate = pairs[i].candidate & ((1u << 22) - 1);
+
+		if (place[candidate] == 0)
+			place[candidate] = (uint32_t) ++batch->candidates;
+		count[place[candidate] - 1] += 1.0f;
+		batch->queries += i == 0 || pairs[i].query != pairs[i - 1].query;
+		if (i == 0 || compare_pairs(&pairs[i], &pairs[i - 1]) != 0)
+			batch->pairs++;
+		pair_query[batch->pairs - 1] = (uint32_t) batch->queries - 1;
+		pair_candidate[batch->pairs - 1] = place[candidate] - 1;
+		weight[batch->pairs - 1] += 1.0f;
+	}
+	batch->pair_query = pair_query;
+	batch->pair_candidate = pair_candidate;
+	batch->pair_weight = weight;
+	batch->candidate_count = count;
+	tfrs_arena_release(&arena, place);
+}
+
+static void
+bench_distinct(size_t b, size_t d, int threads)
+{
+	size_t		rows = 0;
+	pair	   *pairs = read_pairs(&rows);
+	size_t		batches = rows / b;
+	tfrs_loss_distinct *batch = take(batches, sizeof(*batch));
+	tfrs_loss_options options;
+	tfrs_loss  *loss;
+	tfrs_error	error;
+	double		times[RUNS];
+	tfrs_random random;
+	double		total = 0.0;
+
+	tfrs_random_init(&random, 5, 0, 0);
+	for (size_t i = rows; i > 1; i--)
+	{
+		size_t		other = tfrs_random_below(&random, (uint32_t) i);
+		pair		swap = pairs[i - 1];
+
+		pairs[i - 1] = pairs[other];
+		pairs[other] = swap;
+	}
+	for (size_t i = 0; i < batches; i++)
+	{
+		batch[i].dim = d;
+		group(&batch[i], pairs + i * b, b);
+		batch[i].query = random_vectors(batch[i].queries, d, 2 * i);
+		batch[i].candidate = random_vectors(batch[i].candidates, d, 2 * i + 1);
+		batch[i].d_query = take(batch[i].queries * d, sizeof(float));
+		batch[i].d_candidate = take(batch[i].candidates * d, sizeof(float));
+	}
+	tfrs_loss_options_default(&options);
+	demand(tfrs_loss_create(&loss, &arena, threads, &error), &error);
+	for (int r = 0; r < RUNS; r++)
+	{
+		double		start = now();
+
+		for (size_t i = 0; i < batches; i++)
+		{
+			demand(tfrs_loss_begin_distinct(loss, &batch[i], &options, &error), &error);
+			total = finish(loss);
+		}
+		times[r] = now() - start;
+	}
+	printf("%zu batches of %zu rows (last: %zu queries, %zu candidates, %zu pairs, loss %.1f)\n",
+		   batches, b, batch[batches - 1].queries, batch[batches - 1].candidates,
+		   batch[batches - 1].pairs, total);
+	printf("distinct form %.2f ms a batch on %d threads\n", median(times) / (double) batches,
+		   threads);
+}
+
+static size_t
+argument(int count, char **arguments, int i, size_t other)
+{
+	return i < count ? strtoul(arguments[i], NULL, 10) : other;
+}
+
+int
+main(int count, char **arguments)
+{
+	tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
+	tfrs_kernels_choose(true);
+	tfrs_matmul_load();
+	if (count > 1 && strcmp(arguments[1], "plain") == 0)
+		bench_plain(argument(count, arguments, 2, 8192), argument(count, arguments, 3, 8192),
+					argument(count, arguments, 4, 32), (int) argument(count, arguments, 5, 1));
+	else if (count > 1 && strcmp(arguments[1], "distinct") == 0)
+		bench_distinct(argument(count, arguments, 2, 8192), argument(count, arguments, 3, 32),
+					   (int) argument(count, arguments, 4, 1));
+	else
+	{
+		fprintf(stderr, "usage: loss_bench plain [B C D threads] | distinct [B D threads]\n");
+		return 2;
+	}
+	tfrs_arena_free(&arena);
+	return 0;
+}

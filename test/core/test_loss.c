@@ -1,0 +1,993 @@
+/*
+ * test_loss.c: the loss against its formula in double precision, the two forms against each other,
+ * gradients against finite differences, and independence of threads and steps.
+ */
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/kernels.h"
+#include "base/limits.h"
+#include "base/matmul.h"
+#include "base/random.h"
+#include "check.h"
+#include "learning/loss.h"
+
+#define TOLERANCE 2e-5
+
+static void *
+take(size_t count, size_t size)
+{
+	void	   *result;
+
+	CHECK_OK(tfrs_arena_get_zero(check_arena(), &result, count, size, &check_error));
+	return result;
+}
+
+__attribute__((constructor)) static void
+choose_kernels(void)
+{
+	tfrs_kernels_choose(true);
+}
+
+#define TAKE(count, type) ((type *) take((count), sizeof(type)))
+
+/*
+ * A batch as it comes from a table: rows (user, item), extra columns of items.  Both forms are made
+ * of it.  Vectors belong to users (H heads in the plain form) and items.
+ */
+typedef struct scene
+{
+	size_t		users;			/* U */
+	size_t		items;			/* V */
+	size_t		rows;			/* B */
+	size_t		columns;		/* C = B + extra columns */
+	size_t		dim;			/* D */
+	size_t		heads;			/* H */
+	float	   *user;			/* (U, H, D) */
+	float	   *item;			/* (V, D) */
+	uint32_t   *row_user;		/* (B) */
+	uint32_t   *column_item;	/* (C) */
+	float	   *weight;			/* (B) or NULL */
+	float	   *item_probability;	/* (V) or NULL */
+	bool	   *hidden;			/* (U, V) or NULL: user u never sees item v as a negative */
+	tfrs_loss_options options;
+} scene;
+
+/* Loss and gradients by user and item, whatever form they come from. */
+typedef struct outcome
+{
+	double		total;
+	double	   *d_user;			/* (U, H, D) */
+	double	   *d_item;			/* (V, D) */
+} outcome;
+
+typedef struct features
+{
+	size_t		users;
+	size_t		items;
+	size_t		rows;
+	size_t		extra;
+	size_t		dim;
+	size_t		heads;
+	bool		weight;
+	bool		probability;
+	bool		hidden;
+	bool		hits;
+	bool		leave_out;
+	uint32_t	hard;
+	float		temperature;
+	float		scale;			/* of the vectors; 0: 1 */
+} features;
+
+static scene
+make_scene(const features *f, uint64_t seed)
+{
+	scene		s = {.users = f->users,.items = f->items,.rows = f->rows,.dim = f->dim};
+	float		scale = f->scale > 0.0f ? f->scale : 1.0f;
+	tfrs_random random;
+
+	tfrs_random_init(&random, seed, 0, 0);
+	s.columns = f->rows + f->extra;
+	s.heads = f->heads == 0 ? 1 : f->heads;
+	s.user = TAKE(s.users * s.heads * s.dim, float);
+	s.item = TAKE(s.items * s.dim, float);
+	s.row_user = TAKE(s.rows, uint32_t);
+	s.column_item = TAKE(s.columns, uint32_t);
+	tfrs_random_fill(&random, s.user, s.users * s.heads * s.dim, -scale, scale);
+	tfrs_random_fill(&random, s.item, s.items * s.dim, -scale, scale);
+	for (size_t i = 0; i < s.rows; i++)
+		s.row_user[i] = tfrs_random_below(&random, (uint32_t) s.users);
+	for (size_t j = 0; j < s.columns; j++)
+		s.column_item[j] = tfrs_random_below(&random, (uint32_t) s.items);
+	if (f->weight)
+		s.weight = TAKE(s.rows, float);
+	for (size_t i = 0; f->weight && i < s.rows; i++)
+		s.weight[i] = tfrs_random_float(&random) * 2.0f;
+	if (f->probability)
+		s.item_probability = TAKE(s.items, float);
+	for (size_t v = 0; f->probability && v < s.items; v++)
+		s.item_probability[v] = v % 7 == 0 ? 0.0f : tfrs_random_float(&random) * 0.2f;
+	if (f->hidden)
+		s.hidden = TAKE(s.users * s.items, bool);
+	for (size_t c = 0; f->hidden && c < s.users * s.items; c++)
+		s.hidden[c] = tfrs_random_below(&random, 4) == 0;
+	tfrs_loss_options_default(&s.options);
+	s.options.temperature = f->temperature > 0.0f ? f->temperature : 1.0f;
+	s.options.remove_accidental_hits = f->hits;
+	s.options.hard_negatives = f->hard;
+	s.options.leave_positive_out = f->leave_out;
+	return s;
+}
+
+static outcome
+make_outcome(const scene *s)
+{
+	outcome		o = {0.0, NULL, NULL};
+
+	o.d_user = TAKE(s->users * s->heads * s->dim, double);
+	o.d_item = TAKE(s->items * s->dim, double);
+	return o;
+}
+
+static double
+best_score(const scene *s, size_t user, size_t item)
+{
+	double		best = -INFINITY;
+
+	for (size_t h = 0; h < s->heads; h++)
+	{
+		double		score = 0.0;
+
+		for (size_t d = 0; d < s->dim; d++)
+			score += (double) s->user[(user * s->heads + h) * s->dim + d] *
+				s->item[item * s->dim + d];
+		best = fmax(best, score);
+	}
+	return best;
+}
+
+static double
+log_probability(const scene *s, size_t item)
+{
+	if (s->item_probability == NULL)
+		return 0.0;
+	return log(fmin(fmax(s->item_probability[item], s->options.probability_floor), 1.0));
+}
+
+/* Whether column j is among what row i's positive is compared with (its own is added besides). */
+static bool
+is_negative(const scene *s, size_t i, size_t j)
+{
+	size_t		item = s->column_item[j];
+
+	if (j == i || (s->options.remove_accidental_hits && item == s->column_item[i]))
+		return false;
+	return s->hidden == NULL || !s->hidden[s->row_user[i] * s->items + item];
+}
+
+static int
+descending(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x < y) - (x > y);
+}
+
+/* A row's loss by the book, and how many of its negatives are above its positive. */
+static double
+row_loss_by_formula(const scene *s, size_t i, size_t *above)
+{
+	double	   *negative = TAKE(s->columns, double);
+	size_t		count = 0;
+	double		positive = best_score(s, s->row_user[i], s->column_item[i]) /
+		s->options.temperature;
+	double		sum = 0.0;
+
+	if (!s->options.leave_positive_out)
+		positive -= log_probability(s, s->column_item[i]);
+	for (size_t j = 0; j < s->columns; j++)
+	{
+		if (!is_negative(s, i, j))
+			continue;
+		negative[count] = best_score(s, s->row_user[i], s->column_item[j]) /
+			s->options.temperature - log_probability(s, s->column_item[j]);
+		if (s->options.leave_positive_out)
+			negative[count] -= log(fmax((double) s->columns - 1.0, 1.0));
+		count++;
+	}
+	qsort(negative, count, sizeof(*negative), descending);
+	if (s->options.hard_negatives > 0 && s->options.hard_negatives < count)
+		count = s->options.hard_negatives;
+	*above = 0;
+	for (size_t n = 0; n < count; n++)
+	{
+		sum += exp(negative[n] - positive);
+		*above += negative[n] > positive;
+	}
+	tfrs_arena_release(check_arena(), negative);
+	return log1p(sum);
+}
+
+static double
+loss_by_formula(const scene *s)
+{
+	double		total = 0.0;
+	size_t		above;
+
+	for (size_t i = 0; i < s->rows; i++)
+		total += (s->weight == NULL ? 1.0 : s->weight[i]) * row_loss_by_formula(s, i, &above);
+	return total;
+}
+
+static double
+finish(tfrs_loss *loss)
+{
+	tfrs_status status;
+	double		total = -1.0;
+
+	while ((status = tfrs_loss_step(loss, &total, &check_error)) == TFRS_MORE)
+		;
+	CHECK_OK(status);
+	return total;
+}
+
+/* The memory of a plain batch, made of a scene. */
+typedef struct plain
+{
+	tfrs_loss_batch batch;
+	float	   *query;
+	float	   *candidate;
+	float	   *probability;
+	uint64_t   *masked;
+} plain;
+
+static void
+mask_cells(const scene *s, plain *p)
+{
+	p->masked = TAKE(s->rows * s->columns, uint64_t);
+	for (size_t i = 0; i < s->rows; i++)
+		for (size_t j = 0; j < s->columns; j++)
+			if (i != j && s->hidden[s->row_user[i] * s->items + s->column_item[j]])
+				p->masked[p->batch.masked_count++] = i * s->columns + j;
+	p->batch.masked = p->masked;
+}
+
+static plain
+make_plain(const scene *s)
+{
+	plain		p = {.query = NULL};
+	size_t		floats = s->heads * s->dim;
+
+	p.batch.queries = s->rows;
+	p.batch.candidates = s->columns;
+	p.batch.dim = s->dim;
+	p.batch.heads = s->heads;
+	p.query = TAKE(s->rows * floats, float);
+	p.candidate = TAKE(s->columns * s->dim, float);
+	for (size_t i = 0; i < s->rows; i++)
+		memcpy(p.query + i * floats, s->user + s->row_user[i] * floats, floats * sizeof(float));
+	for (size_t j = 0; j < s->columns; j++)
+		memcpy(p.candidate + j * s->dim, s->item + s->column_item[j] * s->dim,
+			   s->dim * sizeof(float));
+	p.batch.query = p.query;
+	p.batch.candidate = p.candidate;
+	p.batch.weight = s->weight;
+	if (s->item_probability != NULL)
+	{
+		p.probability = TAKE(s->columns, float);
+		for (size_t j = 0; j < s->columns; j++)
+			p.probability[j] = s->item_probability[s->column_item[j]];
+		p.batch.probability = p.probability;
+	}
+	if (s->options.remove_accidental_hits)
+		p.batch.candidate_id = s->column_item;
+	if (s->hidden != NULL)
+		mask_cells(s, &p);
+	p.batch.d_query = TAKE(s->rows * floats, float);
+	p.batch.d_candidate = TAKE(s->columns * s->dim, float);
+	p.batch.row_loss = TAKE(s->rows, double);
+	p.batch.row_above = TAKE(s->rows, uint32_t);
+	return p;
+}
+
+static void
+run_plain(plain *p, const scene *s, int threads, double *total)
+{
+	tfrs_loss  *loss;
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), threads, &check_error));
+	CHECK_OK(tfrs_loss_begin(loss, &p->batch, &s->options, &check_error));
+	*total = finish(loss);
+	tfrs_loss_destroy(loss);
+}
+
+static outcome
+plain_outcome(const scene *s)
+{
+	plain		p = make_plain(s);
+	outcome		o = make_outcome(s);
+	size_t		floats = s->heads * s->dim;
+
+	run_plain(&p, s, 1, &o.total);
+	for (size_t i = 0; i < s->rows; i++)
+		for (size_t d = 0; d < floats; d++)
+			o.d_user[s->row_user[i] * floats + d] += p.batch.d_query[i * floats + d];
+	for (size_t j = 0; j < s->columns; j++)
+		for (size_t d = 0; d < s->dim; d++)
+			o.d_item[s->column_item[j] * s->dim + d] += p.batch.d_candidate[j * s->dim + d];
+	return o;
+}
+
+/* A distinct batch of a scene: all users and all items, whether they occur or not. */
+typedef struct distinct
+{
+	tfrs_loss_distinct batch;
+	float	   *count;			/* (V) */
+	uint32_t   *pair_query;
+	uint32_t   *pair_candidate;
+	float	   *pair_weight;
+	uint64_t   *masked;
+} distinct;
+
+static void
+make_pairs(const scene *s, distinct *d)
+{
+	for (size_t u = 0; u < s->users; u++)
+		for (size_t v = 0; v < s->items; v++)
+		{
+			size_t		rows = 0;
+			float		weight = 0.0f;
+
+			for (size_t i = 0; i < s->rows; i++)
+			{
+				if (s->row_user[i] != u || s->column_item[i] != v)
+					continue;
+				weight += s->weight == NULL ? 1.0f : s->weight[i];
+				rows++;
+			}
+			if (rows == 0)
+				continue;
+			d->pair_query[d->batch.pairs] = (uint32_t) u;
+			d->pair_candidate[d->batch.pairs] = (uint32_t) v;
+			d->pair_weight[d->batch.pairs++] = weight;
+		}
+}
+
+static distinct
+make_distinct(const scene *s)
+{
+	distinct	d = {.count = NULL};
+
+	d.batch.queries = s->users;
+	d.batch.candidates = s->items;
+	d.batch.dim = s->dim;
+	d.count = TAKE(s->items, float);
+	d.pair_query = TAKE(s->rows, uint32_t);
+	d.pair_candidate = TAKE(s->rows, uint32_t);
+	d.pair_weight = TAKE(s->rows, float);
+	for (size_t j = 0; j < s->columns; j++)
+		d.count[s->column_item[j]] += 1.0f;
+	make_pairs(s, &d);
+	if (s->hidden != NULL)
+	{
+		d.masked = TAKE(s->users * s->items, uint64_t);
+		for (size_t c = 0; c < s->users * s->items; c++)
+			if (s->hidden[c])
+				d.masked[d.batch.masked_count++] = c;
+		d.batch.masked = d.masked;
+	}
+	d.batch.query = s->user;
+	d.batch.candidate = s->item;
+	d.batch.candidate_count = d.count;
+	d.batch.probability = s->item_probability;
+	d.batch.pair_query = d.pair_query;
+	d.batch.pair_candidate = d.pair_candidate;
+	d.batch.pair_weight = d.pair_weight;
+	d.batch.d_query = TAKE(s->users * s->dim, float);
+	d.batch.d_candidate = TAKE(s->items * s->dim, float);
+	d.batch.pair_loss = TAKE(d.batch.pairs, double);
+	return d;
+}
+
+static void
+run_distinct(distinct *d, const scene *s, int threads, double *total)
+{
+	tfrs_loss  *loss;
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), threads, &check_error));
+	CHECK_OK(tfrs_loss_begin_distinct(loss, &d->batch, &s->options, &check_error));
+	*total = finish(loss);
+	tfrs_loss_destroy(loss);
+}
+
+static outcome
+distinct_outcome(const scene *s)
+{
+	distinct	d = make_distinct(s);
+	outcome		o = make_outcome(s);
+
+	run_distinct(&d, s, 1, &o.total);
+	for (size_t i = 0; i < s->users * s->dim; i++)
+		o.d_user[i] = d.batch.d_query[i];
+	for (size_t i = 0; i < s->items * s->dim; i++)
+		o.d_item[i] = d.batch.d_candidate[i];
+	return o;
+}
+
+static double
+largest(const double *values, size_t count)
+{
+	double		result = 1.0;
+
+	for (size_t i = 0; i < count; i++)
+		result = fmax(result, fabs(values[i]));
+	return result;
+}
+
+static void
+check_equal_arrays(const double *got, const double *expected, size_t count)
+{
+	double		tolerance = TOLERANCE * largest(expected, count);
+
+	for (size_t i = 0; i < count; i++)
+		CHECK_NEAR(got[i], expected[i], tolerance);
+}
+
+static void
+check_outcomes(const scene *s, const outcome *got, const outcome *expected)
+{
+	CHECK_NEAR(got->total, expected->total, TOLERANCE * fmax(1.0, expected->total));
+	check_equal_arrays(got->d_user, expected->d_user, s->users * s->heads * s->dim);
+	check_equal_arrays(got->d_item, expected->d_item, s->items * s->dim);
+}
+
+/* Gradients by central differences of the formula, at some of the parameters. */
+static void
+check_gradient(scene *s, float *parameters, const double *gradient, size_t count)
+{
+	double		tolerance = 2e-4 * largest(gradient, count);
+	size_t		stride = count / 23 + 1;
+
+	for (size_t i = 0; i < count; i += stride)
+	{
+		float		kept = parameters[i];
+		float		high = kept + 1e-4f;
+		float		low = kept - 1e-4f;
+		double		above;
+
+		parameters[i] = high;
+		above = loss_by_formula(s);
+		parameters[i] = low;
+		above -= loss_by_formula(s);
+		parameters[i] = kept;
+		CHECK_NEAR(gradient[i], above / ((double) high - low), tolerance);
+	}
+}
+
+static void
+check_formula(const features *f, uint64_t seed)
+{
+	scene		s = make_scene(f, seed);
+	outcome		o = plain_outcome(&s);
+	double		expected = loss_by_formula(&s);
+
+	CHECK_NEAR(o.total, expected, TOLERANCE * fmax(1.0, expected));
+	check_gradient(&s, s.user, o.d_user, s.users * s.heads * s.dim);
+	check_gradient(&s, s.item, o.d_item, s.items * s.dim);
+}
+
+CHECK_TEST(plain_form_is_the_formula)
+{
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.dim = 5}, 1);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.extra = 6,.dim = 5,
+							   .temperature = 0.5f}, 2);
+	check_formula(&(features) {.users = 3,.items = 4,.rows = 1,.dim = 1}, 3);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.extra = 3,.dim = 4,
+							   .weight = true,.probability = true}, 4);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.extra = 3,.dim = 4,
+							   .hits = true,.probability = true,.temperature = 2.0f}, 5);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.extra = 3,.dim = 4,
+							   .hidden = true,.hits = true,.weight = true}, 6);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.dim = 4,.leave_out = true}, 7);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.dim = 4,.leave_out = true,
+							   .hits = true,.probability = true,.weight = true}, 8);
+	check_formula(&(features) {.users = 30,.items = 40,.rows = 30,.extra = 9,.dim = 4,
+							   .heads = 3,.probability = true}, 9);
+}
+
+CHECK_TEST(reference_kernels_are_the_formula)
+{
+	tfrs_kernels_choose(false);
+	tfrs_matmul_use_blas(false);
+	check_formula(&(features) {.users = 9,.items = 7,.rows = 20,.extra = 3,.dim = 4,
+							   .weight = true,.probability = true,.hits = true}, 10);
+	check_formula(&(features) {.users = 30,.items = 40,.rows = 30,.extra = 9,.dim = 4,
+							   .heads = 3,.leave_out = true}, 11);
+	tfrs_kernels_choose(true);
+	tfrs_matmul_use_blas(true);
+}
+
+CHECK_TEST(hard_negatives_are_the_formula)
+{
+	/* distinct items: among equal ones the formula's choice would be arbitrary */
+	for (uint32_t hard = 1; hard < 14; hard += 3)
+	{
+		features	f = {.users = 12,.items = 9000,.rows = 12,.dim = 6,.hard = hard,
+		.probability = true};
+
+		check_formula(&f, 20 + hard);
+		f.heads = 2;
+		f.leave_out = true;
+		check_formula(&f, 40 + hard);
+	}
+}
+
+/* More columns than a block has, more rows than a tile, no multiple of either. */
+CHECK_TEST(plain_form_over_several_blocks_and_tiles)
+{
+	features	f = {.users = 90,.items = 400,.rows = 301,.extra = 800,.dim = 19,
+	.probability = true,.hits = true,.weight = true,.hidden = true,.temperature = 0.3f};
+	scene		s = make_scene(&f, 31);
+	plain		p = make_plain(&s);
+	double		total;
+
+	run_plain(&p, &s, 1, &total);
+	CHECK_NEAR(total, loss_by_formula(&s), TOLERANCE * total);
+	for (size_t i = 0; i < s.rows; i++)
+	{
+		size_t		above;
+		double		expected = row_loss_by_formula(&s, i, &above);
+
+		CHECK_NEAR(p.batch.row_loss[i], expected, TOLERANCE * fmax(1.0, expected));
+		CHECK_EQUAL(p.batch.row_above[i], above);
+	}
+}
+
+CHECK_TEST(forms_agree)
+{
+	/* every combination of what both forms can do, on batches in which rows repeat */
+	for (unsigned bits = 0; bits < 64; bits++)
+	{
+		features	f = {.users = 13,.items = 11,.rows = 50,.dim = 6};
+		scene		s;
+		outcome		a;
+		outcome		b;
+
+		f.extra = bits & 1 ? 17 : 0;
+		f.weight = bits & 2;
+		f.probability = bits & 4;
+		f.hits = bits & 8;
+		f.leave_out = bits & 16;
+		f.temperature = bits & 32 ? 0.25f : 1.0f;
+		s = make_scene(&f, 100 + bits);
+		a = distinct_outcome(&s);
+		b = plain_outcome(&s);
+		check_outcomes(&s, &a, &b);
+	}
+}
+
+CHECK_TEST(forms_agree_over_several_blocks_and_tiles)
+{
+	for (int hits = 0; hits < 2; hits++)
+	{
+		features	f = {.users = 280,.items = 700,.rows = 900,.extra = 300,.dim = 24,
+		.probability = true,.weight = true,.hits = hits,.scale = 0.5f};
+		scene		s = make_scene(&f, 7);
+		outcome		a = distinct_outcome(&s);
+		outcome		b = plain_outcome(&s);
+
+		check_outcomes(&s, &a, &b);
+	}
+}
+
+/*
+ * In the distinct form a hidden cell hides all copies of a column from all pairs of its query, so
+ * the plain form must remove accidental hits to be the same.
+ */
+CHECK_TEST(forms_agree_on_masks)
+{
+	for (unsigned bits = 0; bits < 8; bits++)
+	{
+		features	f = {.users = 13,.items = 21,.rows = 40,.extra = 5,.dim = 6,.hidden = true,
+		.hits = true};
+		scene		s;
+		outcome		a;
+		outcome		b;
+
+		f.probability = bits & 1;
+		f.weight = bits & 2;
+		f.leave_out = bits & 4;
+		s = make_scene(&f, 300 + bits);
+		a = distinct_outcome(&s);
+		b = plain_outcome(&s);
+		check_outcomes(&s, &a, &b);
+	}
+}
+
+/* With everything hidden but its own target a pair has no loss and no gradient. */
+CHECK_TEST(no_negatives_no_loss)
+{
+	features	f = {.users = 5,.items = 6,.rows = 12,.dim = 3,.hidden = true,.hits = true};
+	scene		s = make_scene(&f, 9);
+	outcome		o;
+
+	memset(s.hidden, true, s.users * s.items);
+	for (int form = 0; form < 2; form++)
+	{
+		o = form == 0 ? plain_outcome(&s) : distinct_outcome(&s);
+		CHECK_NEAR(o.total, 0.0, 1e-12);
+		for (size_t i = 0; i < s.users * s.dim; i++)
+			CHECK_NEAR(o.d_user[i], 0.0, 1e-6);
+		for (size_t i = 0; i < s.items * s.dim; i++)
+			CHECK_NEAR(o.d_item[i], 0.0, 1e-6);
+	}
+}
+
+/* A column of count 0 is somebody's positive and nobody's negative. */
+CHECK_TEST(count_zero_is_no_negative)
+{
+	features	f = {.users = 6,.items = 8,.rows = 20,.dim = 4};
+	scene		s = make_scene(&f, 10);
+	distinct	d = make_distinct(&s);
+	uint64_t	keys[64];
+	double		with_count;
+	double		masked;
+
+	for (size_t u = 0; u < s.users; u++)
+		keys[u] = u * s.items + 2;
+	d.batch.masked = keys;
+	d.batch.masked_count = s.users;
+	run_distinct(&d, &s, 1, &masked);
+	d.count[2] = 0.0f;
+	run_distinct(&d, &s, 1, &with_count);
+	CHECK_NEAR(with_count, masked, 0.0);
+}
+
+CHECK_TEST(pair_losses_and_ranks)
+{
+	features	f = {.users = 9,.items = 30,.rows = 60,.extra = 10,.dim = 4,.probability = true};
+	scene		s = make_scene(&f, 11);
+	distinct	d = make_distinct(&s);
+	double		total;
+
+	d.batch.pair_above = TAKE(d.batch.pairs, uint32_t);
+	run_distinct(&d, &s, 1, &total);
+	for (size_t p = 0; p < d.batch.pairs; p++)
+		for (size_t i = 0; i < s.rows; i++)
+		{
+			size_t		above;
+			double		expected = row_loss_by_formula(&s, i, &above);
+
+			if (s.row_user[i] != d.pair_query[p] || s.column_item[i] != d.pair_candidate[p])
+				continue;
+			CHECK_NEAR(d.batch.pair_loss[p], expected, TOLERANCE * fmax(1.0, expected));
+			CHECK_EQUAL(d.batch.pair_above[p], above);
+		}
+}
+
+/* Equal heads are tied everywhere and share the gradient equally. */
+CHECK_TEST(tied_heads_share)
+{
+	features	f = {.users = 6,.items = 40,.rows = 6,.extra = 30,.dim = 3,.heads = 2};
+	scene		two = make_scene(&f, 12);
+	scene		one = two;
+	plain		p;
+	plain		q;
+	double		total_two;
+	double		total_one;
+
+	one.heads = 1;
+	one.user = TAKE(one.users * one.dim, float);
+	for (size_t u = 0; u < two.users; u++)
+	{
+		memcpy(two.user + (2 * u + 1) * two.dim, two.user + 2 * u * two.dim,
+			   two.dim * sizeof(float));
+		memcpy(one.user + u * one.dim, two.user + 2 * u * two.dim, two.dim * sizeof(float));
+	}
+	p = make_plain(&two);
+	q = make_plain(&one);
+	run_plain(&p, &two, 1, &total_two);
+	run_plain(&q, &one, 1, &total_one);
+	CHECK_NEAR(total_two, total_one, 1e-6 * total_one);
+	for (size_t i = 0; i < two.rows * 2; i++)
+		for (size_t d = 0; d < two.dim; d++)
+			CHECK_NEAR(p.batch.d_query[i * two.dim + d],
+					   0.5 * q.batch.d_query[i / 2 * two.dim + d], 1e-5);
+}
+
+/* Among equal negatives the earlier columns are kept. */
+CHECK_TEST(hard_negatives_take_earlier_of_equal)
+{
+	const float query[2] = {1.0f, 1.0f};
+	const float candidate[6] = {0.5f, 0.25f, 1.0f, 1.0f, 1.0f, 0.0f};
+	float		d_logits[12];
+	tfrs_loss_batch batch = {.queries = 2,.candidates = 6,.dim = 1,.heads = 1,.query = query,
+	.candidate = candidate,.d_logits = d_logits};
+	tfrs_loss_options options;
+	tfrs_loss  *loss;
+
+	tfrs_loss_options_default(&options);
+	options.hard_negatives = 2;
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
+	CHECK_OK(tfrs_loss_begin(loss, &batch, &options, &check_error));
+	finish(loss);
+	for (int i = 0; i < 2; i++)
+	{
+		CHECK(d_logits[6 * i + i] < 0.0f);
+		CHECK(d_logits[6 * i + 1 - i] == 0.0f);
+		CHECK(d_logits[6 * i + 2] > 0.0f && d_logits[6 * i + 3] > 0.0f);
+		CHECK(d_logits[6 * i + 4] == 0.0f && d_logits[6 * i + 5] == 0.0f);
+	}
+}
+
+CHECK_TEST(threads_and_results_left_out_change_nothing)
+{
+	features	f = {.users = 700,.items = 900,.rows = 1500,.extra = 400,.dim = 16,
+	.probability = true,.weight = true,.hits = true};
+	scene		s = make_scene(&f, 13);
+	plain		a = make_plain(&s);
+	distinct	c = make_distinct(&s);
+	double		total_plain;
+	double		total_distinct;
+
+	run_plain(&a, &s, 1, &total_plain);
+	run_distinct(&c, &s, 1, &total_distinct);
+	for (int threads = 2; threads < 20; threads += 5)
+	{
+		plain		b = make_plain(&s);
+		distinct	d = make_distinct(&s);
+		double		total;
+
+		b.batch.row_above = NULL;
+		run_plain(&b, &s, threads, &total);
+		CHECK(total == total_plain);
+		CHECK(memcmp(a.batch.d_query, b.batch.d_query, s.rows * s.dim * sizeof(float)) == 0);
+		CHECK(memcmp(a.batch.d_candidate, b.batch.d_candidate,
+					 s.columns * s.dim * sizeof(float)) == 0);
+		run_distinct(&d, &s, threads, &total);
+		CHECK(total == total_distinct);
+		CHECK(memcmp(c.batch.d_query, d.batch.d_query, s.users * s.dim * sizeof(float)) == 0);
+		CHECK(memcmp(c.batch.d_candidate, d.batch.d_candidate,
+					 s.items * s.dim * sizeof(float)) == 0);
+		b.batch.d_query = NULL;
+		b.batch.d_candidate = NULL;
+		b.batch.row_loss = NULL;
+		run_plain(&b, &s, threads, &total);
+		CHECK(total == total_plain);
+	}
+}
+
+/* A loss is used again: for smaller and larger batches, and after one that was given up. */
+CHECK_TEST(memory_is_used_again)
+{
+	tfrs_loss  *loss;
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 2, &check_error));
+	for (int round = 0; round < 6; round++)
+	{
+		features	f = {.users = 30,.items = 50,.rows = round % 2 ? 400 : 20,.extra = 4,.dim = 8};
+		scene		s = make_scene(&f, (uint64_t) round);
+		plain		p = make_plain(&s);
+		double		expected;
+
+		run_plain(&p, &s, 1, &expected);
+		CHECK_OK(tfrs_loss_begin(loss, &p.batch, &s.options, &check_error));
+		CHECK_OK(tfrs_loss_begin(loss, &p.batch, &s.options, &check_error));
+		CHECK_NEAR(finish(loss), expected, 0.0);
+	}
+	tfrs_loss_destroy(loss);
+}
+
+CHECK_TEST(steps_are_bounded)
+{
+	features	f = {.users = 2000,.items = 4000,.rows = 2000,.extra = 6000,.dim = 48,
+	.scale = 0.1f};
+	scene		s = make_scene(&f, 14);
+	plain		p = make_plain(&s);
+	tfrs_loss  *loss;
+	double		total;
+	int			steps = 1;
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
+	CHECK_OK(tfrs_loss_begin(loss, &p.batch, &s.options, &check_error));
+	while (tfrs_loss_step(loss, &total, &check_error) == TFRS_MORE)
+		steps++;
+	CHECK(steps >= 3);
+}
+
+CHECK_TEST(batch_without_rows)
+{
+	const float candidate[2] = {1.0f, 2.0f};
+	float		d_candidate[2] = {5.0f, 5.0f};
+	tfrs_loss_batch batch = {.queries = 0,.candidates = 1,.dim = 2,.heads = 1,.query = candidate,
+	.candidate = candidate,.d_candidate = d_candidate};
+	tfrs_loss_options options;
+	tfrs_loss  *loss;
+
+	tfrs_loss_options_default(&options);
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 3, &check_error));
+	CHECK_OK(tfrs_loss_begin(loss, &batch, &options, &check_error));
+	CHECK_NEAR(finish(loss), 0.0, 0.0);
+	CHECK(d_candidate[0] == 0.0f && d_candidate[1] == 0.0f);
+}
+
+/* Logits of +-1e6: one candidate has all the mass, or two have half of it. */
+CHECK_TEST(large_logits_stay_exact)
+{
+	const float query[2] = {1000.0f, -1000.0f};
+	const float candidate[3] = {1000.0f, -1000.0f, 1000.0f};
+	double		row_loss[2];
+	float		d_query[2];
+	tfrs_loss_batch batch = {.queries = 2,.candidates = 3,.dim = 1,.heads = 1,.query = query,
+	.candidate = candidate,.row_loss = row_loss,.d_query = d_query};
+	tfrs_loss_options options;
+	tfrs_loss  *loss;
+
+	tfrs_loss_options_default(&options);
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
+	CHECK_OK(tfrs_loss_begin(loss, &batch, &options, &check_error));
+	CHECK_NEAR(finish(loss), log(2.0), 1e-6);
+	CHECK_NEAR(row_loss[1], 0.0, 1e-9);
+	CHECK_NEAR(d_query[0], 0.0, 1e-3);
+}
+
+static tfrs_status
+begin_plain(const scene *s, plain *p)
+{
+	tfrs_loss  *loss;
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
+	return tfrs_loss_begin(loss, &p->batch, &s->options, &check_error);
+}
+
+CHECK_TEST(wrong_plain_batches)
+{
+	features	f = {.users = 4,.items = 5,.rows = 6,.extra = 2,.dim = 3,.weight = true,
+	.probability = true,.hidden = true};
+	scene		s = make_scene(&f, 15);
+	plain		good = make_plain(&s);
+	plain		p = good;
+	uint64_t	positive[2] = {1, 2 * 8 + 2};
+	uint64_t	unsorted[2] = {9, 1};
+	uint64_t	outside[1] = {6 * 8};
+
+	CHECK_OK(begin_plain(&s, &p));
+	p.batch.candidates = 5;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	p = good;
+	s.options.remove_accidental_hits = true;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	s.options.remove_accidental_hits = false;
+	p.batch.masked = positive;
+	p.batch.masked_count = 2;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	CHECK(strstr(check_error.message, "row 3") != NULL);
+	p.batch.masked = unsorted;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	p.batch.masked = outside;
+	p.batch.masked_count = 1;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	p = good;
+	s.weight[3] = -1.0f;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	s.weight[3] = NAN;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	s.weight[3] = 0.0f;
+	CHECK_OK(begin_plain(&s, &p));
+	p.probability[7] = NAN;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+	p.probability[7] = 0.5f;
+	p.batch.candidates = TFRS_MAX_ROWS + 1;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_TOO_LARGE);
+	p.batch.candidates = 0;
+	p.batch.queries = 0;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_INVALID_ARGUMENT);
+}
+
+CHECK_TEST(embeddings_that_overflow)
+{
+	static const float bad[] = {NAN, INFINITY, -INFINITY, FLT_MAX, 1e19f};
+	features	f = {.users = 4,.items = 5,.rows = 6,.dim = 3};
+	scene		s = make_scene(&f, 16);
+	plain		p = make_plain(&s);
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	{
+		float		kept = p.query[4];
+
+		p.query[4] = bad[i];
+		p.candidate[2] = 1e15f;
+		CHECK_STATUS(begin_plain(&s, &p), TFRS_NOT_FINITE);
+		p.candidate[2] = 1.0f;
+		p.query[4] = kept;
+		p.candidate[2] = bad[i];
+		CHECK_STATUS(begin_plain(&s, &p), i < 4 ? TFRS_NOT_FINITE : TFRS_OK);
+		p.candidate[2] = 1.0f;
+	}
+	s.options.temperature = 1e-37f;
+	CHECK_STATUS(begin_plain(&s, &p), TFRS_NOT_FINITE);
+}
+
+static tfrs_status
+begin_distinct(const scene *s, distinct *d)
+{
+	tfrs_loss  *loss;
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
+	return tfrs_loss_begin_distinct(loss, &d->batch, &s->options, &check_error);
+}
+
+CHECK_TEST(wrong_distinct_batches)
+{
+	features	f = {.users = 4,.items = 5,.rows = 9,.dim = 3};
+	scene		s = make_scene(&f, 17);
+	distinct	d = make_distinct(&s);
+
+	CHECK_OK(begin_distinct(&s, &d));
+	s.options.hard_negatives = 3;
+	CHECK_STATUS(begin_distinct(&s, &d), TFRS_UNSUPPORTED);
+	s.options.hard_negatives = 0;
+	d.count[1] = -1.0f;
+	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
+	d.count[1] = 1.0f;
+	d.pair_candidate[2] = 5;
+	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
+	d.pair_candidate[2] = 4;
+	d.pair_query[1] = 3;
+	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
+	d.pair_query[1] = 4;
+	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
+}
+
+CHECK_TEST(options_are_checked)
+{
+	tfrs_loss_options options;
+
+	tfrs_loss_options_default(&options);
+	CHECK(tfrs_loss_options_check(&options) == NULL);
+	options.temperature = 0.0f;
+	CHECK(strstr(tfrs_loss_options_check(&options), "temperature") != NULL);
+	options.temperature = NAN;
+	CHECK(strstr(tfrs_loss_options_check(&options), "temperature") != NULL);
+	tfrs_loss_options_default(&options);
+	options.probability_floor = 0.0f;
+	CHECK(strstr(tfrs_loss_options_check(&options), "probability_floor") != NULL);
+	options.probability_floor = 1.5f;
+	CHECK(strstr(tfrs_loss_options_check(&options), "probability_floor") != NULL);
+}
+
+static tfrs_status
+create_and_step(tfrs_arena *arena, tfrs_error *error)
+{
+	static const float vectors[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	static const uint32_t ids[4] = {1, 2, 1, 2};
+	tfrs_loss_batch batch = {.queries = 4,.candidates = 4,.dim = 2,.heads = 1,.query = vectors,
+	.candidate = vectors,.candidate_id = ids};
+	tfrs_loss_options options;
+	tfrs_loss  *loss;
+	double		total;
+	tfrs_status status = tfrs_loss_create(&loss, arena, 2, error);
+
+	tfrs_loss_options_default(&options);
+	options.remove_accidental_hits = true;
+	if (status == TFRS_OK)
+		status = tfrs_loss_begin(loss, &batch, &options, error);
+	return status == TFRS_OK ? tfrs_loss_step(loss, &total, error) : status;
+}
+
+static tfrs_status
+create_and_step_reporting(tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_status status = create_and_step(arena, error);
+
+	if (status == TFRS_OK)
+		error->status = TFRS_OK;
+	return status;
+}
+
+CHECK_TEST(memory_that_runs_out)
+{
+	check_lack_of_memory(create_and_step_reporting);
+}
