@@ -97,6 +97,23 @@ report_unknown_key(const tfrs_option_scheme *scheme, const char *name, size_t le
 			 errhint("%s", hint.data)));
 }
 
+/* "a", "b" or "c": the words that are supported. */
+static void
+describe_choices(const tfrs_option_choice *choices, StringInfo text)
+{
+	const tfrs_option_choice *last = choices;
+
+	for (const tfrs_option_choice *choice = choices; choice->name != NULL; choice++)
+		if (choice->value >= 0)
+			last = choice;
+	for (const tfrs_option_choice *choice = choices; choice <= last; choice++)
+	{
+		if (choice->value >= 0)
+			appendStringInfo(text, "%s\"%s\"",
+							 text->len == 0 ? "" : choice == last ? " or " : ", ", choice->name);
+	}
+}
+
 /* What a key takes, for "It must be ...". */
 static char *
 describe(const tfrs_option_key *key)
@@ -112,13 +129,7 @@ describe(const tfrs_option_key *key)
 		appendStringInfo(&text, "a number %s %g and at most %.6g",
 						 key->above_zero ? "above" : "of at least", key->low, key->high);
 	else
-	{
-		for (const tfrs_option_choice *choice = key->choices; choice->name != NULL; choice++)
-		{
-			if (choice->value >= 0)
-				appendStringInfo(&text, "%s\"%s\"", text.len == 0 ? "" : " or ", choice->name);
-		}
-	}
+		describe_choices(key->choices, &text);
 	return text.data;
 }
 
