@@ -271,6 +271,39 @@ tfrs_options_read(const tfrs_option_scheme *scheme, const Jsonb *options, void *
 	}
 }
 
+struct varlena *
+tfrs_options_keep(Datum argument)
+{
+	const struct varlena *options = (const struct varlena *) DatumGetPointer(argument);
+	struct varlena *copy = palloc(VARSIZE_ANY(options));
+
+	memcpy(copy, options, VARSIZE_ANY(options));
+	return copy;
+}
+
+/* Equal objects may be stored differently: compressed, or out of line. */
+static bool
+same_options(const struct varlena *first, Datum argument)
+{
+	const struct varlena *options = (const struct varlena *) DatumGetPointer(argument);
+	Size		size = VARSIZE_ANY(options);
+
+	if (size == VARSIZE_ANY(first) && memcmp(options, first, size) == 0)
+		return true;
+	return compareJsonbContainers(&DatumGetJsonbP(argument)->root,
+								  &DatumGetJsonbP(PointerGetDatum(first))->root) == 0;
+}
+
+void
+tfrs_options_check_same(const char *what, const struct varlena *first, bool is_null, Datum argument)
+{
+	if (is_null ? first == NULL : first != NULL && same_options(first, argument))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%ss must be the same for all rows of a group", what)));
+}
+
 void
 tfrs_options_write_float(StringInfo json, float value)
 {

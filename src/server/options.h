@@ -69,6 +69,15 @@ typedef struct tfrs_option_scheme
 extern void tfrs_options_read(const tfrs_option_scheme *scheme, const Jsonb *options,
 							  void *target);
 
+/*
+ * An aggregate takes one set of options for all rows of a group.  first: the argument of the first
+ * row as it came (NULL: it was NULL), copied by tfrs_options_keep; a constant costs a comparison of
+ * bytes a row.  Raises where a row has other options.
+ */
+extern struct varlena *tfrs_options_keep(Datum argument);
+extern void tfrs_options_check_same(const char *what, const struct varlena *first, bool is_null,
+									Datum argument);
+
 /* Appends target as a JSON object: every key that applies, in the order of the table. */
 extern void tfrs_options_write(const tfrs_option_scheme *scheme, const void *target,
 							   StringInfo json);
