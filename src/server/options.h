@@ -2,8 +2,8 @@
  * options.h: a jsonb object to a C struct by a declarative table of keys, and back to JSON.
  *
  * Every options argument of the project goes through here, so that an unknown key, a wrong type and
- * a number out of range have one wording each.  Keys are applied in the order of the table, whatever
- * their order in the object: a key that sets other fields too (a preset) stands first.
+ * a number out of range have one wording each.  Keys are applied in the order of the table,
+ * whatever their order in the object: a key that sets other fields too (a preset) stands first.
  */
 #ifndef TFRS_OPTIONS_H
 #define TFRS_OPTIONS_H
