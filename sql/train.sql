@@ -165,12 +165,21 @@ FROM (SELECT loss FROM (SELECT train(query, candidate, 2, '{"preset": "tfrs", "e
 		training_history(model)) AS w,
 	(SELECT loss FROM (SELECT train(query, candidate, NULL, '{"preset": "tfrs", "epochs": 1}') AS model FROM rows) AS m,
 		training_history(model)) AS o;
-SELECT round(w.loss::numeric - o.loss::numeric, 3) AS difference
+SELECT round((w.loss / o.loss)::numeric, 4) AS ratio
 FROM (SELECT loss FROM (SELECT train(query, candidate, NULL, '{"preset": "tfrs", "epochs": 1}') AS model FROM rows) AS m,
 		training_history(model)) AS w,
 	(SELECT loss FROM (SELECT train(query, candidate, '{"preset": "tfrs", "epochs": 1}') AS model FROM rows) AS m,
 		training_history(model)) AS o;
 SELECT loss FROM (SELECT train(query, candidate, 0, '{"epochs": 1}') AS model FROM rows) AS m, training_history(model);
+
+-- Only the hardest negatives: with all of them kept it is the same, with fewer the loss is smaller
+SELECT round((a.loss / b.loss)::numeric, 4) AS all_kept, c.loss < b.loss * 0.9 AS fewer
+FROM (SELECT loss FROM (SELECT train(query, candidate, '{"preset": "tfrs", "epochs": 1, "hard_negatives": 3000}') AS model
+		FROM rows) AS m, training_history(model)) AS a,
+	(SELECT loss FROM (SELECT train(query, candidate, '{"preset": "tfrs", "epochs": 1}') AS model FROM rows) AS m,
+		training_history(model)) AS b,
+	(SELECT loss FROM (SELECT train(query, candidate, '{"preset": "tfrs", "epochs": 1, "hard_negatives": 100}') AS model
+		FROM rows) AS m, training_history(model)) AS c;
 
 -- Options from a parameter, typed or not, and as a column
 PREPARE p AS SELECT model_info(train(query, candidate, $1)) -> 'dim' AS dim FROM rows;

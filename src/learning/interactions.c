@@ -363,7 +363,9 @@ run_phase(tfrs_interactions *interactions, tfrs_error *error)
 	{
 		case COLLECT:
 			status = put_waiting(interactions, error);
-			return status == TFRS_OK ? begin_sort(interactions, &interactions->query, error) : status;
+			if (status == TFRS_OK)
+				status = begin_sort(interactions, &interactions->query, error);
+			return status;
 		case SORT_QUERIES:
 			status = tfrs_id_sort_step(&interactions->sort, error);
 			if (status == TFRS_OK)

@@ -32,8 +32,8 @@ typedef struct tfrs_block_type
 	const char *name;			/* for errors: "tfrs.model" */
 	tfrs_block_kind kind;
 
-	/* Checks that the parts mean what they should (the header, the table of parts and the digest are
-	 * checked before).  May raise, for lack of memory. */
+	/* Checks that the parts mean what they should; the header, the table of parts and the digest
+	 * are checked before.  May raise, for lack of memory. */
 	tfrs_status (*check) (const tfrs_block *block, tfrs_error *error);
 } tfrs_block_type;
 

@@ -41,7 +41,7 @@ typedef struct build_state
 	MemoryContext context;		/* the aggregate's */
 	tfrs_arena	arena;			/* over it */
 	build_options options;
-	Jsonb	   *given;			/* as in the first row, or NULL */
+	struct varlena *first_options;	/* of the first row, as they came; NULL: it had none */
 	tfrs_id_reader reader;
 	tfrs_id_set ids;
 	size_t		dim;			/* D; 0 before the first vector */
@@ -86,7 +86,7 @@ static const tfrs_option_key build_keys[] = {
 	LATER("leaves_to_search"),
 	LATER("rerank"),
 	LATER("quantization"),
-	INTEGER("seed", index.seed, 0, 9007199254740992.0),
+	INTEGER("seed", index.seed, 0, TFRS_OPTION_LARGEST),
 	CHOICE("duplicates", duplicates, duplicates_choices),
 };
 
@@ -97,42 +97,26 @@ static const tfrs_option_scheme build_scheme = {
 PG_FUNCTION_INFO_V1(tfrs_build_index_add);
 PG_FUNCTION_INFO_V1(tfrs_build_index_finish);
 
-static Jsonb *
-given_options(FunctionCallInfo fcinfo)
-{
-	return PG_NARGS() > 3 && !PG_ARGISNULL(3) ? PG_GETARG_JSONB_P(3) : NULL;
-}
-
 static build_state *
 begin_build(FunctionCallInfo fcinfo, MemoryContext context)
 {
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	build_state *state = palloc0(sizeof(build_state));
-	Jsonb	   *given = given_options(fcinfo);
 	tfrs_error	error;
 
 	state->context = context;
 	tfrs_bridge_arena(&state->arena, context, SIZE_MAX);
-	if (given != NULL)
-		state->given = (Jsonb *) pg_detoast_datum_copy((struct varlena *) given);
 	tfrs_index_options_default(&state->options.index);
-	tfrs_options_read(&build_scheme, state->given, &state->options);
+	if (PG_NARGS() > 3 && !PG_ARGISNULL(3))
+	{
+		state->first_options = tfrs_options_keep(PG_GETARG_DATUM(3));
+		tfrs_options_read(&build_scheme, PG_GETARG_JSONB_P(3), &state->options);
+	}
 	tfrs_id_reader_init(&state->reader, get_fn_expr_argtype(fcinfo->flinfo, 1), "candidate");
 	tfrs_check(tfrs_id_set_init(&state->ids, &state->arena, state->reader.kind, state->reader.tag,
 								&error), &error);
 	MemoryContextSwitchTo(caller);
 	return state;
-}
-
-static void
-check_same_options(const build_state *state, const Jsonb *given)
-{
-	if ((given == NULL) != (state->given == NULL) ||
-		(given != NULL && (VARSIZE(given) != VARSIZE(state->given) ||
-						   memcmp(given, state->given, VARSIZE(given)) != 0)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options must be the same for all rows of a group")));
 }
 
 static void
@@ -187,7 +171,8 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 		elog(ERROR, "tfrs_build_index_add called outside of an aggregate");
 	state = PG_ARGISNULL(0) ? begin_build(fcinfo, context) : (build_state *) PG_GETARG_POINTER(0);
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(0))
-		check_same_options(state, given_options(fcinfo));
+		tfrs_options_check_same(build_scheme.what, state->first_options, PG_ARGISNULL(3),
+								PG_GETARG_DATUM(3));
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_POINTER(state);
 	embedding = TFRS_GETARG_EMBEDDING(2);

@@ -97,6 +97,23 @@ report_unknown_key(const tfrs_option_scheme *scheme, const char *name, size_t le
 			 errhint("%s", hint.data)));
 }
 
+/* "a", "b" or "c": the words that are supported. */
+static void
+describe_choices(const tfrs_option_choice *choices, StringInfo text)
+{
+	const tfrs_option_choice *last = choices;
+
+	for (const tfrs_option_choice *choice = choices; choice->name != NULL; choice++)
+		if (choice->value >= 0)
+			last = choice;
+	for (const tfrs_option_choice *choice = choices; choice <= last; choice++)
+	{
+		if (choice->value >= 0)
+			appendStringInfo(text, "%s\"%s\"",
+							 text->len == 0 ? "" : choice == last ? " or " : ", ", choice->name);
+	}
+}
+
 /* What a key takes, for "It must be ...". */
 static char *
 describe(const tfrs_option_key *key)
@@ -118,13 +135,7 @@ describe(const tfrs_option_key *key)
 	else if (key->type == TFRS_OPTION_OBJECT)
 		appendStringInfoString(&text, "an object, or false");
 	else
-	{
-		for (const tfrs_option_choice *choice = key->choices; choice->name != NULL; choice++)
-		{
-			if (choice->value >= 0)
-				appendStringInfo(&text, "%s\"%s\"", text.len == 0 ? "" : " or ", choice->name);
-		}
-	}
+		describe_choices(key->choices, &text);
 	return text.data;
 }
 
@@ -305,6 +316,39 @@ tfrs_options_read(const tfrs_option_scheme *scheme, const Jsonb *options, void *
 					 errdetail("It belongs to %s.", key->applies_to)));
 		read_value(scheme, key, value, target);
 	}
+}
+
+struct varlena *
+tfrs_options_keep(Datum argument)
+{
+	const struct varlena *options = (const struct varlena *) DatumGetPointer(argument);
+	struct varlena *copy = palloc(VARSIZE_ANY(options));
+
+	memcpy(copy, options, VARSIZE_ANY(options));
+	return copy;
+}
+
+/* Equal objects may be stored differently: compressed, or out of line. */
+static bool
+same_options(const struct varlena *first, Datum argument)
+{
+	const struct varlena *options = (const struct varlena *) DatumGetPointer(argument);
+	Size		size = VARSIZE_ANY(options);
+
+	if (size == VARSIZE_ANY(first) && memcmp(options, first, size) == 0)
+		return true;
+	return compareJsonbContainers(&DatumGetJsonbP(argument)->root,
+								  &DatumGetJsonbP(PointerGetDatum(first))->root) == 0;
+}
+
+void
+tfrs_options_check_same(const char *what, const struct varlena *first, bool is_null, Datum argument)
+{
+	if (is_null ? first == NULL : first != NULL && same_options(first, argument))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%ss must be the same for all rows of a group", what)));
 }
 
 void

@@ -2,8 +2,8 @@
  * options.h: a jsonb object to a C struct by a declarative table of keys, and back to JSON.
  *
  * Every options argument of the project goes through here, so that an unknown key, a wrong type and
- * a number out of range have one wording each.  Keys are applied in the order of the table, whatever
- * their order in the object: a key that sets other fields too (a preset) stands first.
+ * a number out of range have one wording each.  Keys are applied in the order of the table,
+ * whatever their order in the object: a key that sets other fields too (a preset) stands first.
  */
 #ifndef TFRS_OPTIONS_H
 #define TFRS_OPTIONS_H
@@ -76,6 +76,15 @@ typedef struct tfrs_option_scheme
 /* Reads options (NULL: none) into target, which holds the defaults.  Raises. */
 extern void tfrs_options_read(const tfrs_option_scheme *scheme, const Jsonb *options,
 							  void *target);
+
+/*
+ * An aggregate takes one set of options for all rows of a group.  first: the argument of the first
+ * row as it came (NULL: it was NULL), copied by tfrs_options_keep; a constant costs a comparison of
+ * bytes a row.  Raises where a row has other options.
+ */
+extern struct varlena *tfrs_options_keep(Datum argument);
+extern void tfrs_options_check_same(const char *what, const struct varlena *first, bool is_null,
+									Datum argument);
 
 /* Appends target as a JSON object: every key that applies, in the order of the table. */
 extern void tfrs_options_write(const tfrs_option_scheme *scheme, const void *target,

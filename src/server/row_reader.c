@@ -1,8 +1,8 @@
 /*
  * row_reader.c: SQL values to ids and back.
  *
- * Which types are ids is a table.  Numbers with a fraction and times are not: two of them are rarely
- * equal, so a table of embeddings over them learns nothing, and whoever means it can cast.
+ * Which types are ids is a table.  Numbers with a fraction and times are not: two of them are
+ * rarely equal, so a table of embeddings over them learns nothing, and whoever means it can cast.
  *
  * Text is kept as UTF-8, so that a dump can be restored into a database of another encoding; where
  * the database is UTF-8 that costs a comparison.  Bytes that come out of a block may come from

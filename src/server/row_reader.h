@@ -6,7 +6,7 @@
  *
  *     integer     smallint, integer, bigint           int64
  *     boolean     boolean                             int64 0, 1
- *     date        date                                int64 days since 2000-01-01, as the server has it
+ *     date        date                                int64 days since 2000-01-01, as in the server
  *     text        text, varchar, char(n) trimmed,     UTF-8 bytes, whatever the database's encoding
  *                 enums by label, untyped literals
  *     uuid        uuid                                its 16 bytes
@@ -55,8 +55,8 @@ typedef struct tfrs_id_reader
 	tfrs_id_source source;
 } tfrs_id_reader;
 
-/* Prepares for values of that type; role ("query", "candidate") is for the ERROR that a type that is
- * no id gets. */
+/* Prepares for values of that type; role ("query", "candidate") is for the ERROR that a type gets
+ * which is no id. */
 extern void tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role);
 
 extern tfrs_id tfrs_id_read_slow(const tfrs_id_reader *reader, Datum value);
@@ -82,15 +82,15 @@ extern tfrs_id tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum v
 /* The name of a tag's type, for messages and model_info; NULL for a tag that is none. */
 extern const char *tfrs_id_tag_name(uint32 tag);
 
-/* Text of an id in the database's encoding, palloc'd; it does not depend on DateStyle.  Raises where
- * the id is none of its tag (bytes that came from outside). */
+/* Text of an id in the database's encoding, palloc'd; it does not depend on DateStyle.  Raises
+ * where the id is none of its tag (bytes that came from outside). */
 extern char *tfrs_id_to_cstring(uint32 tag, tfrs_id id);
 
 /* The id that text stands for, as the type's input function reads it. */
 extern tfrs_id tfrs_id_from_text(uint32 tag, const char *bytes, size_t length);
 
-/* The id that a JSON string, number or boolean stands for, for clients that can bind neither a value
- * of its type nor a row; false for a JSON null.  Raises on an object or array. */
+/* The id that a JSON string, number or boolean stands for, for clients that can bind neither a
+ * value of its type nor a row; false for a JSON null.  Raises on an object or array. */
 extern bool tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id);
 
 #endif							/* TFRS_ROW_READER_H */

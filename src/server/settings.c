@@ -2,8 +2,8 @@
  * settings.c: the parameters tfrs.*.
  *
  * What one user may take from all others (threads, memory, cache) is capped by parameters that only
- * a superuser sets (or a role granted SET on them, from 15 on); the rest is anybody's.  None of them
- * changes a result beyond the last bits of a float (tfrs.kernels).
+ * a superuser sets (or a role granted SET on them, from 15 on); the rest is anybody's.  None of
+ * them changes a result beyond the last bits of a float (tfrs.kernels).
  */
 #include "server/settings.h"
 

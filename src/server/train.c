@@ -1,15 +1,15 @@
 /*
  * train.c: the aggregate tfrs.train: rows of a query to interactions, then a model.
  *
- * The transition is the hot path of training: a look at the state, at the options (equal bytes to the
- * first row's, nothing more), two ids out of their Datums and two hash probes.  What depends on the
- * call alone, the types above all, is found once and kept in fn_extra.
+ * The transition is the hot path of training: a look at the state, at the options (equal bytes to
+ * the first row's, nothing more), two ids out of their Datums and two hash probes.  What depends on
+ * the call alone, the types above all, is found once and kept in fn_extra.
  *
  * Memory: everything of a group lies in a context of its own under the aggregate's.  Rows and ids
- * get maintenance_work_mem; where the planner hashes the groups, so that many states are alive, each
- * new one gets half of what is left (the size of the budget never changes a result).  Temporary
- * files are closed by the aggregate's callback, which runs between groups and at the end, but not
- * after an error: then the resource owner has closed them.
+ * get maintenance_work_mem; where the planner hashes the groups, so that many states are alive,
+ * each new one gets half of what is left (the size of the budget never changes a result).
+ * Temporary files are closed by the aggregate's callback, which runs between groups and at the end,
+ * but not after an error: then the resource owner has closed them.
  *
  * The final function may be called again for the same state: a hashed aggregate is rescanned
  * without being filled anew.  So it leaves the interactions as they are.
@@ -30,6 +30,7 @@
 #include "server/bridge.h"
 #include "server/compat.h"
 #include "server/fit.h"
+#include "server/options.h"
 #include "server/row_reader.h"
 #include "server/spool.h"
 #include "server/train_options.h"
@@ -115,17 +116,14 @@ static void
 read_options(FunctionCallInfo fcinfo, train_state *state)
 {
 	int			argument = PG_NARGS() - 1;
-	struct varlena *options;
 
 	if (PG_NARGS() < COUNT_WITH_OPTIONS || PG_ARGISNULL(argument))
 	{
 		tfrs_train_options_read(&state->options, NULL);
 		return;
 	}
-	options = (struct varlena *) PG_GETARG_POINTER(argument);
-	state->first_options = palloc(VARSIZE_ANY(options));
-	memcpy(state->first_options, options, VARSIZE_ANY(options));
-	tfrs_train_options_read(&state->options, DatumGetJsonbP(PointerGetDatum(options)));
+	state->first_options = tfrs_options_keep(PG_GETARG_DATUM(argument));
+	tfrs_train_options_read(&state->options, PG_GETARG_JSONB_P(argument));
 }
 
 static void
@@ -174,32 +172,6 @@ begin_group(FunctionCallInfo fcinfo)
 	return state;
 }
 
-/* ERROR unless the row's options are those of the group's first row. */
-static void
-check_options(FunctionCallInfo fcinfo, const train_state *state)
-{
-	int			argument = PG_NARGS() - 1;
-	bool		same = PG_ARGISNULL(argument) == (state->first_options == NULL);
-
-	if (same && state->first_options != NULL)
-	{
-		struct varlena *options = (struct varlena *) PG_GETARG_POINTER(argument);
-		Size		size = VARSIZE_ANY(options);
-
-		/* equal objects may be stored differently: compressed, or out of line */
-		same = size == VARSIZE_ANY(state->first_options) &&
-			memcmp(options, state->first_options, size) == 0;
-		if (!same)
-			same = compareJsonbContainers(&DatumGetJsonbP(PointerGetDatum(options))->root,
-										  &DatumGetJsonbP(PointerGetDatum(state->first_options))
-										  ->root) == 0;
-	}
-	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("training options must be the same for all rows of a group")));
-}
-
 static float
 read_weight(FunctionCallInfo fcinfo)
 {
@@ -242,7 +214,9 @@ tfrs_train_collect(PG_FUNCTION_ARGS)
 	{
 		state = (train_state *) PG_GETARG_POINTER(0);
 		if (PG_NARGS() >= COUNT_WITH_OPTIONS)
-			check_options(fcinfo, state);
+			tfrs_options_check_same("training option", state->first_options,
+									PG_ARGISNULL(PG_NARGS() - 1),
+									PG_GETARG_DATUM(PG_NARGS() - 1));
 	}
 	if (PG_ARGISNULL(ARGUMENT_QUERY))
 		state->skipped_query++;

@@ -1,9 +1,9 @@
 /*
  * train_options.c: the table of the keys of tfrs.train.
  *
- * Names are those of Keras and TensorFlow Recommenders where they have one.  A preset and the choice
- * of an optimizer set other fields too, so they stand first.  Keys that are promised but not built
- * are listed, so that they get another ERROR than a misspelt one.
+ * Names are those of Keras and TensorFlow Recommenders where they have one.  A preset and the
+ * choice of an optimizer set other fields too, so they stand first.  Keys that are promised but not
+ * built are listed, so that they get another ERROR than a misspelt one.
  */
 #include "server/train_options.h"
 
@@ -179,7 +179,8 @@ static const tfrs_option_key keys[] = {
 	{BOOL("lazy_adam", optimizer.lazy), ONLY_FOR(is_adam, "the optimizer adam")},
 	{AT_LEAST_0("variable_relative_threshold", optimizer.variable_relative_threshold, FLT_MAX),
 	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
-	{AT_LEAST_0("accumulator_relative_threshold", optimizer.accumulator_relative_threshold, FLT_MAX),
+	{AT_LEAST_0("accumulator_relative_threshold", optimizer.accumulator_relative_threshold,
+				FLT_MAX),
 	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
 	{AT_LEAST_0("absolute_threshold", optimizer.absolute_threshold, FLT_MAX),
 	ONLY_FOR(is_clippy, "the optimizer clippy_adagrad")},
