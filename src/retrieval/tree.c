@@ -19,6 +19,12 @@
 /* Leaves that the bounded search takes first, nearest first, to raise the threshold early. */
 #define FIRST_LEAVES 16
 
+/*
+ * The part of a leaf's radius that counts for it in the order of leaves: on towers with unequal
+ * norms a fifth saves a quarter of the leaves for the same recall, on unit vectors it does no harm.
+ */
+#define RADIUS_SHARE 0.2f
+
 /* Rows that wait to be scored: enough to hide the way to memory, few enough to learn from. */
 #define PENDING_ROWS 64
 
@@ -99,9 +105,12 @@ tfrs_tree_scratch_get(tfrs_tree_scratch **result, const tfrs_tree *tree, size_t 
 }
 
 uint64_t
-tfrs_tree_bytes_read(const tfrs_tree_scratch *scratch)
+tfrs_tree_take_bytes_read(tfrs_tree_scratch *scratch)
 {
-	return scratch->bytes_read;
+	uint64_t	bytes = scratch->bytes_read;
+
+	scratch->bytes_read = 0;
+	return bytes;
 }
 
 static float
@@ -139,16 +148,22 @@ begin_probe(probe *probe)
 	scratch->bytes_read += tree->leaves * width * sizeof(float);
 }
 
-/* order[0 .. count) = the leaves nearest to the query, nearest first. */
+/*
+ * order[0 .. count) = the most promising leaves, best first: those near the query, and among
+ * equally near ones the wide ones.
+ */
 static void
 order_leaves(probe *probe, size_t count)
 {
 	tfrs_tree_scratch *scratch = probe->scratch;
+	const float *radii = probe->tree->radii;
+	float		weight = RADIUS_SHARE * probe->query_norm;
 	tfrs_topk	nearest;
 
 	tfrs_topk_init(&nearest, scratch->order, count);
 	for (size_t leaf = 0; leaf < probe->tree->leaves; leaf++)
-		tfrs_topk_push(&nearest, scratch->leaf_scores[leaf], (uint32_t) leaf);
+		tfrs_topk_push(&nearest, scratch->leaf_scores[leaf] + weight * radii[leaf],
+					   (uint32_t) leaf);
 	tfrs_topk_finish(&nearest);
 }
 
@@ -209,7 +224,8 @@ score_pending(probe *probe)
 			tfrs_collector_offer(probe->collector, tfrs_scorer_score(probe->scorer, row), row);
 		}
 	}
-	probe->scratch->bytes_read += count * (corpus->dim * sizeof(float) + TFRS_TREE_ROW_COST);
+	probe->scratch->bytes_read +=
+		count * (TFRS_TREE_ROW_FACTOR * corpus->dim * sizeof(float) + TFRS_TREE_ROW_COST);
 	probe->pending_count = 0;
 }
 
@@ -313,6 +329,7 @@ typedef struct ranking
 	uint32_t	lowest;
 	size_t		above;			/* candidates of class lowest and better */
 	size_t		count;			/* entries of scratch->candidates, those below lowest included */
+	float		best;			/* largest product with a centroid */
 	bool		filtered;
 } ranking;
 
@@ -381,7 +398,7 @@ visit_ranked(probe *probe, ranking *ranking, size_t leaf)
 {
 	const tfrs_tree *tree = probe->tree;
 	tfrs_tree_scratch *scratch = probe->scratch;
-	float		behind = (scratch->order[0].score - scratch->leaf_scores[leaf]) / probe->tables.step;
+	float		behind = (ranking->best - scratch->leaf_scores[leaf]) / probe->tables.step;
 	int32_t		offset = -(int32_t) fmaxf(0, fminf(behind, 2 * UINT16_MAX));
 	size_t		end = tree->first_blocks[leaf + 1];
 
@@ -446,6 +463,7 @@ tfrs_tree_search_ranked(const tfrs_tree *tree, const tfrs_scorer *scorer,
 	while (tree->quantizer.codes * UINT8_MAX >> ranking.shift >= CLASSES)
 		ranking.shift++;
 	begin_probe(&probe);
+	ranking.best = tfrs_kernels.maximum(scratch->leaf_scores, tree->leaves);
 	memset(scratch->kept, 0, sizeof(scratch->kept));
 	if (ranking.filtered)
 		memset(scratch->dropped, 0, sizeof(scratch->dropped));

@@ -28,8 +28,8 @@
 #include "retrieval/quantizer.h"
 #include "retrieval/space.h"
 
-/* What fetching a row from anywhere costs beside its bytes, in bytes read in order. */
-#define TFRS_TREE_ROW_COST 256
+#define TFRS_TREE_ROW_FACTOR 3
+#define TFRS_TREE_ROW_COST 640
 
 /* A checked view. */
 typedef struct tfrs_tree
@@ -61,8 +61,13 @@ typedef struct tfrs_tree_scratch tfrs_tree_scratch;
 extern tfrs_status tfrs_tree_scratch_get(tfrs_tree_scratch **scratch, const tfrs_tree *tree,
 										 size_t rerank, tfrs_arena *arena, tfrs_error *error);
 
-/* Bytes of codes, centroids and rows that the searches with this scratch have read so far. */
-extern uint64_t tfrs_tree_bytes_read(const tfrs_tree_scratch *scratch);
+/*
+ * Bytes of codes, centroids and rows that searches with this scratch have read since the last call:
+ * what they cost, in a measure that is the same on every machine.  Fetching a row from anywhere
+ * counts TFRS_TREE_ROW_FACTOR times its bytes and TFRS_TREE_ROW_COST more (fitted to measurements
+ * at 128 and 400 bytes a row).
+ */
+extern uint64_t tfrs_tree_take_bytes_read(tfrs_tree_scratch *scratch);
 
 /* Whether the bounds hold for the query: its length is in a range where float32 has no surprises. */
 extern bool tfrs_tree_serves(const tfrs_tree *tree, const tfrs_scorer *scorer);

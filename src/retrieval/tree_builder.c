@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/team.h"
+#include "retrieval/code_choice.h"
 #include "retrieval/partition.h"
 
 /* Residuals that centres are trained on; fewer where vectors are long. */
@@ -40,6 +41,7 @@ enum
 typedef enum phase
 {
 	PARTITIONING,
+	CHOOSING,
 	TRAINING,
 	ENCODING,
 	FINISHED
@@ -73,6 +75,7 @@ struct tfrs_tree_builder
 	phase		phase;
 	tfrs_tree	tree;
 	tfrs_partition_builder partition;
+	tfrs_code_choice *choice;
 	float	   *centre;			/* (D), l2 only */
 	/* the tree's parts, where they may be written */
 	float	   *centroids;
@@ -464,18 +467,35 @@ step_partition(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	tfrs_status status = tfrs_partition_step(&builder->partition);
 
+	if (status == TFRS_OK && builder->options.codes == 0)
+		status = tfrs_code_choice_begin(&builder->choice, builder->arena, &builder->partition,
+										error);
 	if (status != TFRS_OK)
 		return status;
-	status = place(builder, error);
-	builder->phase = TRAINING;
-	return status == TFRS_OK ? TFRS_MORE : status;
+	builder->phase = builder->options.codes == 0 ? CHOOSING : TRAINING;
+	return TFRS_MORE;
+}
+
+static tfrs_status
+step_choice(tfrs_tree_builder *builder)
+{
+	if (tfrs_code_choice_step(builder->choice) == TFRS_OK)
+	{
+		builder->options.codes = tfrs_code_choice_get(builder->choice);
+		builder->phase = TRAINING;
+		tfrs_code_choice_destroy(builder->choice);
+		builder->choice = NULL;
+	}
+	return TFRS_MORE;
 }
 
 static tfrs_status
 step_training(tfrs_tree_builder *builder, tfrs_error *error)
 {
-	tfrs_status status = train(builder, error);
+	tfrs_status status = place(builder, error);
 
+	if (status == TFRS_OK)
+		status = train(builder, error);
 	if (status == TFRS_OK)
 		status = get_workplaces(builder, error);
 	builder->phase = ENCODING;
@@ -507,6 +527,9 @@ tfrs_tree_builder_step(tfrs_tree_builder *builder, double *share_done, tfrs_erro
 		case PARTITIONING:
 			*share_done = 0.5 * tfrs_partition_share_done(&builder->partition);
 			return step_partition(builder, error);
+		case CHOOSING:
+			*share_done = 0.5;
+			return step_choice(builder);
 		case TRAINING:
 			*share_done = 0.5;
 			return step_training(builder, error);
@@ -531,6 +554,8 @@ tfrs_tree_builder_destroy(tfrs_tree_builder *builder)
 	tfrs_arena *arena = builder->arena;
 
 	tfrs_partition_free(&builder->partition);
+	if (builder->choice != NULL)
+		tfrs_code_choice_destroy(builder->choice);
 	for (int i = 0; builder->workplaces != NULL && i < builder->options.threads; i++)
 		tfrs_arena_release(arena, builder->workplaces[i]);
 	tfrs_arena_release(arena, builder->workplaces);

@@ -10,7 +10,7 @@
 typedef struct tfrs_tree_options
 {
 	size_t		leaves;			/* L, 1 .. N */
-	size_t		codes;			/* M */
+	size_t		codes;			/* M; 0: what reads least in the bounded search */
 	float		eta;			/* weight of errors along the row, >= 1 */
 	uint64_t	seed;
 	int			threads;

@@ -1,0 +1,289 @@
+/*
+ * code_choice.c: how many codes a row should have for the bounded search.
+ */
+#include "retrieval/code_choice.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "base/team.h"
+#include "retrieval/exact.h"
+#include "retrieval/tree.h"
+
+/* Rows of the corpus that stand in for queries, and the rank whose score is their threshold. */
+#define QUERIES 16
+#define RANK 10
+
+/* Rows that are coded, fewer where they are long, and how many a task codes. */
+#define SAMPLE_ROWS 4096
+#define SAMPLE_FLOATS ((size_t) 2 * 1024 * 1024)
+#define TASK_ROWS 64
+#define MOST_TASKS (SAMPLE_ROWS / TASK_ROWS)
+
+/* Codes for 8 components, in order of trial. */
+static const size_t codes_for_8[] = {1, 2, 3, 4, 6, 8};
+
+#define TRIALS (sizeof(codes_for_8) / sizeof(*codes_for_8))
+
+enum
+{
+	PURPOSE_QUERIES = 0x6363,
+	PURPOSE_ROWS
+};
+
+struct tfrs_code_choice
+{
+	tfrs_arena *arena;
+	const tfrs_partition_builder *partition;
+	size_t		queries;
+	size_t		rows;			/* n */
+	uint32_t	query_rows[QUERIES];
+	float		thresholds[QUERIES];	/* as products */
+	float		lengths[QUERIES];
+	float	   *places;			/* (QUERIES, W) */
+	float	   *sample;			/* (n, W): residuals */
+	uint32_t   *leaf;			/* (n) */
+	float	   *centres;		/* (W, 16) */
+	float	   *training_scratch;
+	float	   *scratch;		/* (threads, scratch_stride) */
+	size_t		scratch_stride;
+	tfrs_quantizer quantizer;	/* on trial */
+	uint32_t	reached[MOST_TASKS];	/* pairs of row and query */
+	size_t		queries_done;
+	size_t		trial;
+	size_t		best_codes;
+	double		best_bytes;
+};
+
+static size_t
+draw_row(tfrs_random *random, size_t i, size_t count, size_t rows)
+{
+	size_t		low = i * rows / count;
+	size_t		high = (i + 1) * rows / count;
+
+	return low + tfrs_random_below(random, (uint32_t) (high - low));
+}
+
+static void
+draw_sample(tfrs_code_choice *choice)
+{
+	const tfrs_partition_builder *partition = choice->partition;
+	size_t		width = partition->space->width;
+	size_t		count = partition->corpus->count;
+	tfrs_random random;
+
+	tfrs_random_init(&random, partition->seed, PURPOSE_QUERIES, 0);
+	for (size_t i = 0; i < choice->queries; i++)
+		choice->query_rows[i] = (uint32_t) draw_row(&random, i, choice->queries, count);
+	tfrs_random_init(&random, partition->seed, PURPOSE_ROWS, 0);
+	for (size_t i = 0; i < choice->rows; i++)
+	{
+		size_t		row = draw_row(&random, i, choice->rows, count);
+		uint32_t	leaf = partition->leaf_of[row];
+		float	   *residual = choice->sample + i * width;
+
+		choice->leaf[i] = leaf;
+		tfrs_space_row(partition->space, partition->corpus, row, residual);
+		tfrs_kernels.add_scaled(residual, partition->centroids + leaf * (width + 1), width, -1);
+	}
+}
+
+static tfrs_status
+get_memory(tfrs_code_choice *choice, tfrs_error *error)
+{
+	tfrs_arena *arena = choice->arena;
+	size_t		width = choice->partition->space->width;
+	size_t		threads = (size_t) choice->partition->threads;
+	tfrs_quantizer coarsest = {width, 4, NULL};
+	tfrs_status status;
+
+	choice->scratch_stride = width + QUERIES + 2 * TFRS_MAX_CODES * TFRS_CENTRES;
+	status = TFRS_GET(arena, &choice->places, QUERIES * width, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &choice->sample, choice->rows * width, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &choice->leaf, choice->rows, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET_ZERO(arena, &choice->centres, width * TFRS_CENTRES, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &choice->scratch, threads * choice->scratch_stride, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &choice->training_scratch, threads *
+						  tfrs_quantizer_training_scratch(&coarsest, choice->rows), error);
+	return status;
+}
+
+tfrs_status
+tfrs_code_choice_begin(tfrs_code_choice **result, tfrs_arena *arena,
+					   const tfrs_partition_builder *partition, tfrs_error *error)
+{
+	size_t		count = partition->corpus->count;
+	size_t		most = SAMPLE_FLOATS / partition->space->width + 1;
+	tfrs_code_choice *choice;
+	tfrs_status status = TFRS_GET_ZERO(arena, &choice, 1, error);
+
+	if (status != TFRS_OK)
+		return status;
+	most = most < SAMPLE_ROWS ? most : SAMPLE_ROWS;
+	choice->arena = arena;
+	choice->partition = partition;
+	choice->queries = count < QUERIES ? count : QUERIES;
+	choice->rows = count < most ? count : most;
+	choice->best_bytes = INFINITY;
+	status = get_memory(choice, error);
+	if (status != TFRS_OK)
+	{
+		tfrs_code_choice_destroy(choice);
+		return status;
+	}
+	draw_sample(choice);
+	*result = choice;
+	return TFRS_OK;
+}
+
+/* The product that a row must reach to be among a query's best, by the full scan. */
+static void
+find_threshold(void *context, int worker, size_t task)
+{
+	tfrs_code_choice *choice = context;
+	const tfrs_space *space = choice->partition->space;
+	const tfrs_corpus *corpus = choice->partition->corpus;
+	size_t		i = choice->queries_done + task;
+	const float *query = corpus->vectors + (size_t) choice->query_rows[i] * corpus->dim;
+	float	   *place = choice->places + i * space->width;
+	tfrs_hit	hits[RANK];
+	tfrs_search search;
+	tfrs_scorer scorer;
+	tfrs_collector collector;
+
+	(void) worker;
+	tfrs_search_default(&search);
+	search.k = RANK;
+	search.excluded = &choice->query_rows[i];
+	search.excluded_count = 1;
+	/* Rows are known to be finite. */
+	(void) tfrs_scorer_init(&scorer, corpus, query, NULL);
+	tfrs_collector_init(&collector, &search, hits, corpus->count);
+	tfrs_exact_scan(&scorer, &collector);
+	tfrs_space_query(space, &scorer, place);
+	choice->lengths[i] = tfrs_vector_norm(place, space->width);
+	choice->thresholds[i] = tfrs_space_product_of(space, place, collector.threshold);
+}
+
+/* row (W) = centroid + what the codes stand for. */
+static void
+decode(const tfrs_code_choice *choice, size_t i, const uint8_t *codes, float *row)
+{
+	const tfrs_quantizer *quantizer = &choice->quantizer;
+	size_t		width = quantizer->width;
+
+	memcpy(row, choice->partition->centroids + choice->leaf[i] * (width + 1),
+		   width * sizeof(float));
+	for (size_t m = 0; m < quantizer->codes; m++)
+	{
+		for (size_t w = tfrs_quantizer_group(quantizer, m);
+			 w < tfrs_quantizer_group(quantizer, m + 1); w++)
+			row[w] += quantizer->centres[w * TFRS_CENTRES + codes[m]];
+	}
+}
+
+/* Pairs of a row of the task and a query whose bound reaches the query's threshold. */
+static void
+count_reached(void *context, int worker, size_t task)
+{
+	tfrs_code_choice *choice = context;
+	size_t		width = choice->quantizer.width;
+	size_t		end = (task + 1) * TASK_ROWS < choice->rows ? (task + 1) * TASK_ROWS : choice->rows;
+	float	   *row = choice->scratch + worker * choice->scratch_stride;
+	float	   *products = row + width;
+	float	   *measures = products + QUERIES;
+	uint8_t		codes[TFRS_MAX_CODES];
+
+	choice->reached[task] = 0;
+	for (size_t i = task * TASK_ROWS; i < end; i++)
+	{
+		float		error = tfrs_quantizer_encode(&choice->quantizer, choice->sample + i * width,
+												  NULL, 1, measures, codes);
+
+		decode(choice, i, codes, row);
+		tfrs_kernels.dot_rows(row, choice->places, choice->queries, width, products);
+		for (size_t j = 0; j < choice->queries; j++)
+			choice->reached[task] += products[j] + choice->lengths[j] * error >=
+				choice->thresholds[j];
+	}
+}
+
+static void
+try_codes(tfrs_code_choice *choice, size_t codes)
+{
+	const tfrs_corpus *corpus = choice->partition->corpus;
+	int			threads = choice->partition->threads;
+	size_t		tasks = (choice->rows + TASK_ROWS - 1) / TASK_ROWS;
+	size_t		reached = 0;
+	double		bytes;
+	tfrs_quantizer_training training = {&choice->quantizer, choice->sample, choice->rows,
+		choice->partition->seed, choice->centres, choice->training_scratch};
+
+	choice->quantizer = (tfrs_quantizer) {choice->partition->space->width, codes, choice->centres};
+	tfrs_team_run(threads, codes, tfrs_quantizer_train, &training);
+	tfrs_team_run(threads, tasks, count_reached, choice);
+	for (size_t task = 0; task < tasks; task++)
+		reached += choice->reached[task];
+	bytes = (double) codes / 2 + (double) reached / (double) (choice->rows * choice->queries) *
+		(TFRS_TREE_ROW_FACTOR * corpus->dim * sizeof(float) + TFRS_TREE_ROW_COST);
+	if (bytes < choice->best_bytes)
+	{
+		choice->best_bytes = bytes;
+		choice->best_codes = codes;
+	}
+}
+
+/* The codes of a trial: a multiple of 4, at most as many as there may be. */
+static size_t
+codes_of(const tfrs_code_choice *choice, size_t trial)
+{
+	size_t		codes = (choice->partition->space->width * codes_for_8[trial] / 8 + 3) / 4 * 4;
+
+	return codes < 4 ? 4 : codes < TFRS_MAX_CODES ? codes : TFRS_MAX_CODES;
+}
+
+tfrs_status
+tfrs_code_choice_step(tfrs_code_choice *choice)
+{
+	size_t		threads = (size_t) choice->partition->threads;
+	size_t		left = choice->queries - choice->queries_done;
+
+	if (left > 0)
+	{
+		size_t		tasks = left < threads ? left : threads;
+
+		tfrs_team_run((int) threads, tasks, find_threshold, choice);
+		choice->queries_done += tasks;
+		return TFRS_MORE;
+	}
+	if (choice->trial == 0 || codes_of(choice, choice->trial) != codes_of(choice, choice->trial - 1))
+		try_codes(choice, codes_of(choice, choice->trial));
+	choice->trial++;
+	return choice->trial < TRIALS ? TFRS_MORE : TFRS_OK;
+}
+
+size_t
+tfrs_code_choice_get(const tfrs_code_choice *choice)
+{
+	return choice->best_codes;
+}
+
+void
+tfrs_code_choice_destroy(tfrs_code_choice *choice)
+{
+	tfrs_arena *arena = choice->arena;
+
+	tfrs_arena_release(arena, choice->places);
+	tfrs_arena_release(arena, choice->sample);
+	tfrs_arena_release(arena, choice->leaf);
+	tfrs_arena_release(arena, choice->centres);
+	tfrs_arena_release(arena, choice->training_scratch);
+	tfrs_arena_release(arena, choice->scratch);
+	tfrs_arena_release(arena, choice);
+}

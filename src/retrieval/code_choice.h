@@ -1,0 +1,26 @@
+/*
+ * code_choice.h: how many codes a row should have for the bounded search.
+ *
+ * Longer codes are more to read for every row, shorter ones let more rows reach the threshold and
+ * be fetched.  What is best depends on the corpus (from a quarter of its components to all of them),
+ * so it is measured: sample rows coded in several lengths against sample queries, counted in bytes.
+ */
+#ifndef TFRS_CODE_CHOICE_H
+#define TFRS_CODE_CHOICE_H
+
+#include "base/arena.h"
+#include "retrieval/partition.h"
+
+typedef struct tfrs_code_choice tfrs_code_choice;
+
+/* The partition must be complete; it and its corpus (N > 1) stay the caller's. */
+extern tfrs_status tfrs_code_choice_begin(tfrs_code_choice **choice, tfrs_arena *arena,
+										  const tfrs_partition_builder *partition,
+										  tfrs_error *error);
+
+/* TFRS_MORE until the codes are chosen. */
+extern tfrs_status tfrs_code_choice_step(tfrs_code_choice *choice);
+extern size_t tfrs_code_choice_get(const tfrs_code_choice *choice);
+extern void tfrs_code_choice_destroy(tfrs_code_choice *choice);
+
+#endif							/* TFRS_CODE_CHOICE_H */

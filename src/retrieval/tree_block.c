@@ -1,0 +1,164 @@
+/*
+ * tree_block.c: a tree as parts of a block.
+ */
+#include "retrieval/tree_block.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+
+typedef struct part
+{
+	const char *name;
+	size_t		count;
+	size_t		element_size;
+	const void **data;			/* where the tree points to it */
+} part;
+
+#define PARTS 9
+
+/* Every array of a tree whose sizes are set. */
+static void
+list_parts(tfrs_tree *tree, part parts[PARTS])
+{
+	size_t		leaves = tree->leaves;
+	size_t		places = tree->blocks * TFRS_CODE_ROWS;
+	const part	all[PARTS] = {
+		{"tree.centroids", tree->space.width * leaves, sizeof(float),
+		(const void **) &tree->centroids},
+		{"tree.radii", leaves, sizeof(float), (const void **) &tree->radii},
+		{"tree.sizes", leaves, sizeof(uint32_t), (const void **) &tree->sizes},
+		{"tree.first_blocks", leaves + 1, sizeof(uint32_t), (const void **) &tree->first_blocks},
+		{"tree.centres", tree->space.width * TFRS_CENTRES, sizeof(float),
+		(const void **) &tree->quantizer.centres},
+		{"tree.errors", tree->blocks, sizeof(float), (const void **) &tree->errors},
+		{"tree.shares", places, sizeof(uint8_t), (const void **) &tree->shares},
+		{"tree.codes", tree->blocks * tree->quantizer.codes * 16, sizeof(uint8_t),
+		(const void **) &tree->codes},
+		{"tree.rows", places, sizeof(uint32_t), (const void **) &tree->rows}
+	};
+
+	memcpy(parts, all, sizeof(all));
+}
+
+tfrs_status
+tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head, tfrs_block_writer *writer,
+			   tfrs_error *error)
+{
+	tfrs_tree	copy = *tree;
+	part		parts[PARTS];
+	tfrs_status status;
+
+	*head = (tfrs_tree_head) {(uint32_t) tree->leaves, (uint32_t) tree->quantizer.codes,
+		(uint32_t) tree->blocks, tree->space.scale};
+	status = tfrs_block_writer_add(writer, "tree.head", head, 1, sizeof(*head), error);
+	if (status == TFRS_OK && tree->space.centre != NULL)
+		status = tfrs_block_writer_add(writer, "tree.centre", tree->space.centre, tree->space.dim,
+									   sizeof(float), error);
+	list_parts(&copy, parts);
+	for (size_t i = 0; status == TFRS_OK && i < PARTS; i++)
+		status = tfrs_block_writer_add(writer, parts[i].name, *parts[i].data, parts[i].count,
+									   parts[i].element_size, error);
+	return status;
+}
+
+typedef struct part_name
+{
+	char		text[TFRS_MAX_PART_NAME];
+} part_name;
+
+/* A prefix that is too long is cut, and the part is then not found. */
+static part_name
+name_of(const char *prefix, const char *name)
+{
+	part_name	result;
+
+	snprintf(result.text, sizeof(result.text), "%s%s", prefix, name);
+	return result;
+}
+
+bool
+tfrs_tree_stored(const tfrs_block *block, const char *prefix)
+{
+	return tfrs_block_has(block, name_of(prefix, "tree.head").text);
+}
+
+static tfrs_status
+load_head(tfrs_tree_head *head, const tfrs_block *block, const char *prefix,
+		  const tfrs_corpus *corpus, tfrs_error *error)
+{
+	const void *data;
+	tfrs_status status = tfrs_block_find_exact(block, name_of(prefix, "tree.head").text,
+											   sizeof(*head), 1, &data, error);
+
+	if (status != TFRS_OK)
+		return status;
+	memcpy(head, data, sizeof(*head));
+	if (head->leaves == 0 || head->leaves > corpus->count ||
+		head->codes == 0 || head->codes % 4 != 0 || head->codes > TFRS_MAX_CODES ||
+		head->blocks > corpus->count / TFRS_CODE_ROWS + head->leaves ||
+		!isfinite(head->scale) || (corpus->metric == TFRS_METRIC_L2 && head->scale <= 0))
+		return tfrs_fail(error, TFRS_CORRUPT, "index has an invalid tree");
+	return TFRS_OK;
+}
+
+static tfrs_status
+load_space(tfrs_tree *tree, float scale, const tfrs_block *block, const char *prefix,
+		   const tfrs_corpus *corpus, tfrs_error *error)
+{
+	const void *centre = NULL;
+	tfrs_status status = TFRS_OK;
+
+	if (corpus->metric == TFRS_METRIC_L2)
+		status = tfrs_block_find_exact(block, name_of(prefix, "tree.centre").text, sizeof(float),
+									   corpus->dim, &centre, error);
+	if (status == TFRS_OK)
+		tree->space = tfrs_space_of(corpus->metric, corpus->dim, centre, scale);
+	return status;
+}
+
+/* Leaves follow one another, each with the blocks that its rows need. */
+static tfrs_status
+check_leaves(const tfrs_tree *tree, const tfrs_corpus *corpus, tfrs_error *error)
+{
+	uint64_t	rows = 0;
+	uint64_t	block = 0;
+
+	for (size_t leaf = 0; leaf < tree->leaves; leaf++)
+	{
+		if (tree->first_blocks[leaf] != block)
+			return tfrs_fail(error, TFRS_CORRUPT, "leaf %zu of the index is misplaced", leaf);
+		rows += tree->sizes[leaf];
+		block += ((uint64_t) tree->sizes[leaf] + TFRS_CODE_ROWS - 1) / TFRS_CODE_ROWS;
+	}
+	if (rows != corpus->count || block != tree->blocks ||
+		tree->first_blocks[tree->leaves] != tree->blocks)
+		return tfrs_fail(error, TFRS_CORRUPT, "leaves of the index do not cover its rows");
+	return TFRS_OK;
+}
+
+tfrs_status
+tfrs_tree_load(tfrs_tree *tree, const tfrs_block *block, const char *prefix,
+			   const tfrs_corpus *corpus, tfrs_error *error)
+{
+	tfrs_tree_head head;
+	part		parts[PARTS];
+	tfrs_status status = load_head(&head, block, prefix, corpus, error);
+
+	if (status == TFRS_OK)
+		status = load_space(tree, head.scale, block, prefix, corpus, error);
+	if (status != TFRS_OK)
+		return status;
+	tree->leaves = head.leaves;
+	tree->blocks = head.blocks;
+	tree->quantizer.width = tree->space.width;
+	tree->quantizer.codes = head.codes;
+	list_parts(tree, parts);
+	for (size_t i = 0; status == TFRS_OK && i < PARTS; i++)
+		status = tfrs_block_find_exact(block, name_of(prefix, parts[i].name).text,
+									   parts[i].element_size, parts[i].count, parts[i].data,
+									   error);
+	return status == TFRS_OK ? check_leaves(tree, corpus, error) : status;
+}

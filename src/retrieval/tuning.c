@@ -1,0 +1,337 @@
+/*
+ * tuning.c: how far a ranked search must go to reach a recall.
+ *
+ * Recall grows with both numbers, so the border of what reaches the target is a staircase: leaves
+ * grow, with as many re-ranked as there may be, until the target is reached; then the re-ranked
+ * shrink while it holds, and where it no longer does leaves grow by another step.
+ */
+#include "retrieval/tuning.h"
+
+#include <string.h>
+
+#include "base/random.h"
+#include "base/team.h"
+#include "retrieval/exact.h"
+
+/* Rows that stand in for queries where none are given. */
+#define SAMPLE_QUERIES 256
+
+/* Queries of a step and thread: far below 100 ms even where each reads a whole index. */
+#define STEP_QUERIES 8
+
+/* Steps of both numbers: each 1.33 or 1.5 times the one before (2, 3, 4, 6, 8, 12, ...). */
+#define MOST_STEPS 40
+
+/* Re-ranked: from k to 64 k. */
+#define RERANK_STEPS 13
+
+/* Steps of leaves beyond the first that reaches the target: more never paid. */
+#define LEAVES_BEYOND 5
+
+enum
+{
+	PURPOSE_QUERIES = 0x7475
+};
+
+struct tfrs_tuning
+{
+	tfrs_arena *arena;
+	tfrs_tuning_options options;
+	const tfrs_tree *tree;
+	const tfrs_corpus *corpus;
+	tfrs_tuning_result result;
+	size_t		count;			/* Q */
+	size_t		k;				/* min(k, rows a query may find) */
+	uint32_t   *query_rows;		/* (Q), where rows stand in for queries */
+	tfrs_hit   *truth;			/* (Q, k) */
+	uint32_t   *found;			/* (Q): true hits among those found */
+	tfrs_hit   *hits;			/* (threads, k) */
+	tfrs_tree_scratch **scratch;	/* (threads) */
+	bool		truth_known;
+	size_t		done;			/* queries of this round */
+	/* the staircase */
+	uint32_t	leaves_steps[MOST_STEPS];
+	uint32_t	rerank_steps[RERANK_STEPS];
+	int			leaves_count;
+	int			rerank_count;
+	int			leaves_at;
+	int			rerank_at;
+	int			reached_at;		/* leaves_at when the target was first reached, or -1 */
+};
+
+/* 1, 2, 3, 4, 6, 8, 12, ... times unit, the last one most. */
+static int
+fill_steps(uint32_t *steps, int room, size_t unit, size_t most)
+{
+	size_t		factor = 1;
+	int			count = 0;
+
+	while (count + 1 < room && unit * factor < most)
+	{
+		steps[count++] = (uint32_t) (unit * factor);
+		factor = factor < 2 ? 2 : factor % 3 == 0 ? factor / 3 * 4 : factor * 3 / 2;
+	}
+	steps[count++] = (uint32_t) most;
+	return count;
+}
+
+static void
+plan_steps(tfrs_tuning *tuning)
+{
+	size_t		most = 64 * tuning->k;
+
+	tuning->leaves_count = fill_steps(tuning->leaves_steps, MOST_STEPS, 1, tuning->tree->leaves);
+	most = most < tuning->corpus->count ? most : tuning->corpus->count;
+	tuning->rerank_count = fill_steps(tuning->rerank_steps, RERANK_STEPS, tuning->k, most);
+	if (tuning->options.leaves > 0)
+	{
+		tuning->leaves_steps[0] = tuning->options.leaves;
+		tuning->leaves_count = 1;
+	}
+	if (tuning->options.rerank > 0)
+	{
+		tuning->rerank_steps[0] = tuning->options.rerank;
+		tuning->rerank_count = 1;
+	}
+	tuning->rerank_at = tuning->rerank_count - 1;
+	tuning->reached_at = -1;
+}
+
+static void
+draw_queries(tfrs_tuning *tuning)
+{
+	size_t		count = tuning->corpus->count;
+	tfrs_random random;
+
+	tfrs_random_init(&random, tuning->options.seed, PURPOSE_QUERIES, 0);
+	for (size_t i = 0; i < tuning->count; i++)
+	{
+		size_t		low = i * count / tuning->count;
+		size_t		high = (i + 1) * count / tuning->count;
+
+		tuning->query_rows[i] = (uint32_t) (low + tfrs_random_below(&random,
+																	(uint32_t) (high - low)));
+	}
+}
+
+static tfrs_status
+get_memory(tfrs_tuning *tuning, tfrs_error *error)
+{
+	tfrs_arena *arena = tuning->arena;
+	int			threads = tuning->options.threads;
+	size_t		rerank = tuning->rerank_steps[tuning->rerank_count - 1];
+	tfrs_status status;
+
+	status = TFRS_GET(arena, &tuning->truth, tuning->count * tuning->k, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &tuning->query_rows, tuning->count, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &tuning->found, tuning->count, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &tuning->hits, threads * tuning->k, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET_ZERO(arena, &tuning->scratch, threads, error);
+	for (int i = 0; status == TFRS_OK && i < threads; i++)
+		status = tfrs_tree_scratch_get(&tuning->scratch[i], tuning->tree, rerank, arena, error);
+	return status;
+}
+
+static tfrs_status
+check_queries(const tfrs_tuning *tuning, tfrs_error *error)
+{
+	tfrs_scorer scorer;
+	tfrs_status status = TFRS_OK;
+
+	for (size_t i = 0; status == TFRS_OK && i < tuning->options.count; i++)
+		status = tfrs_scorer_init(&scorer, tuning->corpus,
+								  tuning->options.queries + i * tuning->corpus->dim, error);
+	return status;
+}
+
+tfrs_status
+tfrs_tuning_begin(tfrs_tuning **result, tfrs_arena *arena, const tfrs_tuning_options *options,
+				  const tfrs_tree *tree, const tfrs_corpus *corpus, tfrs_error *error)
+{
+	size_t		rows = corpus->count - (options->queries == NULL);
+	tfrs_tuning *tuning;
+	tfrs_status status = TFRS_GET_ZERO(arena, &tuning, 1, error);
+
+	if (status != TFRS_OK)
+		return status;
+	tuning->arena = arena;
+	tuning->options = *options;
+	tuning->tree = tree;
+	tuning->corpus = corpus;
+	tuning->count = options->queries != NULL ? options->count
+		: corpus->count < SAMPLE_QUERIES ? corpus->count : SAMPLE_QUERIES;
+	tuning->k = options->k < rows ? options->k : rows;
+	plan_steps(tuning);
+	status = get_memory(tuning, error);
+	if (status == TFRS_OK && options->queries != NULL)
+		status = check_queries(tuning, error);
+	if (status != TFRS_OK)
+	{
+		tfrs_tuning_destroy(tuning);
+		return status;
+	}
+	if (options->queries == NULL)
+		draw_queries(tuning);
+	*result = tuning;
+	return TFRS_OK;
+}
+
+/* The search of one query; a row that stands in for a query is not to find itself. */
+static void
+set_query(const tfrs_tuning *tuning, size_t i, tfrs_search *search, tfrs_scorer *scorer)
+{
+	const tfrs_corpus *corpus = tuning->corpus;
+	const float *query = tuning->options.queries + i * corpus->dim;
+
+	tfrs_search_default(search);
+	search->k = tuning->k;
+	if (tuning->options.queries == NULL)
+	{
+		query = corpus->vectors + (size_t) tuning->query_rows[i] * corpus->dim;
+		search->excluded = &tuning->query_rows[i];
+		search->excluded_count = 1;
+	}
+	/* Rows and queries are known to be finite. */
+	(void) tfrs_scorer_init(scorer, corpus, query, NULL);
+}
+
+static void
+find_truth(void *context, int worker, size_t task)
+{
+	tfrs_tuning *tuning = context;
+	size_t		i = tuning->done + task;
+	tfrs_search search;
+	tfrs_scorer scorer;
+	tfrs_collector collector;
+
+	set_query(tuning, i, &search, &scorer);
+	tfrs_collector_init(&collector, &search, tuning->truth + i * tuning->k,
+						tuning->corpus->count);
+	if (tfrs_tree_serves(tuning->tree, &scorer))
+		tfrs_tree_search_bounded(tuning->tree, &scorer, &collector, tuning->scratch[worker]);
+	else
+		tfrs_exact_scan(&scorer, &collector);
+	tfrs_topk_finish(&collector.topk);
+}
+
+static void
+count_found(void *context, int worker, size_t task)
+{
+	tfrs_tuning *tuning = context;
+	size_t		i = tuning->done + task;
+	const tfrs_hit *truth = tuning->truth + i * tuning->k;
+	tfrs_tree_effort effort = {tuning->leaves_steps[tuning->leaves_at],
+		tuning->rerank_steps[tuning->rerank_at]};
+	tfrs_search search;
+	tfrs_scorer scorer;
+	tfrs_collector collector;
+
+	set_query(tuning, i, &search, &scorer);
+	tfrs_collector_init(&collector, &search, tuning->hits + worker * tuning->k,
+						tuning->corpus->count);
+	tfrs_tree_search_ranked(tuning->tree, &scorer, effort, &collector, tuning->scratch[worker]);
+	tuning->found[i] = 0;
+	/* Equal scores are equally good: what counts is to reach the k-th true score. */
+	for (size_t j = 0; j < collector.topk.count; j++)
+		tuning->found[i] += collector.topk.hits[j].score >= truth[tuning->k - 1].score;
+}
+
+/* Bytes read by all queries of a round, for a query. */
+static double
+take_bytes(tfrs_tuning *tuning)
+{
+	uint64_t	bytes = 0;
+
+	for (int i = 0; i < tuning->options.threads; i++)
+		bytes += tfrs_tree_take_bytes_read(tuning->scratch[i]);
+	return (double) bytes / (double) tuning->count;
+}
+
+static bool
+is_given(const tfrs_tuning *tuning)
+{
+	return tuning->leaves_count == 1 && tuning->rerank_count == 1;
+}
+
+/* Takes a round's recall up; true where another round is to follow. */
+static bool
+climb(tfrs_tuning *tuning)
+{
+	uint64_t	found = 0;
+	double		bytes = take_bytes(tuning);
+	double		recall;
+
+	for (size_t i = 0; i < tuning->count; i++)
+		found += tuning->found[i];
+	recall = (double) found / (double) (tuning->count * tuning->k);
+	if (recall >= tuning->options.target_recall || is_given(tuning))
+	{
+		if (tuning->reached_at < 0)
+			tuning->reached_at = tuning->leaves_at;
+		if (bytes < tuning->result.bytes || is_given(tuning))
+			tuning->result = (tfrs_tuning_result) {
+				{tuning->leaves_steps[tuning->leaves_at], tuning->rerank_steps[tuning->rerank_at]},
+				recall, bytes, tuning->result.bounded_bytes};
+		return --tuning->rerank_at >= 0;
+	}
+	if (tuning->reached_at >= 0 && tuning->leaves_at >= tuning->reached_at + LEAVES_BEYOND)
+		return false;
+	/* More leaves only read more. */
+	return ++tuning->leaves_at < tuning->leaves_count &&
+		(tuning->options.leaves > 0 || bytes < tuning->result.bounded_bytes);
+}
+
+/* The bounded search is the answer until something cheaper is found. */
+static void
+start_climbing(tfrs_tuning *tuning)
+{
+	double		bytes = take_bytes(tuning);
+
+	tuning->truth_known = true;
+	tuning->result = (tfrs_tuning_result) {{0, 0}, 1, bytes, bytes};
+}
+
+tfrs_status
+tfrs_tuning_step(tfrs_tuning *tuning, tfrs_error *error)
+{
+	size_t		most = (size_t) STEP_QUERIES * tuning->options.threads;
+	size_t		left = tuning->count - tuning->done;
+	size_t		tasks = left < most ? left : most;
+
+	(void) error;
+	tfrs_team_run(tuning->options.threads, tasks,
+				  tuning->truth_known ? count_found : find_truth, tuning);
+	tuning->done += tasks;
+	if (tuning->done < tuning->count)
+		return TFRS_MORE;
+	tuning->done = 0;
+	if (tuning->truth_known)
+		return climb(tuning) ? TFRS_MORE : TFRS_OK;
+	start_climbing(tuning);
+	return TFRS_MORE;
+}
+
+tfrs_tuning_result
+tfrs_tuning_get(const tfrs_tuning *tuning)
+{
+	return tuning->result;
+}
+
+void
+tfrs_tuning_destroy(tfrs_tuning *tuning)
+{
+	tfrs_arena *arena = tuning->arena;
+
+	for (int i = 0; tuning->scratch != NULL && i < tuning->options.threads; i++)
+		tfrs_arena_release(arena, tuning->scratch[i]);
+	tfrs_arena_release(arena, tuning->scratch);
+	tfrs_arena_release(arena, tuning->truth);
+	tfrs_arena_release(arena, tuning->query_rows);
+	tfrs_arena_release(arena, tuning->found);
+	tfrs_arena_release(arena, tuning->hits);
+	tfrs_arena_release(arena, tuning);
+}
