@@ -6,14 +6,14 @@ SET search_path = tfrs, public;
 
 CREATE TEMP TABLE models (name text, model model);
 INSERT INTO models
-SELECT 'integer', train(i % 7, 'item ' || i * i % 11, '{"dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
+SELECT 'integer', train(i % 7, 'item ' || i * i % 11, '{"history": false, "dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
 INSERT INTO models
-SELECT 'text', train('user ' || i % 7, i * i % 11, '{"dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
+SELECT 'text', train('user ' || i % 7, i * i % 11, '{"history": false, "dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
 INSERT INTO models
 SELECT 'uuid', train(md5((i % 3)::text)::uuid, date '2024-01-01' + i % 2, '{"preset": "tfrs", "dim": 1, "epochs": 1}')
 FROM generate_series(1, 20) AS i;
 INSERT INTO models
-SELECT 'boolean', train(i % 2 = 0, i % 3, '{"dim": 2, "epochs": 1}') FROM generate_series(1, 20) AS i;
+SELECT 'boolean', train(i % 2 = 0, i % 3, '{"history": false, "dim": 2, "epochs": 1}') FROM generate_series(1, 20) AS i;
 
 -- The type
 SELECT typalign, typstorage, typlen FROM pg_type WHERE oid = 'model'::regtype;
@@ -163,11 +163,11 @@ SELECT current_database() AS here \gset
 \c tfrs_regress_utf8
 SET client_min_messages = warning;
 CREATE EXTENSION tfrs_retrieval;
-SELECT tfrs.train(chr(228 + i % 3), i % 2, '{"epochs": 1, "dim": 1}') AS model FROM generate_series(1, 30) AS i \gset
+SELECT tfrs.train(chr(228 + i % 3), i % 2, '{"history": false, "epochs": 1, "dim": 1}') AS model FROM generate_series(1, 30) AS i \gset
 \c tfrs_regress_latin1
 SET client_min_messages = warning;
 CREATE EXTENSION tfrs_retrieval;
-SELECT tfrs.train(chr(228 + i % 3), i % 2, '{"epochs": 1, "dim": 1}')::text = :'model' AS same FROM generate_series(1, 30) AS i;
+SELECT tfrs.train(chr(228 + i % 3), i % 2, '{"history": false, "epochs": 1, "dim": 1}')::text = :'model' AS same FROM generate_series(1, 30) AS i;
 SELECT octet_length(value), ascii(value), tfrs.embed_query(:'model', value)::text = embedding::text AS same
 FROM tfrs.vocabulary(:'model', 'query');
 \c :here

@@ -80,6 +80,8 @@ resolve_history(tfrs_train_options *options, size_t candidates, size_t rows, boo
 	tfrs_history_options *history = &options->history;
 	double		steps = has_time ? 700 : 400;
 
+	if (options->dim == 1)
+		options->candidate_bias = false;	/* it would take the only number */
 	if (!has_time)
 	{
 		history->decays = 0;
@@ -148,8 +150,6 @@ check_history(const tfrs_train_options *options)
 		return "hide_share must be between 0 and 1";
 	if (history->length < 1 || history->steps > TFRS_MAX_STEPS)
 		return "length must be at least 1 and steps at most 100000000";
-	if (options->candidate_bias && options->dim < 2)
-		return "candidate_bias takes one of the dim numbers, so dim must be at least 2";
 	return tfrs_schedule_check(&options->schedule);
 }
 

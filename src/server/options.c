@@ -393,7 +393,10 @@ write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 	}
 	if (key->type == TFRS_OPTION_OBJECT)
 	{
-		tfrs_options_write(key->scheme, target, json);
+		if (fetch_integer(target, key) != 0)
+			tfrs_options_write(key->scheme, target, json);
+		else
+			appendStringInfoString(json, "false");
 		return;
 	}
 	integer = fetch_integer(target, key);

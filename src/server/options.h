@@ -50,7 +50,7 @@ typedef struct tfrs_option_key
 	/* arrays: where their length goes; at most size / sizeof(float) elements */
 	size_t		count_offset;
 
-	/* objects: their keys, and the bool field that false clears and an object sets, through apply */
+	/* objects: their keys; apply(target, true or false) comes first, the field says which it was */
 	const struct tfrs_option_scheme *scheme;
 
 	/* words */

@@ -182,7 +182,8 @@ tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value, const cha
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("%s of type %s cannot be looked up among ids of type %s", role,
 						tfrs_id_tag_name(reader->tag), name == NULL ? "unknown" : name),
-				 errhint("Cast it to text.")));
+				 tag == TFRS_TAG_TEXT || name == NULL ? errhint("Cast it to text.")
+				 : errhint("Cast it to %s, or to text.", name)));
 	string_of_value(reader, value, &bytes, &length);
 	return tfrs_id_from_text(tag, bytes, length);
 }

@@ -166,8 +166,8 @@ static const tfrs_option_scheme history_scheme = {
 static const tfrs_option_key keys[] = {
 	{.name = "preset", .type = TFRS_OPTION_ACTION, .choices = preset_choices,
 	.apply = apply_preset},
-	{.name = "history", .type = TFRS_OPTION_OBJECT, .scheme = &history_scheme,
-	.apply = apply_history},
+	{.name = "history", .type = TFRS_OPTION_OBJECT, FIELD(history.on),
+	.scheme = &history_scheme, .apply = apply_history},
 	{CHOICE("optimizer", optimizer.kind, optimizer_choices), .apply = apply_optimizer},
 	{ABOVE_0("learning_rate", optimizer.learning_rate, FLT_MAX)},
 	{AT_LEAST_0("initial_accumulator_value", optimizer.initial_accumulator_value, FLT_MAX),
