@@ -34,7 +34,8 @@ endif
 SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
-WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap demo demo-stop
+WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap fuzz \
+	demo demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -93,4 +94,4 @@ $(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap:
 demo demo-stop:
 	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
 
-.PHONY: check check-layers check-sql check-tap demo demo-stop
+.PHONY: check check-layers check-sql check-tap fuzz demo demo-stop

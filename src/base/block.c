@@ -364,14 +364,14 @@ static void
 copy_more(tfrs_block_writer *writer)
 {
 	const tfrs_block_part *part = &writer->parts[writer->part];
+	const uint8_t *source = writer->sources[writer->part];
 	uint8_t    *target = writer->target + part->offset;
 	size_t		take = part->bytes - writer->done;
 
 	if (take > BYTES_PER_STEP)
 		take = BYTES_PER_STEP;
 	if (take > 0)
-		memcpy(target + writer->done, (const uint8_t *) writer->sources[writer->part] + writer->done,
-			   take);
+		memcpy(target + writer->done, source + writer->done, take);
 	writer->done += take;
 	if (writer->done < part->bytes)
 		return;

@@ -19,13 +19,13 @@
  */
 #define TFRS_MAX_BLOCK_BYTES ((size_t) 640 * 1024 * 1024)
 
-/* Parts of a block: a model needs about 30; a bound lets the reader check the table on the stack. */
+/* Parts of a block: a model needs about 30; a bound lets a reader keep its table on the stack. */
 #define TFRS_MAX_BLOCK_PARTS 256
 
 /* Length of a part's name, its terminating zero included. */
 #define TFRS_MAX_PART_NAME 40
 
-/* Rows of one table (ids, candidates, queries): row numbers are uint32 and UINT32_MAX means none. */
+/* Rows of a table (ids, candidates, queries): row numbers are uint32 and UINT32_MAX means none. */
 #define TFRS_MAX_ROWS ((size_t) 1 << 31)
 
 /* Bytes of one text id: longer ones are almost surely documents passed by mistake. */
@@ -33,7 +33,7 @@
 
 /*
  * Slots that a look-up in an id set may read.  At the load of at most 1/2 that id sets keep, a
- * chain of this length has a probability below 1e-12 even for 2^31 ids: it is met only with ids
+ * chain of this length has a probability of about 1e-12 even for 2^31 ids: it is met only with ids
  * made to collide, and refusing them keeps look-ups, building and checking linear.
  */
 #define TFRS_MAX_PROBES 256

@@ -43,8 +43,10 @@ check_status(const char *file, int line, const char *text, tfrs_status got, tfrs
 {
 	if (got == expected)
 		return;
+	if (got == TFRS_OK || got == TFRS_MORE)
+		check_fail(file, line, "%s is status %d, not %d", text, (int) got, (int) expected);
 	check_fail(file, line, "%s is status %d, not %d: %s | %s", text, (int) got, (int) expected,
-			   got > TFRS_MORE ? check_error.message : "", got > TFRS_MORE ? check_error.detail : "");
+			   check_error.message, check_error.detail);
 }
 
 void

@@ -89,6 +89,25 @@ CHECK_TEST(budget_counts_what_is_held_now)
 	CHECK_EQUAL(arena.used, 0);
 }
 
+CHECK_TEST(budget_may_be_used_up)
+{
+	tfrs_arena	arena;
+	void	   *piece;
+	size_t		needed;
+
+	tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
+	CHECK_OK(tfrs_arena_get(&arena, &piece, 1000, 1, &check_error));
+	needed = arena.used;
+	arena.budget = 2 * needed;
+	CHECK_OK(tfrs_arena_get(&arena, &piece, 1000, 1, &check_error));
+	tfrs_arena_free(&arena);
+	arena.budget = needed;
+	CHECK_OK(tfrs_arena_get(&arena, &piece, 1000, 1, &check_error));
+	tfrs_arena_free(&arena);
+	arena.budget = needed - 1;
+	CHECK_STATUS(tfrs_arena_get(&arena, &piece, 1000, 1, &check_error), TFRS_OVER_BUDGET);
+}
+
 CHECK_TEST(overflowing_sizes_are_refused)
 {
 	void	   *piece;

@@ -142,6 +142,27 @@ CHECK_TEST(block_without_parts)
 	CHECK(!tfrs_block_has(&sample.block, "numbers"));
 }
 
+CHECK_TEST(part_without_padding)
+{
+	static const uint8_t bytes[64] = {1, 2, 3};
+	tfrs_block_writer *writer = new_writer();
+	sample		sample;
+	const void *data;
+
+	writer->kind = TFRS_BLOCK_INDEX;
+	add(writer, "!~", bytes, 64, 1);
+	sample = write_sample(writer);
+	CHECK_EQUAL(sample.length, 64 + 64 + 64);
+	CHECK_STATUS(open_sample(&sample), TFRS_CORRUPT);
+	CHECK_OK(tfrs_block_open(&sample.block, sample.bytes, sample.length, TFRS_BLOCK_INDEX,
+							 &check_error));
+	CHECK_OK(tfrs_block_find_exact(&sample.block, "!~", 1, 64, &data, &check_error));
+	CHECK(memcmp(data, bytes, 64) == 0);
+	CHECK_STATUS(tfrs_block_find_exact(&sample.block, "x", 1, 64, &data, &check_error),
+				 TFRS_CORRUPT);
+	CHECK(strcmp(check_error.message, "invalid index") == 0);
+}
+
 CHECK_TEST(bytes_do_not_depend_on_the_order_of_adding)
 {
 	sample		first = small_sample();
@@ -212,11 +233,13 @@ CHECK_TEST(damaged_headers)
 	CHECK_DAMAGE(header->byte_order, UINT32_C(0x04030201));
 	CHECK(strstr(check_error.detail, "byte order") != NULL);
 	CHECK_DAMAGE(header->kind, TFRS_BLOCK_INDEX);
+	CHECK(strcmp(check_error.message, "invalid model") == 0);
 	CHECK_DAMAGE(header->kind, 77);
 	CHECK_DAMAGE(header->total_bytes, sample.length - 64);
 	CHECK_DAMAGE(header->total_bytes, UINT64_MAX);
 	CHECK_DAMAGE(header->part_count, 2);
 	CHECK_DAMAGE(header->part_count, 4);
+	CHECK_DAMAGE(header->part_count, 100);
 	CHECK_DAMAGE(header->part_count, TFRS_MAX_BLOCK_PARTS);
 	CHECK_DAMAGE(header->part_count, UINT32_MAX);
 	CHECK_DAMAGE(header->reserved[15], 1);
@@ -252,10 +275,13 @@ CHECK_TEST(damaged_tables)
 	CHECK_DAMAGE(first->reserved, 1);
 }
 
-CHECK_TEST(name_without_an_end)
+CHECK_TEST(damaged_names)
 {
 	sample		sample = small_sample();
 
+	memcpy(part_of(&sample, 2)->name, part_of(&sample, 1)->name, TFRS_MAX_PART_NAME);
+	CHECK_STATUS(open_sample(&sample), TFRS_CORRUPT);
+	sample = small_sample();
 	memset(part_of(&sample, 0)->name, 'a', TFRS_MAX_PART_NAME);
 	CHECK_STATUS(open_sample(&sample), TFRS_CORRUPT);
 }

@@ -236,11 +236,17 @@ unmix(uint64_t y)
 	return y - UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* Ids whose hashes end in 40 zeros: all have their home in slot 0, whatever the table's size. */
+/* Different ids for different i, all with their home in one slot of any table. */
+static tfrs_id
+id_at_home(uint64_t home, uint64_t i)
+{
+	return tfrs_id_of_integer((int64_t) unmix(i << 40 | home));
+}
+
 static tfrs_id
 colliding_id(uint64_t i)
 {
-	return tfrs_id_of_integer((int64_t) unmix(i << 40));
+	return id_at_home(0, i);
 }
 
 CHECK_TEST(ids_made_to_collide_are_refused)
@@ -262,6 +268,37 @@ CHECK_TEST(ids_made_to_collide_are_refused)
 	stored = store(&set);
 	CHECK_OK(load(&stored));
 	CHECK_EQUAL(tfrs_id_view_find(&stored.view, colliding_id(TFRS_MAX_PROBES)), TFRS_NO_ROW);
+}
+
+/* The i-th id of those at the home that are negative, or of the others. */
+static tfrs_id
+id_of_sign(uint64_t home, bool negative, int i)
+{
+	for (uint64_t candidate = 0;; candidate++)
+	{
+		tfrs_id		id = id_at_home(home, candidate);
+
+		if ((id.integer < 0) == negative && i-- == 0)
+			return id;
+	}
+}
+
+/*
+ * 200 ids at home 0 and then 200 at home 150 are within reach; the other way round, which is the
+ * order of their values, the last of them lies 399 slots from its home.
+ */
+CHECK_TEST(ids_made_to_collide_once_sorted)
+{
+	tfrs_id_set set = new_set(TFRS_ID_INTEGER);
+	uint32_t	new_row[400];
+
+	for (int i = 0; i < 200; i++)
+		add(&set, id_of_sign(0, false, i));
+	for (int i = 0; i < 200; i++)
+		add(&set, id_of_sign(150, true, i));
+	CHECK_STATUS(tfrs_id_set_sort(&set, new_row, &check_error), TFRS_TOO_LARGE);
+	tfrs_id_set_free(&set);
+	CHECK_EQUAL(check_arena()->used, 0);
 }
 
 static tfrs_status

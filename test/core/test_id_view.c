@@ -187,22 +187,38 @@ CHECK_TEST(damaged_bytes)
 	check_damaged_slots(good);
 }
 
-CHECK_TEST(stored_id_of_too_many_bytes)
+CHECK_TEST(order_of_ids)
 {
-	static char long_id[TFRS_MAX_ID_BYTES + 1];
+	static const int64_t integers[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
+
+	for (int i = 0; i < 5; i++)
+		for (int j = 0; j < 5; j++)
+			CHECK_EQUAL(tfrs_id_compare(tfrs_id_of_integer(integers[i]),
+										tfrs_id_of_integer(integers[j])), (i > j) - (i < j));
+	CHECK_EQUAL(tfrs_id_compare(tfrs_id_of_bytes(NULL, 0), tfrs_id_of_bytes(NULL, 0)), 0);
+	CHECK(tfrs_id_compare(tfrs_id_of_bytes("ab", 2), tfrs_id_of_bytes("abc", 3)) < 0);
+	CHECK(tfrs_id_compare(tfrs_id_of_bytes("b", 1), tfrs_id_of_bytes("abc", 3)) > 0);
+}
+
+/* An empty id and the longest one are good, a longer one is not. */
+CHECK_TEST(shortest_and_longest_stored_id)
+{
+	static const char long_id[TFRS_MAX_ID_BYTES + 1];
 
 	for (size_t length = TFRS_MAX_ID_BYTES; length <= sizeof(long_id); length++)
 	{
-		uint64_t	offsets[2] = {0, length};
-		uint32_t	slots[2] = {0, 0};
+		uint64_t	offsets[3] = {0, 0, length};
+		uint32_t	slots[4] = {0, 0, 0, 0};
 		uint32_t	head[2];
+		size_t		slot = tfrs_hash_bytes(long_id, length) & 3;
 		tfrs_id_view view = {
-			.kind = TFRS_ID_BYTES, .count = 1, .offsets = offsets, .bytes = long_id,
-			.slots = slots, .slot_mask = 1
+			.kind = TFRS_ID_BYTES, .count = 2, .offsets = offsets, .bytes = long_id,
+			.slots = slots, .slot_mask = 3
 		};
 		tfrs_block_writer *writer = new_writer();
 
-		slots[tfrs_hash_bytes(long_id, length) & 1] = 1;
+		slots[tfrs_hash_bytes(NULL, 0) & 3] = 1;
+		slots[slots[slot] == 0 ? slot : (slot + 1) & 3] = 2;
 		CHECK_OK(tfrs_id_view_save(&view, head, writer, "", &check_error));
 		CHECK_STATUS(write_and_load(writer), length > TFRS_MAX_ID_BYTES ? TFRS_CORRUPT : TFRS_OK);
 	}

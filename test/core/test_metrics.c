@@ -76,7 +76,11 @@ CHECK_TEST(means_are_weighted)
 	CHECK_NEAR(metrics.weight, 4, 0);
 	CHECK_NEAR(metrics.mrr, (3 * 1 + 1 * 0.5) / 4, 1e-15);
 	CHECK_NEAR(metrics.ndcg, (3 + 1 / log2(3)) / 4, 1e-15);
+	CHECK_NEAR(metrics.map, (3 * 1 + 1 * 0.5) / 4, 1e-15);
+	CHECK_NEAR(metrics.hit, 1, 1e-15);
 	CHECK_NEAR(metrics.recall, 1, 1e-15);
+	CHECK_NEAR(metrics.capped_recall, 1, 1e-15);
+	CHECK_NEAR(metrics.precision, 0.5, 1e-15);
 }
 
 CHECK_TEST(nothing_added_gives_zeros)
