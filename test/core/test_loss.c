@@ -524,15 +524,39 @@ CHECK_TEST(hard_negatives_are_the_formula)
 	}
 }
 
-/* More columns than a block has, more rows than a tile, no multiple of either. */
-CHECK_TEST(plain_form_over_several_blocks_and_tiles)
+/* Each cell of what the core tells of its logits and their gradient. */
+static void
+check_cells(const scene *s, const plain *p, size_t i)
 {
-	features	f = {.users = 90,.items = 400,.rows = 301,.extra = 800,.dim = 19,
-	.probability = true,.hits = true,.weight = true,.hidden = true,.temperature = 0.3f};
-	scene		s = make_scene(&f, 31);
+	const float *logits = p->batch.logits + i * s->columns;
+	const float *d_logits = p->batch.d_logits + i * s->columns;
+
+	for (size_t j = 0; j < s->columns; j++)
+	{
+		double		logit = best_score(s, s->row_user[i], s->column_item[j]) /
+			s->options.temperature - log_probability(s, s->column_item[j]);
+		double		share = exp(logit - logits[i] - p->batch.row_loss[i]) - (i == j);
+
+		if (i != j && !is_negative(s, i, j))
+		{
+			CHECK(logits[j] < -1e36f);
+			CHECK(d_logits[j] == 0.0f);
+			continue;
+		}
+		CHECK_NEAR(logits[j], logit, TOLERANCE * fmax(1.0, fabs(logit)));
+		CHECK_NEAR(d_logits[j], (s->weight == NULL ? 1.0 : s->weight[i]) * share, 1e-4);
+	}
+}
+
+static void
+check_rows(const features *f, uint64_t seed)
+{
+	scene		s = make_scene(f, seed);
 	plain		p = make_plain(&s);
 	double		total;
 
+	p.batch.logits = TAKE(s.rows * s.columns, float);
+	p.batch.d_logits = TAKE(s.rows * s.columns, float);
 	run_plain(&p, &s, 1, &total);
 	CHECK_NEAR(total, loss_by_formula(&s), TOLERANCE * total);
 	for (size_t i = 0; i < s.rows; i++)
@@ -542,7 +566,18 @@ CHECK_TEST(plain_form_over_several_blocks_and_tiles)
 
 		CHECK_NEAR(p.batch.row_loss[i], expected, TOLERANCE * fmax(1.0, expected));
 		CHECK_EQUAL(p.batch.row_above[i], above);
+		check_cells(&s, &p, i);
 	}
+}
+
+/* More columns than a block has, more rows than a tile: no multiple of either, and multiples. */
+CHECK_TEST(plain_form_over_several_blocks_and_tiles)
+{
+	check_rows(&(features) {.users = 90,.items = 400,.rows = 301,.extra = 800,.dim = 19,
+							.probability = true,.hits = true,.weight = true,.hidden = true,
+							.temperature = 0.3f}, 31);
+	check_rows(&(features) {.users = 90,.items = 400,.rows = 256,.extra = 768,.dim = 8}, 32);
+	check_rows(&(features) {.users = 90,.items = 400,.rows = 128,.extra = 384,.dim = 8}, 33);
 }
 
 CHECK_TEST(forms_agree)
@@ -582,16 +617,11 @@ CHECK_TEST(forms_agree_over_several_blocks_and_tiles)
 	}
 }
 
-/*
- * In the distinct form a hidden cell hides all copies of a column from all pairs of its query, so
- * the plain form must remove accidental hits to be the same.
- */
 CHECK_TEST(forms_agree_on_masks)
 {
-	for (unsigned bits = 0; bits < 8; bits++)
+	for (unsigned bits = 0; bits < 16; bits++)
 	{
-		features	f = {.users = 13,.items = 21,.rows = 40,.extra = 5,.dim = 6,.hidden = true,
-		.hits = true};
+		features	f = {.users = 13,.items = 21,.rows = 40,.extra = 5,.dim = 6,.hidden = true};
 		scene		s;
 		outcome		a;
 		outcome		b;
@@ -599,6 +629,7 @@ CHECK_TEST(forms_agree_on_masks)
 		f.probability = bits & 1;
 		f.weight = bits & 2;
 		f.leave_out = bits & 4;
+		f.hits = bits & 8;
 		s = make_scene(&f, 300 + bits);
 		a = distinct_outcome(&s);
 		b = plain_outcome(&s);
@@ -724,7 +755,7 @@ CHECK_TEST(hard_negatives_take_earlier_of_equal)
 
 CHECK_TEST(threads_and_results_left_out_change_nothing)
 {
-	features	f = {.users = 700,.items = 900,.rows = 1500,.extra = 400,.dim = 16,
+	features	f = {.users = 700,.items = 900,.rows = 1500,.extra = 400,.dim = 80,.scale = 0.3f,
 	.probability = true,.weight = true,.hits = true};
 	scene		s = make_scene(&f, 13);
 	plain		a = make_plain(&s);
@@ -795,6 +826,28 @@ CHECK_TEST(steps_are_bounded)
 	while (tfrs_loss_step(loss, &total, &check_error) == TFRS_MORE)
 		steps++;
 	CHECK(steps >= 3);
+}
+
+/* What the estimate says is what is taken; 16 lanes of d_candidate only while they are small. */
+CHECK_TEST(bytes_are_those_taken)
+{
+	features	f = {.users = 700,.items = 900,.rows = 1500,.dim = 80};
+	scene		s = make_scene(&f, 18);
+	distinct	d = make_distinct(&s);
+	tfrs_loss_distinct large = {.queries = 1000,.candidates = 1000000,.pairs = 1000,.dim = 64};
+	tfrs_loss  *loss;
+	size_t		before = check_arena()->used;
+	size_t		bytes = tfrs_loss_bytes(&d.batch, &s.options, 3);
+
+	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 3, &check_error));
+	CHECK_OK(tfrs_loss_begin_distinct(loss, &d.batch, &s.options, &check_error));
+	CHECK(check_arena()->used - before >= bytes);
+	CHECK(check_arena()->used - before <= bytes + 2048);
+	tfrs_loss_destroy(loss);
+	CHECK_EQUAL(check_arena()->used, before);
+	CHECK(tfrs_loss_bytes(&large, &s.options, 1) < (size_t) 160 << 20);
+	large.candidates = SIZE_MAX / 8;
+	CHECK(tfrs_loss_bytes(&large, &s.options, 1) == SIZE_MAX);
 }
 
 CHECK_TEST(batch_without_rows)
