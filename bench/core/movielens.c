@@ -136,16 +136,19 @@ train(tfrs_arena *arena, const tfrs_train_options *options, tfrs_interactions *i
 	tfrs_status status;
 	void	   *block;
 	double		start = seconds();
+	bool		first = true;
 
 	check(tfrs_trainer_begin(&trainer, arena, options, interactions, error), error);
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, error);
 		check(status, error);
-		if (status == TFRS_MORE && progress.batch == 1 && progress.epoch == 1 &&
-			progress.rows_done > 0)
+		if (progress.batch == 1 && first)
+		{
 			printf("first batch: %llu rows, loss %.2f\n",
 				   (unsigned long long) progress.rows_done, progress.batch_loss);
+			first = false;
+		}
 		if (progress.epoch_finished)
 		{
 			printf("epoch %u: loss %.1f, %.4f s\n", progress.epoch, progress.loss,

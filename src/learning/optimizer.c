@@ -79,6 +79,21 @@ tfrs_optimizer_slots(const tfrs_optimizer *optimizer)
 	return 1;
 }
 
+bool
+tfrs_optimizer_is_by_rows(const tfrs_optimizer *optimizer)
+{
+	switch (optimizer->kind)
+	{
+		case TFRS_SGD:
+		case TFRS_ADAGRAD:
+			return true;
+		case TFRS_ADAM:
+			return optimizer->lazy;
+		default:
+			return false;
+	}
+}
+
 float
 tfrs_optimizer_initial(const tfrs_optimizer *optimizer, int slot)
 {

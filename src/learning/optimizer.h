@@ -71,6 +71,9 @@ typedef struct tfrs_optimizer_table
 extern float tfrs_optimizer_apply(const tfrs_optimizer *optimizer, uint64_t step,
 								  const tfrs_optimizer_table *table);
 
+/* Whether the touched rows of one step may as well come in several calls with the same number. */
+extern bool tfrs_optimizer_is_by_rows(const tfrs_optimizer *optimizer);
+
 /* The bound of ClippyAdagrad in general: sum over r of factor[r] |reference[r][i]|, plus absolute. */
 typedef struct tfrs_optimizer_limit
 {

@@ -42,7 +42,8 @@ struct tfrs_table_trainer
 	size_t		batch_rows;		/* most rows of a batch */
 	train_phase phase;
 	int			side;			/* which table FILL, AVERAGE and NORMALIZE are at */
-	size_t		batch_count;	/* rows of the batch in work, 0: none */
+	size_t		batch_count;	/* rows of the next or current batch so far */
+	bool		updating;		/* the batch is complete and on its way */
 	tfrs_train_progress progress;
 };
 
@@ -168,24 +169,24 @@ pass_side(tfrs_table_trainer *trainer, tfrs_status status, train_phase next)
 	return TFRS_MORE;
 }
 
-/* Reads the next batch across the borders of what the interactions hold together. */
+/* Reads on, across the borders of what the interactions hold together, and begins the batch once
+ * it is full or the epoch's last. */
 static tfrs_status
 read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 {
-	size_t		count = 0;
-	size_t		more = 1;
-	tfrs_status status = TFRS_OK;
+	size_t		room = trainer->batch_rows - trainer->batch_count;
+	size_t		more;
+	tfrs_status status = tfrs_interactions_read(trainer->interactions,
+												trainer->rows + trainer->batch_count, room, &more,
+												error);
 
-	while (status == TFRS_OK && more > 0 && count < trainer->batch_rows)
-	{
-		status = tfrs_interactions_read(trainer->interactions, trainer->rows + count,
-										trainer->batch_rows - count, &more, error);
-		count += more;
-	}
-	trainer->batch_count = count;
-	if (status == TFRS_OK)
-		status = tfrs_update_begin(trainer->update, trainer->rows, count, error);
-	return status;
+	if (status != TFRS_OK)
+		return status;
+	trainer->batch_count += more;
+	if (more < room && more > 0)
+		return TFRS_OK;
+	trainer->updating = true;
+	return tfrs_update_begin(trainer->update, trainer->rows, trainer->batch_count, error);
 }
 
 /* Another epoch, or what follows the last one. */
@@ -212,6 +213,7 @@ end_batch(tfrs_table_trainer *trainer, double loss, tfrs_error *error)
 	progress->batch_loss = loss;
 	progress->loss += loss;
 	trainer->batch_count = 0;
+	trainer->updating = false;
 	if (progress->rows_done < tfrs_interactions_count(trainer->interactions))
 		return TFRS_OK;
 	return end_epoch(trainer, error);
@@ -232,14 +234,16 @@ static tfrs_status
 train_step(tfrs_table_trainer *trainer, tfrs_error *error)
 {
 	double		loss;
-	tfrs_status status = TFRS_OK;
+	tfrs_status status;
 
 	if (trainer->progress.epoch_finished)
 		begin_epoch(&trainer->progress);
-	if (trainer->batch_count == 0)
+	if (!trainer->updating)
+	{
 		status = read_batch(trainer, error);
-	if (status == TFRS_OK)
-		status = tfrs_update_step(trainer->update, &loss, error);
+		return status == TFRS_OK ? TFRS_MORE : status;
+	}
+	status = tfrs_update_step(trainer->update, &loss, error);
 	if (status == TFRS_OK)
 		status = end_batch(trainer, loss, error);
 	return status == TFRS_OK ? TFRS_MORE : status;

@@ -35,7 +35,7 @@ extern void tfrs_update_destroy(tfrs_update *update);
 extern bool tfrs_update_bytes(const tfrs_train_options *options, size_t batch_rows, size_t queries,
 							  size_t candidates, size_t *bytes);
 
-/* At least one row.  The rows are read here only. */
+/* 1 .. batch_rows rows, else TFRS_INVALID_ARGUMENT.  They are read here only. */
 extern tfrs_status tfrs_update_begin(tfrs_update *update, const tfrs_interaction *rows,
 									 size_t count, tfrs_error *error);
 

@@ -106,7 +106,19 @@ rows_permute(test_row *rows, size_t count, uint64_t seed)
 	}
 }
 
-/* Queries are integers, candidates text such as "c17". */
+/* Candidates are text such as "c17" unless this says that they are numbers. */
+static bool rows_integer_candidates;
+
+/* text is where the bytes of a text id lie. */
+static inline tfrs_id
+rows_candidate(const test_row *row, char text[32])
+{
+	if (rows_integer_candidates)
+		return tfrs_id_of_integer(row->candidate);
+	return tfrs_id_of_bytes(text, (size_t) snprintf(text, 32, "c%lld",
+													(long long) row->candidate));
+}
+
 static inline tfrs_status
 rows_add(tfrs_interactions *interactions, const test_row *rows, size_t count, tfrs_error *error)
 {
@@ -115,10 +127,9 @@ rows_add(tfrs_interactions *interactions, const test_row *rows, size_t count, tf
 	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 	{
 		char		text[32];
-		int			length = snprintf(text, sizeof(text), "c%lld", (long long) rows[i].candidate);
 
 		status = tfrs_interactions_add(interactions, tfrs_id_of_integer(rows[i].query),
-									   tfrs_id_of_bytes(text, (size_t) length), rows[i].weight,
+									   rows_candidate(&rows[i], text), rows[i].weight,
 									   rows[i].at, error);
 	}
 	return status;
@@ -146,7 +157,9 @@ rows_collect(tfrs_interactions **interactions, tfrs_arena *arena,
 	if (status == TFRS_OK)
 		status = tfrs_interactions_set_query_type(*interactions, TFRS_ID_INTEGER, 20, error);
 	if (status == TFRS_OK)
-		status = tfrs_interactions_set_candidate_type(*interactions, TFRS_ID_BYTES, 25, error);
+		status = tfrs_interactions_set_candidate_type(*interactions,
+													  rows_integer_candidates ? TFRS_ID_INTEGER
+													  : TFRS_ID_BYTES, 25, error);
 	if (status == TFRS_OK)
 		status = rows_add(*interactions, rows, count, error);
 	if (status == TFRS_OK)

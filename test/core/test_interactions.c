@@ -116,6 +116,13 @@ CHECK_TEST(order_and_budget_do_not_show_for_pairs)
 	check_order_does_not_show(false, false);
 }
 
+CHECK_TEST(order_and_budget_do_not_show_for_integers)
+{
+	rows_integer_candidates = true;
+	check_order_does_not_show(true, true);
+	rows_integer_candidates = false;
+}
+
 CHECK_TEST(order_and_budget_do_not_show_for_weights)
 {
 	check_order_does_not_show(true, false);
@@ -127,7 +134,8 @@ CHECK_TEST(order_and_budget_do_not_show_for_times)
 }
 
 /* What is read is what was put, under the ids' new numbers. */
-CHECK_TEST(an_epoch_has_every_row_once)
+static void
+check_every_row_once(void)
 {
 	tfrs_interactions_options options = {
 		.has_weight = true, .has_time = true, .seed = 1, .budget = 100000, .spools = &rows_spools
@@ -148,11 +156,9 @@ CHECK_TEST(an_epoch_has_every_row_once)
 	for (size_t i = 0; i < MANY; i++)
 	{
 		char		text[32];
-		int			length = snprintf(text, sizeof(text), "c%lld", (long long) rows[i].candidate);
 
 		expected[i].query = tfrs_id_view_find(&queries, tfrs_id_of_integer(rows[i].query));
-		expected[i].candidate = tfrs_id_view_find(&candidates,
-												  tfrs_id_of_bytes(text, (size_t) length));
+		expected[i].candidate = tfrs_id_view_find(&candidates, rows_candidate(&rows[i], text));
 		expected[i].weight = rows[i].weight;
 		expected[i].at = rows[i].at;
 	}
@@ -160,6 +166,16 @@ CHECK_TEST(an_epoch_has_every_row_once)
 	qsort(expected, MANY, sizeof(expected[0]), compare_rows);
 	CHECK_EQUAL(differences(got, expected, MANY), 0);
 	tfrs_interactions_destroy(interactions);
+}
+
+CHECK_TEST(an_epoch_has_every_row_once)
+{
+	for (int integers = 0; integers < 2; integers++)
+	{
+		rows_integer_candidates = integers == 1;
+		check_every_row_once();
+	}
+	rows_integer_candidates = false;
 }
 
 CHECK_TEST(counts_are_those_of_the_sorted_ids)
@@ -346,6 +362,7 @@ CHECK_TEST(a_failing_spool_is_an_io_error)
 	int			fail_at = 0;
 
 	rows_draw(rows, 20000, 50, 50);
+	rows_integer_candidates = true;
 	do
 	{
 		size_t		count = 1;
@@ -362,6 +379,7 @@ CHECK_TEST(a_failing_spool_is_an_io_error)
 		CHECK_EQUAL(rows_spool.open, 0);
 	} while (status != TFRS_OK);
 	rows_spool.fail_at = 0;
+	rows_integer_candidates = false;
 	CHECK(fail_at > 10);
 }
 
@@ -415,10 +433,12 @@ collect_and_read(tfrs_arena *arena, tfrs_error *error)
 CHECK_TEST(lack_of_memory)
 {
 	rows_draw(rows, 2000, 300, 200);
-	for (int spills = 0; spills < 2; spills++)
+	for (int round = 0; round < 4; round++)
 	{
-		sweep_spills = spills == 1;
+		sweep_spills = round & 1;
+		rows_integer_candidates = round & 2;
 		check_lack_of_memory(collect_and_read);
 		CHECK_EQUAL(rows_spool.open, 0);
 	}
+	rows_integer_candidates = false;
 }

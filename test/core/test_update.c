@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/kernels.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "check.h"
 #include "learning/update.h"
@@ -254,6 +255,97 @@ CHECK_TEST(forms_agree_where_nothing_repeats)
 	}
 	for (int i = 0; i < 10 * DIM; i++)
 		CHECK_NEAR(values[0][i], values[1][i], 1e-6);
+}
+
+enum
+{
+	WIDE = TFRS_MAX_DIM, WIDE_ROWS = 300, WIDE_IDS = 150
+};
+
+/* One update of tables whose columns beyond the first five are 0; both tables in values. */
+static void
+update_wide(const tfrs_train_options *options, float *values)
+{
+	tfrs_table	tables[2];
+	tfrs_update_parts parts = {options, &tables[0], &tables[1], NULL, WIDE_ROWS};
+	tfrs_interaction rows[WIDE_ROWS];
+	tfrs_update *update;
+	tfrs_random random;
+	tfrs_status status;
+	double		loss;
+	size_t		dim = options->dim;
+
+	tfrs_random_init(&random, 9, 0, 0);
+	for (int side = 0; side < 2; side++)
+	{
+		tfrs_table *table = &tables[side];
+
+		CHECK_OK(tfrs_table_init(table, check_arena(), WIDE_IDS, dim, 1, &check_error));
+		for (size_t i = 0; i < table->rows * dim; i++)
+		{
+			table->values[i] = i % dim < DIM ? tfrs_random_float(&random) : 0.0f;
+			table->slot[0][i] = 0.1f;
+		}
+	}
+	for (uint32_t i = 0; i < WIDE_ROWS; i++)
+		rows[i] = (tfrs_interaction) {i % WIDE_IDS, i * 7 / 2 % WIDE_IDS, 1.0f, 0};
+	CHECK_OK(tfrs_update_create(&update, check_arena(), &parts, &check_error));
+	CHECK_OK(tfrs_update_begin(update, rows, WIDE_ROWS, &check_error));
+	while ((status = tfrs_update_step(update, &loss, &check_error)) == TFRS_MORE)
+		;
+	CHECK_OK(status);
+	for (size_t i = 0; i < 2 * WIDE_IDS * dim; i++)
+	{
+		float		value = tables[i / (WIDE_IDS * dim)].values[i % (WIDE_IDS * dim)];
+
+		if (i % dim < DIM)
+			values[i / dim * DIM + i % dim] = value;
+		else
+			CHECK(value == 0.0f);
+	}
+	tfrs_update_destroy(update);
+	tfrs_table_free(&tables[0]);
+	tfrs_table_free(&tables[1]);
+}
+
+/* Vectors so wide that gathering and applying takes several pieces, beside narrow ones. */
+CHECK_TEST(pieces_do_not_show)
+{
+	static float narrow[2 * WIDE_IDS * DIM];
+	static float wide[2 * WIDE_IDS * DIM];
+
+	for (int switches = 0; switches < 4; switches++)
+	{
+		tfrs_train_options options;
+
+		tfrs_train_options_tfrs(&options);
+		options.normalize = switches & 1;
+		options.form = switches & 2 ? TFRS_FORM_PLAIN : TFRS_FORM_DISTINCT;
+		options.dim = DIM;
+		update_wide(&options, narrow);
+		options.dim = WIDE;
+		update_wide(&options, wide);
+		for (int i = 0; i < 2 * WIDE_IDS * DIM; i++)
+			CHECK_NEAR(wide[i], narrow[i], 1e-5);
+	}
+}
+
+CHECK_TEST(a_batch_has_rows_and_no_more_than_there_is_room_for)
+{
+	tfrs_train_options options;
+	tfrs_table	table;
+	tfrs_update_parts parts = {&options, &table, &table, NULL, 3};
+	tfrs_interaction rows[4] = {{0, 0, 1.0f, 0}};
+	tfrs_update *update;
+
+	tfrs_train_options_tfrs(&options);
+	options.dim = DIM;
+	CHECK_OK(tfrs_table_init(&table, check_arena(), 1, DIM, 1, &check_error));
+	CHECK_OK(tfrs_update_create(&update, check_arena(), &parts, &check_error));
+	CHECK_STATUS(tfrs_update_begin(update, rows, 0, &check_error), TFRS_INVALID_ARGUMENT);
+	CHECK_STATUS(tfrs_update_begin(update, rows, 4, &check_error), TFRS_INVALID_ARGUMENT);
+	tfrs_update_destroy(update);
+	tfrs_table_free(&table);
 }
 
 CHECK_TEST(tables_are_filled_and_averaged_in_steps)
