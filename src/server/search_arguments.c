@@ -11,6 +11,7 @@
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/options.h"
+#include "server/row_reader.h"
 
 /* Arguments after k. */
 enum
@@ -115,4 +116,14 @@ tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *ca
 	search->exact = options->exact;
 	search->leaves_to_search = options->leaves_to_search;
 	search->rerank = options->rerank;
+}
+
+void
+tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
+			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
+	pg_unreachable();
 }

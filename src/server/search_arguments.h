@@ -40,4 +40,8 @@ extern void tfrs_search_arguments(FunctionCallInfo fcinfo, int first,
 								  const tfrs_id_view *candidates, tfrs_search *search,
 								  tfrs_search_options *options);
 
+/* The ERROR of TFRS_UNKNOWN_ERROR; what: "query", "candidate". */
+extern void tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
+			pg_attribute_noreturn();
+
 #endif							/* TFRS_SEARCH_ARGUMENTS_H */

@@ -25,12 +25,12 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "retrieval/collector.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
+#include "server/popularity.h"
 #include "server/row_reader.h"
 #include "server/search_arguments.h"
 
@@ -161,16 +161,6 @@ begin_calls(FunctionCallInfo fcinfo, const top_k_form *form)
 	return call;
 }
 
-/* The row of an id that is not known is the end of the search, unless "unknown" says otherwise. */
-static void
-report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
-			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
-}
-
 /* The vector of one of the model's queries.  false: there are no rows. */
 static bool
 find_query(const top_k_call *call, Datum query, top_k_request *request)
@@ -187,7 +177,7 @@ find_query(const top_k_call *call, Datum query, top_k_request *request)
 		return false;
 	row = tfrs_id_view_find(ids, id);
 	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
-		report_unknown(ids, id, "query");
+		tfrs_report_unknown(ids, id, "query");
 	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_NONE)
 		return false;
 	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_POPULAR)
@@ -210,7 +200,7 @@ find_candidate(const top_k_call *call, Datum candidate, top_k_request *request)
 	uint32_t	row = tfrs_id_view_find(ids, id);
 
 	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
-		report_unknown(ids, id, "candidate");
+		tfrs_report_unknown(ids, id, "candidate");
 	if (row == TFRS_NO_ROW)
 		return false;
 	request->query = request->index.vectors + (size_t) row * request->index.dim;
@@ -291,28 +281,6 @@ make_room(top_k_call *call, size_t count)
 	call->room = count;
 }
 
-/* Candidates by the rows that the model was trained on; the score is their number. */
-static void
-rank_by_count(const top_k_request *request, top_k_call *call)
-{
-	const tfrs_model *model = request->model;
-	const tfrs_id_view *ids = request->candidates;
-	bool		own = ids == &model->candidate_ids;
-	tfrs_collector collector;
-
-	tfrs_collector_init(&collector, &request->search, call->hits, ids->count);
-	for (uint32_t row = 0; row < ids->count; row++)
-	{
-		uint32_t	trained = own ? row
-			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(ids, row));
-
-		tfrs_collector_offer(&collector,
-							 trained == TFRS_NO_ROW ? 0 : model->candidate_counts[trained], row);
-	}
-	tfrs_topk_finish(&collector.topk);
-	call->count = collector.topk.count;
-}
-
 /* Finds the hits of a new set. */
 static void
 search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
@@ -330,7 +298,8 @@ search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
 	make_room(call, Min(request.search.k, request.index.count));
 	if (request.query == NULL)
 	{
-		rank_by_count(&request, call);
+		call->count = tfrs_popular_candidates(request.model, request.candidates, &request.search,
+											  call->hits);
 		return;
 	}
 	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
