@@ -60,6 +60,19 @@ tfrs_random_below(tfrs_random *random, uint32_t bound)
 	return (uint32_t) (((tfrs_random_next(random) >> 32) * bound) >> 32);
 }
 
+/*
+ * The i-th of count samples of rows (count <= rows < 2^32): one of each of count strata, so that
+ * samples are distinct, ascending and spread over all rows.
+ */
+static inline size_t
+tfrs_random_stratum(tfrs_random *random, size_t i, size_t count, size_t rows)
+{
+	size_t		low = i * rows / count;
+	size_t		high = (i + 1) * rows / count;
+
+	return low + tfrs_random_below(random, (uint32_t) (high - low));
+}
+
 /* Standard normal (Box-Muller, one of the pair). */
 extern float tfrs_random_normal(tfrs_random *random);
 

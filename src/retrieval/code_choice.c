@@ -56,15 +56,6 @@ struct tfrs_code_choice
 	double		best_bytes;
 };
 
-static size_t
-draw_row(tfrs_random *random, size_t i, size_t count, size_t rows)
-{
-	size_t		low = i * rows / count;
-	size_t		high = (i + 1) * rows / count;
-
-	return low + tfrs_random_below(random, (uint32_t) (high - low));
-}
-
 static void
 draw_sample(tfrs_code_choice *choice)
 {
@@ -75,11 +66,11 @@ draw_sample(tfrs_code_choice *choice)
 
 	tfrs_random_init(&random, partition->seed, PURPOSE_QUERIES, 0);
 	for (size_t i = 0; i < choice->queries; i++)
-		choice->query_rows[i] = (uint32_t) draw_row(&random, i, choice->queries, count);
+		choice->query_rows[i] = (uint32_t) tfrs_random_stratum(&random, i, choice->queries, count);
 	tfrs_random_init(&random, partition->seed, PURPOSE_ROWS, 0);
 	for (size_t i = 0; i < choice->rows; i++)
 	{
-		size_t		row = draw_row(&random, i, choice->rows, count);
+		size_t		row = tfrs_random_stratum(&random, i, choice->rows, count);
 		uint32_t	leaf = partition->leaf_of[row];
 		float	   *residual = choice->sample + i * width;
 

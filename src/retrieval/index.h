@@ -5,7 +5,11 @@
  * over N rows of D floats; ids are the caller's (base/id_set.h), rows are in id order.
  *
  *     build:  tfrs_index_builder_begin -> _step until not TFRS_MORE -> _save into a block writer
- *     read:   tfrs_index_load -> tfrs_index_search
+ *     read:   tfrs_index_load -> tfrs_index_search, or tfrs_index_many for many queries
+ *
+ * Both kinds carry the same structure (tree.h) where there are rows enough for it to pay.  Kind
+ * exact answers by its bounds what the full scan would; kind tree by rank, as far as its tuning
+ * found necessary for the target recall (and by its bounds where those cost less).
  */
 #ifndef TFRS_INDEX_H
 #define TFRS_INDEX_H
@@ -31,7 +35,7 @@ typedef struct tfrs_index_options
 {
 	tfrs_index_kind kind;
 	tfrs_metric metric;
-	float		target_recall;	/* of tree, at target_k */
+	float		target_recall;	/* of kind tree, at target_k */
 	uint32_t	target_k;
 	uint32_t	leaves;			/* 0: chosen */
 	uint32_t	leaves_to_search;	/* 0: tuned */
@@ -52,7 +56,7 @@ typedef struct tfrs_index
 	size_t		dim;			/* D */
 	const float *vectors;		/* (N, D) */
 	const float *norms;			/* (N), cosine only; NULL where they are not stored */
-	const void *structure;		/* what the kind added, in the arena of tfrs_index_load */
+	const struct tfrs_index_structure *structure;	/* NULL: plain; else in the arena of the load */
 } tfrs_index;
 
 /*
@@ -82,6 +86,47 @@ extern tfrs_status tfrs_index_search(const tfrs_index *index, const float *query
 									 const tfrs_search *search, tfrs_arena *arena, tfrs_hit *hits,
 									 size_t *count, tfrs_error *error);
 
+/* What index_info shows. */
+typedef struct tfrs_index_facts
+{
+	size_t		leaves;			/* 0: no structure, every search reads all vectors */
+	size_t		codes;			/* of 4 bits, a row */
+	size_t		structure_bytes;	/* beside the vectors */
+	uint32_t	leaves_to_search;	/* 0: as many as the bounds demand, recall 1 */
+	uint32_t	rerank;
+	float		recall;			/* estimated when it was tuned, at recall_k; 1 where it is certain */
+	uint32_t	recall_k;
+} tfrs_index_facts;
+
+extern tfrs_index_facts tfrs_index_describe(const tfrs_index *index);
+
+/*
+ * The same for count queries (count, D) on several threads, with the results that
+ * tfrs_index_search gives for each.  searches: one for each query, all with the same k; hits:
+ * room for stride >= min(k, N) entries a query; counts (count): how many were filled.  All of
+ * these stay the caller's until the end.  Errors: as of tfrs_index_search.
+ */
+typedef struct tfrs_index_many tfrs_index_many;
+
+typedef struct tfrs_index_queries
+{
+	size_t		count;
+	const float *queries;		/* (count, D) */
+	const tfrs_search *searches;	/* (count) */
+	int			threads;
+	size_t		stride;
+	tfrs_hit   *hits;			/* (count, stride) */
+	size_t	   *counts;			/* (count) */
+} tfrs_index_queries;
+
+extern tfrs_status tfrs_index_many_begin(tfrs_index_many **many, const tfrs_index *index,
+										 const tfrs_index_queries *queries, tfrs_arena *arena,
+										 tfrs_error *error);
+
+/* TFRS_MORE until all are answered. */
+extern tfrs_status tfrs_index_many_step(tfrs_index_many *many);
+extern void tfrs_index_many_destroy(tfrs_index_many *many);
+
 typedef struct tfrs_index_builder tfrs_index_builder;
 
 /* vectors (N, D) stay the caller's until the writer is done. */
@@ -89,8 +134,26 @@ extern tfrs_status tfrs_index_builder_begin(tfrs_index_builder **builder, tfrs_a
 											const tfrs_index_options *options,
 											const float *vectors, size_t count, size_t dim,
 											tfrs_error *error);
+
+/*
+ * A builder that only tunes: kind tree with the structure of index, which must outlive it, for
+ * queries (count, D) like those to come.  Of the options target_recall, target_k,
+ * leaves_to_search, rerank, seed and threads are looked at.  Error: TFRS_INVALID_ARGUMENT where the
+ * index has no structure or there is no query.
+ */
+extern tfrs_status tfrs_index_builder_retune(tfrs_index_builder **builder, tfrs_arena *arena,
+											 const tfrs_index_options *options,
+											 const tfrs_index *index, const float *queries,
+											 size_t count, tfrs_error *error);
+
+/* TFRS_MORE until the index is complete. */
 extern tfrs_status tfrs_index_builder_step(tfrs_index_builder *builder, double *share_done,
 										   tfrs_error *error);
+
+/*
+ * The index as it now is, for searches before it is stored; valid until the builder is destroyed.
+ */
+extern tfrs_index tfrs_index_builder_index(const tfrs_index_builder *builder);
 
 /* with_vectors: whether the vectors become a part too (not for a model's own candidates). */
 extern tfrs_status tfrs_index_builder_save(tfrs_index_builder *builder, bool with_vectors,

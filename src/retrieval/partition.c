@@ -34,7 +34,6 @@ enum
 	PURPOSE_START
 };
 
-/* One row of every stratum of N / S: distinct, ascending, spread over the corpus. */
 static void
 draw_sample(tfrs_partition_builder *builder)
 {
@@ -44,12 +43,7 @@ draw_sample(tfrs_partition_builder *builder)
 
 	tfrs_random_init(&random, builder->seed, PURPOSE_SAMPLE, 0);
 	for (size_t i = 0; i < drawn; i++)
-	{
-		size_t		low = i * count / drawn;
-		size_t		high = (i + 1) * count / drawn;
-
-		builder->sample[i] = (uint32_t) (low + tfrs_random_below(&random, (uint32_t) (high - low)));
-	}
+		builder->sample[i] = (uint32_t) tfrs_random_stratum(&random, i, drawn, count);
 }
 
 static void
@@ -61,7 +55,7 @@ set_length(tfrs_partition_builder *builder, size_t leaf)
 	centroid[width] = -tfrs_kernels.dot(centroid, centroid, width) / 2;
 }
 
-/* The first centroids are sample rows, again one of each stratum. */
+/* The first centroids are rows of the sample. */
 static void
 place_centroids(tfrs_partition_builder *builder)
 {
@@ -71,9 +65,7 @@ place_centroids(tfrs_partition_builder *builder)
 	tfrs_random_init(&random, builder->seed, PURPOSE_START, 0);
 	for (size_t leaf = 0; leaf < builder->leaves; leaf++)
 	{
-		size_t		low = leaf * builder->sample_count / builder->leaves;
-		size_t		high = (leaf + 1) * builder->sample_count / builder->leaves;
-		size_t		i = low + tfrs_random_below(&random, (uint32_t) (high - low));
+		size_t		i = tfrs_random_stratum(&random, leaf, builder->leaves, builder->sample_count);
 
 		tfrs_space_row(builder->space, builder->corpus, builder->sample[i],
 					   builder->centroids + leaf * (width + 1));

@@ -7,6 +7,14 @@
 #include <string.h>
 
 #include "base/kernels.h"
+#include "base/random.h"
+
+#define FIT_ROWS 8192
+
+enum
+{
+	PURPOSE_FIT = 0x7370
+};
 
 tfrs_space
 tfrs_space_of(tfrs_metric metric, size_t dim, const float *centre, float scale)
@@ -21,6 +29,32 @@ tfrs_space_of(tfrs_metric metric, size_t dim, const float *centre, float scale)
 		space.centre_norm = tfrs_vector_norm(centre, dim);
 	}
 	return space;
+}
+
+void
+tfrs_space_fit(const tfrs_corpus *corpus, uint64_t seed, float *centre, float *scale)
+{
+	size_t		count = corpus->count < FIT_ROWS ? corpus->count : FIT_ROWS;
+	size_t		dim = corpus->dim;
+	double		squares = 0;
+	tfrs_random random;
+
+	memset(centre, 0, dim * sizeof(*centre));
+	for (int pass = 0; pass < 2; pass++)
+	{
+		tfrs_random_init(&random, seed, PURPOSE_FIT, 0);
+		for (size_t i = 0; i < count; i++)
+		{
+			const float *row = corpus->vectors +
+				tfrs_random_stratum(&random, i, count, corpus->count) * dim;
+
+			if (pass == 0)
+				tfrs_kernels.add_scaled(centre, row, dim, 1.0f / (float) count);
+			else
+				squares += tfrs_kernels.squared_distance(centre, row, dim);
+		}
+	}
+	*scale = fmaxf((float) sqrt(squares / (double) count), TFRS_SPACE_LEAST);
 }
 
 static void

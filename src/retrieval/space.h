@@ -15,6 +15,7 @@
 #define TFRS_SPACE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "retrieval/corpus.h"
 
@@ -33,6 +34,12 @@ typedef struct tfrs_space
 } tfrs_space;
 
 extern tfrs_space tfrs_space_of(tfrs_metric metric, size_t dim, const float *centre, float scale);
+
+/*
+ * For l2: centre (D) and *scale of a sample of the rows (N > 0).  Others would do, but bounds are
+ * closest with these.
+ */
+extern void tfrs_space_fit(const tfrs_corpus *corpus, uint64_t seed, float *centre, float *scale);
 
 /* vector (W) = the place of a row. */
 extern void tfrs_space_row(const tfrs_space *space, const tfrs_corpus *corpus, size_t row,

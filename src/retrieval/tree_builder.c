@@ -34,8 +34,7 @@
 
 enum
 {
-	PURPOSE_CENTRE = 0x7472,
-	PURPOSE_RESIDUALS
+	PURPOSE_RESIDUALS = 0x7472
 };
 
 typedef enum phase
@@ -100,45 +99,20 @@ smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* The i-th of count rows, one of each stratum of the corpus. */
-static size_t
-draw_row(tfrs_random *random, size_t i, size_t count, size_t rows)
-{
-	size_t		low = i * rows / count;
-	size_t		high = (i + 1) * rows / count;
-
-	return low + tfrs_random_below(random, (uint32_t) (high - low));
-}
-
-/* For l2: mean and root mean square distance from it, of a sample; any values would do. */
 static tfrs_status
 place_space(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	const tfrs_corpus *corpus = builder->corpus;
-	size_t		count = smaller(corpus->count, TRAINING_ROWS);
-	double		squares = 0;
-	tfrs_random random;
-	tfrs_status status = TFRS_GET_ZERO(builder->arena, &builder->centre, corpus->dim, error);
+	float		scale = 0;
+	tfrs_status status = TFRS_OK;
 
+	if (corpus->metric == TFRS_METRIC_L2)
+		status = TFRS_GET(builder->arena, &builder->centre, corpus->dim, error);
 	if (status != TFRS_OK)
 		return status;
-	for (int pass = 0; pass < 2; pass++)
-	{
-		tfrs_random_init(&random, builder->options.seed, PURPOSE_CENTRE, 0);
-		for (size_t i = 0; i < count; i++)
-		{
-			const float *row = corpus->vectors +
-				draw_row(&random, i, count, corpus->count) * corpus->dim;
-
-			if (pass == 0)
-				tfrs_kernels.add_scaled(builder->centre, row, corpus->dim, 1.0f / (float) count);
-			else
-				squares += tfrs_kernels.squared_distance(builder->centre, row, corpus->dim);
-		}
-	}
-	builder->tree.space = tfrs_space_of(corpus->metric, corpus->dim, builder->centre,
-										fmaxf((float) sqrt(squares / (double) count),
-											  TFRS_SPACE_LEAST));
+	if (corpus->metric == TFRS_METRIC_L2)
+		tfrs_space_fit(corpus, builder->options.seed, builder->centre, &scale);
+	builder->tree.space = tfrs_space_of(corpus->metric, corpus->dim, builder->centre, scale);
 	return TFRS_OK;
 }
 
@@ -166,9 +140,7 @@ tfrs_tree_builder_begin(tfrs_tree_builder **result, tfrs_arena *arena,
 	builder->options = *options;
 	builder->corpus = corpus;
 	builder->partition.arena = arena;
-	builder->tree.space = tfrs_space_of(corpus->metric, corpus->dim, NULL, 0);
-	if (corpus->metric == TFRS_METRIC_L2)
-		status = place_space(builder, error);
+	status = place_space(builder, error);
 	if (status == TFRS_OK)
 		status = begin_partition(builder, error);
 	if (status == TFRS_OK)
@@ -290,7 +262,7 @@ draw_residuals(tfrs_tree_builder *builder, float *sample, size_t count)
 	tfrs_random_init(&random, builder->options.seed, PURPOSE_RESIDUALS, 0);
 	for (size_t i = 0; i < count; i++)
 	{
-		size_t		row = draw_row(&random, i, count, builder->corpus->count);
+		size_t		row = tfrs_random_stratum(&random, i, count, builder->corpus->count);
 		float	   *residual = sample + i * width;
 
 		subtract_centroid(builder, row, builder->partition.leaf_of[row], residual, residual);

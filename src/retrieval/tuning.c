@@ -105,13 +105,7 @@ draw_queries(tfrs_tuning *tuning)
 
 	tfrs_random_init(&random, tuning->options.seed, PURPOSE_QUERIES, 0);
 	for (size_t i = 0; i < tuning->count; i++)
-	{
-		size_t		low = i * count / tuning->count;
-		size_t		high = (i + 1) * count / tuning->count;
-
-		tuning->query_rows[i] = (uint32_t) (low + tfrs_random_below(&random,
-																	(uint32_t) (high - low)));
-	}
+		tuning->query_rows[i] = (uint32_t) tfrs_random_stratum(&random, i, tuning->count, count);
 }
 
 static tfrs_status
@@ -296,13 +290,12 @@ start_climbing(tfrs_tuning *tuning)
 }
 
 tfrs_status
-tfrs_tuning_step(tfrs_tuning *tuning, tfrs_error *error)
+tfrs_tuning_step(tfrs_tuning *tuning)
 {
 	size_t		most = (size_t) STEP_QUERIES * tuning->options.threads;
 	size_t		left = tuning->count - tuning->done;
 	size_t		tasks = left < most ? left : most;
 
-	(void) error;
 	tfrs_team_run(tuning->options.threads, tasks,
 				  tuning->truth_known ? count_found : find_truth, tuning);
 	tuning->done += tasks;
@@ -312,7 +305,7 @@ tfrs_tuning_step(tfrs_tuning *tuning, tfrs_error *error)
 	if (tuning->truth_known)
 		return climb(tuning) ? TFRS_MORE : TFRS_OK;
 	start_climbing(tuning);
-	return TFRS_MORE;
+	return tuning->options.bounded_only ? TFRS_OK : TFRS_MORE;
 }
 
 tfrs_tuning_result

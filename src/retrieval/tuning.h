@@ -20,6 +20,7 @@ typedef struct tfrs_tuning_options
 	uint32_t	k;
 	uint32_t	leaves;			/* given by the user; 0: to be found */
 	uint32_t	rerank;			/* the same */
+	bool		bounded_only;	/* only find out what the bounded search reads */
 	uint64_t	seed;
 	int			threads;
 } tfrs_tuning_options;
@@ -34,13 +35,15 @@ typedef struct tfrs_tuning_result
 
 typedef struct tfrs_tuning tfrs_tuning;
 
-/* Tree, corpus (N > 1) and queries stay the caller's. */
+/*
+ * Tree, corpus (N > 1) and queries stay the caller's.  Errors: memory, TFRS_NOT_FINITE for a query.
+ */
 extern tfrs_status tfrs_tuning_begin(tfrs_tuning **tuning, tfrs_arena *arena,
 									 const tfrs_tuning_options *options, const tfrs_tree *tree,
 									 const tfrs_corpus *corpus, tfrs_error *error);
 
-/* TFRS_MORE until the result is there.  Error: TFRS_NOT_FINITE for a query. */
-extern tfrs_status tfrs_tuning_step(tfrs_tuning *tuning, tfrs_error *error);
+/* TFRS_MORE until the result is there. */
+extern tfrs_status tfrs_tuning_step(tfrs_tuning *tuning);
 extern tfrs_tuning_result tfrs_tuning_get(const tfrs_tuning *tuning);
 extern void tfrs_tuning_destroy(tfrs_tuning *tuning);
 

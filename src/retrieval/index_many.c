@@ -1,0 +1,333 @@
+/*
+ * index_many.c: many queries at once.
+ *
+ * With a structure each worker answers whole queries: one after another they read far less than a
+ * matrix product over all rows would.  Without one, blocks of queries are multiplied with tiles of
+ * rows; a row whose product could reach the query's threshold, rounding allowed for, is scored by
+ * the one scorer, so ranks and scores are those of single searches.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/kernels.h"
+#include "base/matmul.h"
+#include "base/team.h"
+#include "retrieval/index_structure.h"
+#include "retrieval/space.h"
+
+/* Whole queries that a step gives to each thread. */
+#define STEP_QUERIES 32
+
+/* A tile of products stays in the second-level cache. */
+#define TILE_QUERIES 256
+#define TILE_ROWS 1024
+
+/* Products of a row looked at together. */
+#define STRIP 64
+
+/* Multiply-adds of a step and thread: some 20 ms. */
+#define STEP_PRODUCTS ((size_t) 1 << 30)
+
+/* |query| |row| above this could overflow in the product: such tiles are scored row by row. */
+#define MOST_PRODUCT 1e30f
+
+/* Least allowance for rounding, where products underflow. */
+#define LEAST_ALLOWANCE 1e-30f
+
+struct tfrs_index_many
+{
+	tfrs_arena *arena;
+	const tfrs_index *index;
+	tfrs_index_queries queries;
+	tfrs_corpus corpus;
+	tfrs_scorer *scorers;		/* (count) */
+	size_t		queries_done;
+	/* with a structure */
+	tfrs_tree_scratch **scratch;	/* (threads) */
+	/* without */
+	tfrs_space	space;
+	float	   *centre;			/* (D), l2 only */
+	tfrs_collector *collectors; /* (count) */
+	float	   *places;			/* (threads, TILE_QUERIES + TILE_ROWS, W) and products */
+	size_t		places_stride;
+	size_t		rows_done;
+};
+
+static size_t
+smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static tfrs_status
+check_queries(tfrs_index_many *many, tfrs_error *error)
+{
+	const tfrs_index_queries *queries = &many->queries;
+	tfrs_status status = TFRS_GET(many->arena, &many->scorers, queries->count, error);
+
+	for (size_t i = 0; status == TFRS_OK && i < queries->count; i++)
+	{
+		queries->counts[i] = 0;
+		status = tfrs_index_check_search(&many->corpus, queries->queries + i * many->corpus.dim,
+										 &queries->searches[i], &many->scorers[i], error);
+	}
+	return status;
+}
+
+static tfrs_status
+prepare_structure(tfrs_index_many *many, tfrs_error *error)
+{
+	size_t		room = 0;
+	tfrs_status status;
+
+	for (size_t i = 0; i < many->queries.count; i++)
+	{
+		size_t		rerank = tfrs_index_rerank_room(many->index, &many->queries.searches[i]);
+
+		room = rerank > room ? rerank : room;
+	}
+	status = TFRS_GET_ZERO(many->arena, &many->scratch, many->queries.threads, error);
+	for (int i = 0; status == TFRS_OK && i < many->queries.threads; i++)
+		status = tfrs_tree_scratch_get(&many->scratch[i], &many->index->structure->tree, room,
+									   many->arena, error);
+	return status;
+}
+
+static tfrs_status
+prepare_products(tfrs_index_many *many, tfrs_error *error)
+{
+	const tfrs_index_queries *queries = &many->queries;
+	const tfrs_corpus *corpus = &many->corpus;
+	float		scale = 0;
+	tfrs_status status = TFRS_OK;
+
+	if (corpus->metric == TFRS_METRIC_L2)
+	{
+		status = TFRS_GET(many->arena, &many->centre, corpus->dim, error);
+		if (status == TFRS_OK)
+			tfrs_space_fit(corpus, 0, many->centre, &scale);
+	}
+	if (status != TFRS_OK)
+		return status;
+	many->space = tfrs_space_of(corpus->metric, corpus->dim, many->centre, scale);
+	many->places_stride = (TILE_QUERIES + TILE_ROWS) * many->space.width + TILE_QUERIES * TILE_ROWS;
+	status = TFRS_GET(many->arena, &many->collectors, queries->count, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(many->arena, &many->places, queries->threads * many->places_stride,
+						  error);
+	for (size_t i = 0; status == TFRS_OK && i < queries->count; i++)
+		tfrs_collector_init(&many->collectors[i], &queries->searches[i],
+							queries->hits + i * queries->stride, corpus->count);
+	tfrs_matmul_load();
+	return status;
+}
+
+tfrs_status
+tfrs_index_many_begin(tfrs_index_many **result, const tfrs_index *index,
+					  const tfrs_index_queries *queries, tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_index_many *many;
+	tfrs_status status = TFRS_GET_ZERO(arena, &many, 1, error);
+
+	if (status != TFRS_OK)
+		return status;
+	many->arena = arena;
+	many->index = index;
+	many->queries = *queries;
+	many->corpus = tfrs_index_corpus(index);
+	status = check_queries(many, error);
+	if (status == TFRS_OK && index->count > 0)
+		status = index->structure != NULL ? prepare_structure(many, error)
+			: prepare_products(many, error);
+	if (status == TFRS_OK)
+		*result = many;
+	else
+		tfrs_index_many_destroy(many);
+	return status;
+}
+
+static void
+answer_query(void *context, int worker, size_t task)
+{
+	tfrs_index_many *many = context;
+	const tfrs_index_queries *queries = &many->queries;
+	size_t		i = many->queries_done + task;
+
+	queries->counts[i] = tfrs_index_answer(many->index, &many->scorers[i], &queries->searches[i],
+										   many->scratch[worker],
+										   queries->hits + i * queries->stride);
+}
+
+static tfrs_status
+step_queries(tfrs_index_many *many)
+{
+	size_t		most = (size_t) STEP_QUERIES * many->queries.threads;
+	size_t		tasks = smaller(many->queries.count - many->queries_done, most);
+
+	tfrs_team_run(many->queries.threads, tasks, answer_query, many);
+	many->queries_done += tasks;
+	return many->queries_done < many->queries.count ? TFRS_MORE : TFRS_OK;
+}
+
+/* A tile: its rows in the space, the longest of them, and products with some queries. */
+typedef struct tile
+{
+	size_t		first_query;
+	size_t		query_count;
+	size_t		first_row;
+	size_t		row_count;
+	float	   *queries;		/* (query_count, W) */
+	float	   *copies;			/* (row_count, W): room for rows that are not stored like that */
+	const float *rows;			/* (row_count, W) */
+	float	   *products;		/* (query_count, row_count) */
+	float		longest;
+} tile;
+
+static void
+fill_rows(const tfrs_index_many *many, tile *tile)
+{
+	size_t		width = many->space.width;
+	float		square = 0;
+
+	tile->rows = tile->copies;
+	if (many->corpus.metric == TFRS_METRIC_DOT)
+		tile->rows = many->corpus.vectors + tile->first_row * width;
+	for (size_t r = 0; r < tile->row_count; r++)
+	{
+		const float *row = tile->rows + r * width;
+
+		if (many->corpus.metric != TFRS_METRIC_DOT)
+			tfrs_space_row(&many->space, &many->corpus, tile->first_row + r,
+						   tile->copies + r * width);
+		square = fmaxf(square, tfrs_kernels.dot(row, row, width));
+	}
+	tile->longest = sqrtf(square);
+}
+
+static void
+offer_strip(tfrs_index_many *many, size_t query, size_t first_row, size_t count,
+			const float *products, float least)
+{
+	for (size_t r = 0; r < count; r++)
+	{
+		if (!(products[r] < least))
+			tfrs_collector_offer(&many->collectors[query],
+								 tfrs_scorer_score(&many->scorers[query], first_row + r),
+								 (uint32_t) (first_row + r));
+	}
+}
+
+/* The product below which a row of the tile can't enter the query's best. */
+static float
+least_product(const tfrs_index_many *many, const tile *tile, size_t q)
+{
+	const float *place = tile->queries + q * many->space.width;
+	float		length = tfrs_vector_norm(place, many->space.width);
+	float		allowance = tfrs_space_rounding(&many->space) * length *
+		(tile->longest + many->space.centre_norm) + LEAST_ALLOWANCE;
+	float		threshold = many->collectors[tile->first_query + q].threshold;
+
+	if (!(length * tile->longest < MOST_PRODUCT))
+		return -INFINITY;
+	return tfrs_space_product_of(&many->space, place, threshold) - allowance;
+}
+
+static void
+offer_products(tfrs_index_many *many, const tile *tile)
+{
+	for (size_t q = 0; q < tile->query_count; q++)
+	{
+		const float *products = tile->products + q * tile->row_count;
+		float		least = least_product(many, tile, q);
+
+		for (size_t first = 0; first < tile->row_count; first += STRIP)
+		{
+			size_t		count = smaller(tile->row_count - first, STRIP);
+
+			if (tfrs_kernels.maximum(products + first, count) < least)
+				continue;
+			offer_strip(many, tile->first_query + q, tile->first_row + first, count,
+						products + first, least);
+			least = least_product(many, tile, q);
+		}
+	}
+}
+
+static size_t
+rows_of_step(const tfrs_index_many *many)
+{
+	size_t		tiles = STEP_PRODUCTS / (TILE_QUERIES * TILE_ROWS * many->space.width) + 1;
+
+	return smaller(many->corpus.count - many->rows_done, tiles * TILE_ROWS);
+}
+
+/* One block of queries against the rows of the step. */
+static void
+multiply_block(void *context, int worker, size_t task)
+{
+	tfrs_index_many *many = context;
+	size_t		width = many->space.width;
+	size_t		end = many->rows_done + rows_of_step(many);
+	tile		tile;
+
+	tile.first_query = many->queries_done + task * TILE_QUERIES;
+	tile.query_count = smaller(many->queries.count - tile.first_query, TILE_QUERIES);
+	tile.queries = many->places + worker * many->places_stride;
+	tile.copies = tile.queries + TILE_QUERIES * width;
+	tile.products = tile.copies + TILE_ROWS * width;
+	for (size_t q = 0; q < tile.query_count; q++)
+		tfrs_space_query(&many->space, &many->scorers[tile.first_query + q],
+						 tile.queries + q * width);
+	for (tile.first_row = many->rows_done; tile.first_row < end; tile.first_row += TILE_ROWS)
+	{
+		tile.row_count = smaller(end - tile.first_row, TILE_ROWS);
+		fill_rows(many, &tile);
+		tfrs_matmul_nt(tile.query_count, tile.row_count, width, 1, tile.queries, width,
+					   tile.rows, width, 0, tile.products, tile.row_count);
+		offer_products(many, &tile);
+	}
+}
+
+static tfrs_status
+step_products(tfrs_index_many *many)
+{
+	size_t		left = many->queries.count - many->queries_done;
+	size_t		count = smaller(left, (size_t) TILE_QUERIES * many->queries.threads);
+
+	tfrs_team_run(many->queries.threads, (count + TILE_QUERIES - 1) / TILE_QUERIES,
+				  multiply_block, many);
+	many->rows_done += rows_of_step(many);
+	if (many->rows_done < many->corpus.count)
+		return TFRS_MORE;
+	for (size_t i = many->queries_done; i < many->queries_done + count; i++)
+	{
+		tfrs_topk_finish(&many->collectors[i].topk);
+		many->queries.counts[i] = many->collectors[i].topk.count;
+	}
+	many->queries_done += count;
+	many->rows_done = 0;
+	return many->queries_done < many->queries.count ? TFRS_MORE : TFRS_OK;
+}
+
+tfrs_status
+tfrs_index_many_step(tfrs_index_many *many)
+{
+	if (many->queries_done == many->queries.count || many->corpus.count == 0)
+		return TFRS_OK;
+	return many->index->structure != NULL ? step_queries(many) : step_products(many);
+}
+
+void
+tfrs_index_many_destroy(tfrs_index_many *many)
+{
+	tfrs_arena *arena = many->arena;
+
+	for (int i = 0; many->scratch != NULL && i < many->queries.threads; i++)
+		tfrs_arena_release(arena, many->scratch[i]);
+	tfrs_arena_release(arena, many->scratch);
+	tfrs_arena_release(arena, many->scorers);
+	tfrs_arena_release(arena, many->centre);
+	tfrs_arena_release(arena, many->collectors);
+	tfrs_arena_release(arena, many->places);
+	tfrs_arena_release(arena, many);
+}

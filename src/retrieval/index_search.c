@@ -1,0 +1,196 @@
+/*
+ * index_search.c: which way a search goes, and what there is to know about an index.
+ */
+#include <math.h>
+
+#include "base/limits.h"
+#include "retrieval/exact.h"
+#include "retrieval/index_structure.h"
+
+/* Where only one of leaves_to_search and rerank is given and nothing was tuned. */
+#define UNTUNED_LEAVES_SHARE 16
+#define UNTUNED_RERANK_PER_K 16
+
+tfrs_corpus
+tfrs_index_corpus(const tfrs_index *index)
+{
+	tfrs_corpus corpus = {index->metric, index->count, index->dim, index->vectors, index->norms};
+
+	return corpus;
+}
+
+tfrs_index_facts
+tfrs_index_describe(const tfrs_index *index)
+{
+	const tfrs_index_structure *structure = index->structure;
+	tfrs_index_facts facts = {0};
+
+	facts.recall = 1;
+	if (structure == NULL)
+		return facts;
+	facts.leaves = structure->tree.leaves;
+	facts.codes = structure->tree.quantizer.codes;
+	facts.structure_bytes = structure->tree.blocks *
+		(sizeof(float) + TFRS_CODE_ROWS * (sizeof(uint32_t) + 1) + facts.codes * 16) +
+		facts.leaves * (structure->tree.space.width + 3) * sizeof(float);
+	if (index->kind == TFRS_INDEX_EXACT)
+		return facts;
+	facts.leaves_to_search = structure->tuned.effort.leaves;
+	facts.rerank = structure->tuned.effort.rerank;
+	facts.recall = (float) structure->tuned.recall;
+	facts.recall_k = structure->tuned_k;
+	return facts;
+}
+
+typedef enum path
+{
+	PATH_SCAN,					/* every allowed row is scored */
+	PATH_BOUNDED,
+	PATH_RANKED
+} path;
+
+/* What fetching and scoring that many rows costs, in the bytes of tfrs_tree_take_bytes_read. */
+static double
+cost_of_rows(const tfrs_index *index, double rows)
+{
+	return rows * (TFRS_TREE_ROW_FACTOR * sizeof(float) * (double) index->dim + TFRS_TREE_ROW_COST);
+}
+
+/*
+ * The effort of a ranked search.  What was tuned at tuned_k grows with k: re-ranking in proportion,
+ * leaves by the square root, since the rows of rank k lie in more leaves but not in k times as many.
+ */
+static tfrs_tree_effort
+effort_of(const tfrs_index *index, const tfrs_search *search)
+{
+	const tfrs_index_structure *structure = index->structure;
+	tfrs_tree_effort effort = structure->tuned.effort;
+	double		growth = fmax(1, (double) search->k / structure->tuned_k);
+	double		rerank;
+
+	if (effort.leaves == 0)
+	{
+		effort.leaves = (uint32_t) structure->tree.leaves / UNTUNED_LEAVES_SHARE + 1;
+		effort.rerank = UNTUNED_RERANK_PER_K * structure->tuned_k;
+	}
+	rerank = fmin(ceil(effort.rerank * growth), (double) index->count);
+	effort.leaves = (uint32_t) fmin(ceil(effort.leaves * sqrt(growth)),
+									(double) structure->tree.leaves);
+	if (search->leaves_to_search > 0)
+		effort.leaves = search->leaves_to_search;
+	if (search->rerank > 0)
+		rerank = fmin(fmax(search->rerank, (double) search->k), (double) index->count);
+	effort.rerank = (uint32_t) rerank;
+	return effort;
+}
+
+/*
+ * Kind exact is bounded.  Kind tree is ranked, unless it was found that the bounds cost less, or
+ * re-ranking alone would cost as much as the bounds.
+ */
+static bool
+is_ranked(const tfrs_index *index, const tfrs_search *search)
+{
+	const tfrs_index_structure *structure = index->structure;
+
+	if (index->kind != TFRS_INDEX_TREE || search->exact)
+		return false;
+	if (search->leaves_to_search > 0 || search->rerank > 0)
+		return true;
+	return structure->tuned.effort.leaves > 0 &&
+		cost_of_rows(index, effort_of(index, search).rerank) < structure->tuned.bounded_bytes;
+}
+
+/* Rows of a list are scored one by one where that costs less than the structure would. */
+static path
+choose_path(const tfrs_index *index, const tfrs_search *search, const tfrs_scorer *scorer)
+{
+	const tfrs_index_structure *structure = index->structure;
+	bool		ranked;
+	double		cost;
+
+	if (structure == NULL || !tfrs_tree_serves(&structure->tree, scorer))
+		return PATH_SCAN;
+	ranked = is_ranked(index, search);
+	if (!search->has_among)
+		return ranked ? PATH_RANKED : PATH_BOUNDED;
+	cost = ranked ? structure->tuned.bytes * (double) index->count / (double) search->among_count
+		: structure->tuned.bounded_bytes;
+	if (cost_of_rows(index, (double) search->among_count) <= cost)
+		return PATH_SCAN;
+	return ranked ? PATH_RANKED : PATH_BOUNDED;
+}
+
+size_t
+tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search *search)
+{
+	return is_ranked(index, search) ? effort_of(index, search).rerank : 0;
+}
+
+static tfrs_status
+check_rows(const uint32_t *rows, size_t count, size_t limit, tfrs_error *error)
+{
+	if (count > 0 && rows[count - 1] >= limit)
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "row %u is not in the index",
+						 rows[count - 1]);
+	return TFRS_OK;
+}
+
+tfrs_status
+tfrs_index_check_search(const tfrs_corpus *corpus, const float *query, const tfrs_search *search,
+						tfrs_scorer *scorer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_scorer_init(scorer, corpus, query, error);
+
+	if (status == TFRS_OK && search->has_among)
+		status = check_rows(search->among, search->among_count, corpus->count, error);
+	if (status == TFRS_OK && isnan(search->min_score))
+		status = tfrs_fail(error, TFRS_NOT_FINITE, "minimum score must not be NaN");
+	return status;
+}
+
+size_t
+tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer, const tfrs_search *search,
+				  tfrs_tree_scratch *scratch, tfrs_hit *hits)
+{
+	tfrs_collector collector;
+
+	if (search->k == 0 || index->count == 0)
+		return 0;
+	tfrs_collector_init(&collector, search, hits, index->count);
+	switch (choose_path(index, search, scorer))
+	{
+		case PATH_SCAN:
+			tfrs_exact_scan(scorer, &collector);
+			break;
+		case PATH_BOUNDED:
+			tfrs_tree_search_bounded(&index->structure->tree, scorer, &collector, scratch);
+			break;
+		case PATH_RANKED:
+			tfrs_tree_search_ranked(&index->structure->tree, scorer, effort_of(index, search),
+									&collector, scratch);
+			break;
+	}
+	tfrs_topk_finish(&collector.topk);
+	return collector.topk.count;
+}
+
+tfrs_status
+tfrs_index_search(const tfrs_index *index, const float *query, const tfrs_search *search,
+				  tfrs_arena *arena, tfrs_hit *hits, size_t *count, tfrs_error *error)
+{
+	tfrs_corpus corpus = tfrs_index_corpus(index);
+	tfrs_tree_scratch *scratch = NULL;
+	tfrs_scorer scorer;
+	tfrs_status status = tfrs_index_check_search(&corpus, query, search, &scorer, error);
+
+	*count = 0;
+	if (status == TFRS_OK && index->structure != NULL)
+		status = tfrs_tree_scratch_get(&scratch, &index->structure->tree,
+									   tfrs_index_rerank_room(index, search), arena, error);
+	if (status != TFRS_OK)
+		return status;
+	*count = tfrs_index_answer(index, &scorer, search, scratch, hits);
+	tfrs_arena_release(arena, scratch);
+	return TFRS_OK;
+}
