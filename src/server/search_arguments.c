@@ -36,6 +36,12 @@ query_is_id(const void *target)
 	return ((const tfrs_search_options *) target)->by_id;
 }
 
+static bool
+query_is_known(const void *target)
+{
+	return ((const tfrs_search_options *) target)->by_query;
+}
+
 #define FIELD(member) TFRS_OPTION_FIELD(tfrs_search_options, member)
 
 static const tfrs_option_key search_keys[] = {
@@ -46,7 +52,8 @@ static const tfrs_option_key search_keys[] = {
 	.low = 1, .high = TFRS_MAX_ROWS},
 	{.name = "rerank", .type = TFRS_OPTION_INTEGER, FIELD(rerank),
 	.low = 1, .high = TFRS_MAX_ROWS},
-	{.name = "seen", .type = TFRS_OPTION_LATER},
+	{.name = "seen", .type = TFRS_OPTION_BOOL, FIELD(seen),
+	.applies = query_is_known, .applies_to = "searches for one of a model's queries"},
 };
 
 static const tfrs_option_scheme search_scheme = {

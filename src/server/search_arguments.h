@@ -23,7 +23,9 @@ typedef enum tfrs_unknown
 typedef struct tfrs_search_options
 {
 	bool		by_id;			/* the query is an id: "unknown" makes sense */
+	bool		by_query;		/* and one of the model's queries: so does "seen" */
 	tfrs_unknown unknown;		/* in: the default */
+	bool		seen;			/* keep what the model has stored for the query */
 	bool		exact;
 	uint32		leaves_to_search;
 	uint32		rerank;

@@ -1,9 +1,8 @@
 /*
  * top_k_many.c: the best k candidates for each of many queries.
  *
- * Queries are answered slice by slice, as many at once as work_mem holds with their hits.  An exact
- * index is searched by matrix products on all threads (retrieval/batch.h), a tree query by query.
- * The rows are given as a whole: whoever asks this way wants all of them.
+ * Queries are answered slice by slice, as many at once as work_mem holds with their hits, on all
+ * threads.  The rows are given as a whole: whoever asks this way wants all of them.
  */
 #include "postgres.h"
 
@@ -17,13 +16,13 @@
 #include "utils/tuplestore.h"
 
 #include "base/limits.h"
-#include "retrieval/batch.h"
+#include "retrieval/index.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
-#include "server/popularity.h"
+#include "server/model_query.h"
 #include "server/row_reader.h"
 #include "server/search_arguments.h"
 #include "server/settings.h"
@@ -40,23 +39,24 @@ typedef struct many_query
 /* Lies in the memory context of the call, whose end unpins the blocks. */
 typedef struct many_call
 {
-	tfrs_block_site source;
-	tfrs_block_site index;
+	tfrs_block_site source_site;
+	tfrs_block_site index_site;
 	const tfrs_model *model;	/* NULL: the queries come with their vectors */
 	const tfrs_cached_block *candidates;
-	tfrs_corpus corpus;
-	tfrs_search search;
+	const tfrs_index *index;	/* of the candidates */
+	tfrs_search search;			/* of each query, but for what it has seen */
 	tfrs_search_options options;
 	tfrs_id_reader reader;		/* of the queries' ids */
 	tfrs_id_writer writer;
 	ReturnSetInfo *result;
+	MemoryContext context;		/* of the call */
 	tfrs_arena	arena;
-	tfrs_batch *batch;			/* NULL: query by query */
 	MemoryContext slice_context;
 	size_t		room;			/* queries of a slice */
 	size_t		waiting;		/* in the slice now */
 	size_t		k;				/* min(k, N) */
 	many_query *queries;		/* (room) */
+	tfrs_search *searches;		/* (room) */
 	float	   *vectors;		/* (room, D) */
 	tfrs_hit   *hits;			/* (room, k) */
 	size_t	   *counts;			/* (room) */
@@ -77,38 +77,32 @@ allocate(size_t count, size_t size)
 static void
 prepare_slices(many_call *call, size_t queries)
 {
-	size_t		dim = call->corpus.dim;
+	size_t		dim = call->index->dim;
 	size_t		bytes;
-	tfrs_error	error;
 
-	call->k = Min(call->search.k, call->corpus.count);
-	bytes = dim * sizeof(float) + call->k * sizeof(tfrs_hit) + sizeof(many_query);
+	call->k = Min(call->search.k, call->index->count);
+	bytes = dim * sizeof(float) + call->k * sizeof(tfrs_hit) + sizeof(many_query) +
+		sizeof(tfrs_search);
 	call->room = tfrs_bridge_work_memory() / bytes;
 	call->room = Max(Min(Min(call->room, MOST_QUERIES), queries), 1);
 	call->queries = allocate(call->room, sizeof(many_query));
+	call->searches = allocate(call->room, sizeof(tfrs_search));
 	call->vectors = allocate(call->room * dim, sizeof(float));
 	call->hits = allocate(call->room * call->k, sizeof(tfrs_hit));
 	call->counts = allocate(call->room, sizeof(size_t));
 	call->slice_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs slice of queries",
 												ALLOCSET_DEFAULT_SIZES);
-	tfrs_bridge_arena(&call->arena, CurrentMemoryContext, SIZE_MAX);
-	if (call->candidates->index.kind == TFRS_INDEX_EXACT || call->search.exact)
-		tfrs_check(tfrs_batch_begin(&call->batch, &call->arena, &call->corpus, &call->search,
-									call->room, tfrs_settings_threads(), &error), &error);
+	tfrs_bridge_arena(&call->arena, call->context, SIZE_MAX);
 }
 
 /* Reads what both forms have; k is argument number first. */
 static void
 begin_call(FunctionCallInfo fcinfo, many_call *call, int first)
 {
-	const tfrs_index *index = &call->candidates->index;
-
 	InitMaterializedSRF(fcinfo, 0);
 	call->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	call->corpus = (tfrs_corpus) {
-		index->metric, index->count, index->dim, index->vectors, index->norms
-	};
-	call->options.by_id = call->model != NULL;
+	call->index = &call->candidates->index;
+	call->options.by_id = call->options.by_query = call->model != NULL;
 	tfrs_search_arguments(fcinfo, first, &call->candidates->candidates, &call->search,
 						  &call->options);
 	tfrs_id_writer_init(&call->writer, &call->candidates->candidates, TEXTOID,
@@ -138,32 +132,23 @@ put_rows(many_call *call, const many_query *query, const tfrs_hit *hits, size_t 
 static void
 search_slice(many_call *call)
 {
+	tfrs_index_queries queries = {
+		call->waiting, call->vectors, call->searches, tfrs_settings_threads(), call->k,
+		call->hits, call->counts
+	};
+	tfrs_index_many *many;
 	tfrs_error	error;
 
-	if (call->batch != NULL)
-	{
-		tfrs_check(tfrs_batch_ask(call->batch, call->vectors, call->waiting, call->hits,
-								  call->counts, &error), &error);
-		while (tfrs_batch_step(call->batch) == TFRS_MORE)
-			CHECK_FOR_INTERRUPTS();
-		return;
-	}
-	for (size_t b = 0; b < call->waiting; b++)
-	{
+	tfrs_check(tfrs_index_many_begin(&many, call->index, &queries, &call->arena, &error), &error);
+	while (tfrs_index_many_step(many) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
-		tfrs_check(tfrs_index_search(&call->candidates->index,
-									 call->vectors + b * call->corpus.dim, &call->search,
-									 &call->arena, call->hits + b * call->k, &call->counts[b],
-									 &error), &error);
-	}
+	tfrs_index_many_destroy(many);
 }
 
-/* Answers the queries that wait. */
+/* Answers the queries that wait.  What was allocated for them is gone afterwards. */
 static void
 answer_slice(many_call *call)
 {
-	MemoryContext caller = MemoryContextSwitchTo(call->slice_context);
-
 	if (call->waiting > 0)
 		search_slice(call);
 	for (size_t b = 0; b < call->waiting; b++)
@@ -177,20 +162,17 @@ answer_slice(many_call *call)
 			put_rows(call, query, call->hits + b * call->k, call->counts[b]);
 	}
 	call->waiting = 0;
-	MemoryContextSwitchTo(caller);
 	MemoryContextReset(call->slice_context);
 }
 
-/* Adds a query, whose vector the caller has put at the end of vectors. */
+/* Adds a query, whose vector and search the caller has put at the end of theirs. */
 static void
 add_query(many_call *call, tfrs_id id, uint32 tag, bool popular)
 {
-	MemoryContext caller = MemoryContextSwitchTo(call->slice_context);
 	many_query *query = &call->queries[call->waiting++];
 
 	query->label = CStringGetTextDatum(tfrs_id_to_cstring(tag, id));
 	query->popular = popular;
-	MemoryContextSwitchTo(caller);
 	if (call->waiting == call->room)
 		answer_slice(call);
 }
@@ -198,29 +180,45 @@ add_query(many_call *call, tfrs_id id, uint32 tag, bool popular)
 static float *
 next_vector(const many_call *call)
 {
-	return call->vectors + call->waiting * call->corpus.dim;
+	return call->vectors + call->waiting * call->index->dim;
 }
 
 /* Adds one of the model's queries, unless it is unknown and such get nothing. */
 static void
-add_known_query(many_call *call, tfrs_id id)
+add_model_query(many_call *call, tfrs_id id)
 {
 	const tfrs_model *model = call->model;
-	uint32_t	row = tfrs_id_view_find(&model->query_ids, id);
-	bool		popular = row == TFRS_NO_ROW && call->options.unknown == TFRS_UNKNOWN_POPULAR;
+	const tfrs_id_view *candidates = &call->candidates->candidates;
+	tfrs_search *search = &call->searches[call->waiting];
+	tfrs_query_kind kind;
 
-	if (row == TFRS_NO_ROW && call->options.unknown == TFRS_UNKNOWN_ERROR)
-		tfrs_report_unknown(&model->query_ids, id, "query");
-	if (row == TFRS_NO_ROW && call->options.unknown == TFRS_UNKNOWN_NONE)
+	*search = call->search;
+	kind = tfrs_model_query_open(model, candidates, id, &call->options, next_vector(call), search);
+	if (kind == TFRS_QUERY_NOTHING)
 		return;
-	if (popular && call->popular == NULL)
+	if (kind == TFRS_QUERY_POPULAR)
 	{
-		call->popular = allocate(call->k, sizeof(tfrs_hit));
-		call->popular_count = tfrs_popular_candidates(model, &call->candidates->candidates,
-													  &call->search, call->popular);
+		/* no vector to search for */
+		memset(next_vector(call), 0, call->index->dim * sizeof(float));
+		search->has_among = true;
+		search->among_count = 0;
 	}
-	tfrs_model_query(model, row, next_vector(call));
-	add_query(call, id, model->query_ids.tag, popular);
+	if (kind == TFRS_QUERY_POPULAR && call->popular == NULL)
+	{
+		call->popular = MemoryContextAllocHuge(call->context, call->k * sizeof(tfrs_hit) + 1);
+		call->popular_count = tfrs_popular_candidates(model, candidates, &call->search,
+													  call->popular);
+	}
+	add_query(call, id, model->query_ids.tag, kind == TFRS_QUERY_POPULAR);
+}
+
+static void
+add_vector(many_call *call, tfrs_id id, const tfrs_embedding *query)
+{
+	tfrs_embedding_check_same_dim(query->dim, (int) call->index->dim);
+	memcpy(next_vector(call), query->values, call->index->dim * sizeof(float));
+	call->searches[call->waiting] = call->search;
+	add_query(call, id, call->reader.tag, false);
 }
 
 static size_t
@@ -245,23 +243,27 @@ tfrs_top_k_many_model(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	}
 	call = palloc0(sizeof(many_call));
+	call->context = CurrentMemoryContext;
 	ids = PG_GETARG_ARRAYTYPE_P(1);
-	call->candidates = tfrs_block_cache_get(&call->source, CurrentMemoryContext,
+	call->candidates = tfrs_block_cache_get(&call->source_site, CurrentMemoryContext,
 										   PG_GETARG_DATUM(0), TFRS_BLOCK_MODEL);
 	call->model = &call->candidates->model;
 	if (!PG_ARGISNULL(7))
-		call->candidates = tfrs_block_cache_get(&call->index, CurrentMemoryContext,
+		call->candidates = tfrs_block_cache_get(&call->index_site, CurrentMemoryContext,
 											   PG_GETARG_DATUM(7), TFRS_BLOCK_INDEX);
 	begin_call(fcinfo, call, 2);
-	tfrs_embedding_check_same_dim((int) call->model->shape->dim, (int) call->corpus.dim);
+	tfrs_embedding_check_same_dim((int) call->model->shape->dim, (int) call->index->dim);
 	tfrs_id_reader_init(&call->reader, ARR_ELEMTYPE(ids), "query");
 	prepare_slices(call, element_count(ids));
 	iterator = array_create_iterator(ids, 0, NULL);
 	while (array_iterate(iterator, &value, &null))
 	{
-		if (!null)
-			add_known_query(call, tfrs_id_read_as(&call->reader, call->model->query_ids.tag, value,
-												   "query"));
+		if (null)
+			continue;
+		MemoryContextSwitchTo(call->slice_context);
+		add_model_query(call, tfrs_id_read_as(&call->reader, call->model->query_ids.tag, value,
+											  "query"));
+		MemoryContextSwitchTo(call->context);
 	}
 	answer_slice(call);
 	PG_RETURN_VOID();
@@ -287,6 +289,7 @@ tfrs_top_k_many_index(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	}
 	call = palloc0(sizeof(many_call));
+	call->context = CurrentMemoryContext;
 	ids = PG_GETARG_ARRAYTYPE_P(1);
 	queries = PG_GETARG_ARRAYTYPE_P(2);
 	if (element_count(ids) != element_count(queries))
@@ -294,7 +297,7 @@ tfrs_top_k_many_index(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("there are %zu ids for %zu queries", element_count(ids),
 						element_count(queries))));
-	call->candidates = tfrs_block_cache_get(&call->source, CurrentMemoryContext,
+	call->candidates = tfrs_block_cache_get(&call->source_site, CurrentMemoryContext,
 										   PG_GETARG_DATUM(0), TFRS_BLOCK_INDEX);
 	begin_call(fcinfo, call, 3);
 	tfrs_id_reader_init(&call->reader, ARR_ELEMTYPE(ids), "query");
@@ -303,14 +306,11 @@ tfrs_top_k_many_index(PG_FUNCTION_ARGS)
 	iterator = array_create_iterator(queries, 0, NULL);
 	while (array_iterate(id_iterator, &id, &null_id) && array_iterate(iterator, &value, &null))
 	{
-		const tfrs_embedding *query;
-
 		if (null_id || null)
 			continue;
-		query = tfrs_embedding_of_datum(value);
-		tfrs_embedding_check_same_dim(query->dim, (int) call->corpus.dim);
-		memcpy(next_vector(call), query->values, call->corpus.dim * sizeof(float));
-		add_query(call, tfrs_id_read(&call->reader, id), call->reader.tag, false);
+		MemoryContextSwitchTo(call->slice_context);
+		add_vector(call, tfrs_id_read(&call->reader, id), tfrs_embedding_of_datum(value));
+		MemoryContextSwitchTo(call->context);
 	}
 	answer_slice(call);
 	PG_RETURN_VOID();
