@@ -93,21 +93,21 @@ CREATE VIEW sorted AS
 		LATERAL (SELECT id, inner_product(embed_query(model, q.person), embedding) AS s
 				 FROM candidate_embeddings(model)) c;
 SELECT count(*), count(*) FILTER (WHERE t.candidate = s.id AND t.score = s.s) AS equal
-FROM recommender, (SELECT DISTINCT person FROM click) q, top_k(model, person, 57) t
+FROM recommender, (SELECT DISTINCT person FROM click) q, top_k(model, person, 57, search => '{"seen": true}') t
 	JOIN sorted s USING (rank) WHERE s.person = q.person;
 CREATE VIEW answers AS
 	SELECT x.form, string_agg(candidate || ' ' || score, ',' ORDER BY rank) AS answer
 	FROM recommender, LATERAL (
-		SELECT 'int' AS form, t.* FROM top_k(model, 42) t UNION ALL
-		SELECT 'bigint', t.* FROM top_k(model, 42::bigint) t UNION ALL
-		SELECT 'smallint', t.* FROM top_k(model, 42::smallint) t UNION ALL
-		SELECT 'literal', t.* FROM top_k(model, '42') t UNION ALL
-		SELECT 'text', t.* FROM top_k(model, ' 42'::text) t UNION ALL
-		SELECT 'varchar', t.* FROM top_k(model, '42'::varchar) t UNION ALL
-		SELECT 'jsonb number', t.* FROM top_k(model, '42'::jsonb) t UNION ALL
-		SELECT 'jsonb string', t.* FROM top_k(model, '"42"'::jsonb) t UNION ALL
+		SELECT 'int' AS form, t.* FROM top_k(model, 42, search => '{"seen": true}') t UNION ALL
+		SELECT 'bigint', t.* FROM top_k(model, 42::bigint, search => '{"seen": true}') t UNION ALL
+		SELECT 'smallint', t.* FROM top_k(model, 42::smallint, search => '{"seen": true}') t UNION ALL
+		SELECT 'literal', t.* FROM top_k(model, '42', search => '{"seen": true}') t UNION ALL
+		SELECT 'text', t.* FROM top_k(model, ' 42'::text, search => '{"seen": true}') t UNION ALL
+		SELECT 'varchar', t.* FROM top_k(model, '42'::varchar, search => '{"seen": true}') t UNION ALL
+		SELECT 'jsonb number', t.* FROM top_k(model, '42'::jsonb, search => '{"seen": true}') t UNION ALL
+		SELECT 'jsonb string', t.* FROM top_k(model, '"42"'::jsonb, search => '{"seen": true}') t UNION ALL
 		SELECT 'vector', t.* FROM top_k(model, embed_query(model, 42)) t UNION ALL
-		SELECT 'as', t.* FROM top_k_as(NULL::text, model, 42) t) x
+		SELECT 'as', t.* FROM top_k_as(NULL::text, model, 42, search => '{"seen": true}') t) x
 	GROUP BY x.form;
 SELECT count(DISTINCT answer) AS answers, count(*) AS forms FROM answers;
 SELECT count(*) FROM recommender, top_k(model, 'forty-two');
@@ -143,17 +143,38 @@ SELECT bool_and(t.candidate = s.thing AND t.score = s.n) AS by_count
 FROM recommender, top_k(model, 4200, 60, search => '{"unknown": "popular"}') t
 	JOIN (SELECT thing, count(*) n, row_number() OVER (ORDER BY count(*) DESC, thing COLLATE "C") AS rank
 		  FROM click GROUP BY thing) s USING (rank);
-SELECT count(*) FROM recommender, top_k(model, 42, search => '{"seen": true}');
+
+-- what the model has stored for the query is left out
+SELECT count(*) AS answers, count(*) FILTER (WHERE seen) AS seen
+FROM recommender, (SELECT DISTINCT person FROM click) q, top_k(model, person, 57) t,
+	LATERAL (SELECT EXISTS (SELECT FROM click c WHERE c.person = q.person AND c.thing = t.candidate) AS seen) s;
+SELECT count(DISTINCT (person, thing)) AS pairs, 97 * count(DISTINCT thing) AS all_pairs FROM click;
+SELECT count(*) AS answers, count(*) FILTER (WHERE seen) AS seen
+FROM recommender, LATERAL (SELECT build_index(id, embedding) AS i FROM candidate_embeddings(model) WHERE id < 'thing 3') x,
+	top_k(model, 42, 57, exclude => '{thing 1}', index => i) t,
+	LATERAL (SELECT EXISTS (SELECT FROM click c WHERE c.person = 42 AND c.thing = t.candidate) AS seen) s;
+SELECT count(*) > 10 AS all FROM recommender, top_k(model, 42, 57, search => '{"seen": true}') t;
+SELECT count(*) FROM (SELECT train(person, thing, '{"preset": "tfrs"}') AS model FROM click) m, top_k(model, 42, 57);
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', search => '{"seen": true}');
+SELECT count(*) FROM shelf, similar(by_int, 3, search => '{"seen": true}');
 
 -- item to item, by cosine, without itself
 SELECT rank, candidate, round(score::numeric, 4) AS score FROM shelf, similar(by_int, 3) t;
 SELECT rank, candidate, round(score::numeric, 4) AS score FROM shelf, similar(by_text, '2', 2, exclude => '{1}') t;
-SELECT bool_and(t.candidate = s.id AND abs(t.score - s.s) < 1e-6) AS equal
-FROM recommender, similar(model, 'thing 4', 56) t
-	JOIN (SELECT c.id, cosine_similarity(o.embedding, c.embedding) AS s,
-				 row_number() OVER (ORDER BY cosine_similarity(o.embedding, c.embedding) DESC, c.id COLLATE "C") AS rank
-		  FROM recommender, candidate_embeddings(model) c, candidate_embeddings(model) o
-		  WHERE o.id = 'thing 4' AND c.id <> o.id) s USING (rank);
+CREATE TABLE kinds AS
+	SELECT kind, train(person, thing, options::jsonb) AS model FROM click, (VALUES
+		('history', '{"dim": 8, "epochs": 2}'), ('any length', '{"dim": 8, "epochs": 2, "normalize": false}'),
+		('table', '{"dim": 8, "epochs": 2, "preset": "tfrs"}')) k (kind, options) GROUP BY kind;
+SELECT kind, bias, count(*),
+	count(*) FILTER (WHERE abs(t.score - s.cosine) < 1e-5) AS equal, bool_and(in_order) AS in_order
+FROM kinds,
+	LATERAL (SELECT *, score <= coalesce(lag(score) OVER (ORDER BY rank), 1) AS in_order
+			 FROM similar(model, 'thing 4', 60)) t,
+	LATERAL (SELECT model_info(model) -> 'options' ->> 'candidate_bias' AS bias, CASE WHEN kind = 'table' THEN 8 ELSE 7 END AS width) w,
+	LATERAL (SELECT cosine_similarity((o.embedding::real[])[:width]::embedding, (c.embedding::real[])[:width]::embedding) AS cosine
+			 FROM candidate_embeddings(model) o, candidate_embeddings(model) c
+			 WHERE o.id = 'thing 4' AND c.id = t.candidate) s
+GROUP BY kind, bias ORDER BY kind;
 SELECT count(*) FROM shelf, similar(by_int, 77);
 SELECT count(*) FROM shelf, similar(by_int, 77, search => '{"unknown": "error"}');
 SELECT count(*) FROM shelf, similar(by_int, NULL);
@@ -188,4 +209,4 @@ SELECT count(*) FILTER (WHERE prosecdef) AS definers FROM pg_proc WHERE pronames
 
 DROP FUNCTION best, plan;
 DROP VIEW sorted, answers;
-DROP TABLE item, shelf, click, recommender;
+DROP TABLE item, shelf, click, recommender, kinds;

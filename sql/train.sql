@@ -32,7 +32,7 @@ FROM rows;
 SELECT count(*) AS epochs, (array_agg(loss ORDER BY epoch))[1] > (array_agg(loss ORDER BY epoch DESC))[1] AS falls
 FROM models, training_history(model);
 SELECT round(avg((q % 3 = substr(t.candidate, 6)::int % 3)::int), 2) AS own_class
-FROM models, (SELECT DISTINCT query AS q FROM rows) AS r, top_k(model, q, k => 5) AS t;
+FROM models, (SELECT DISTINCT query AS q FROM rows) AS r, top_k(model, q, k => 5, search => '{"seen": true}') AS t;
 
 -- Notices, an epoch a line
 SET tfrs.log_progress = on;

@@ -41,6 +41,12 @@ open_array(Oid type, Datum array, const char *argument)
 	return DatumGetArrayTypeP(array);
 }
 
+static uint32_t *
+allocate_rows(size_t count)
+{
+	return palloc_extended(count * sizeof(uint32_t) + 1, MCXT_ALLOC_HUGE);
+}
+
 /* One pass of a radix sort, by the byte of the row at shift. */
 static void
 sort_by_byte(const uint32_t *rows, size_t count, int shift, uint32_t *sorted)
@@ -55,45 +61,43 @@ sort_by_byte(const uint32_t *rows, size_t count, int shift, uint32_t *sorted)
 		sorted[starts[rows[i] >> shift & 255]++] = rows[i];
 }
 
-/*
- * Puts rows in order and drops repeated ones.  By radix: a comparing sort takes longer than the
- * look-up of the ids.
- */
-static tfrs_row_list
-make_list(uint32_t *rows, size_t count)
+/* By radix: a comparing sort takes longer than the look-up of the ids. */
+void
+tfrs_row_list_sort(tfrs_row_list *list)
 {
-	uint32_t   *spare = palloc_extended(count * sizeof(uint32_t) + 1, MCXT_ALLOC_HUGE);
-	uint32_t   *swap;
+	size_t		count = list->count;
+	uint32_t   *rows = list->rows;
+	uint32_t   *spare = allocate_rows(count);
 	uint32_t	all = 0;
-	size_t		kept = 0;
 
 	for (size_t i = 0; i < count; i++)
 		all |= rows[i];
 	for (int shift = 0; shift < 32 && all >> shift != 0; shift += 8)
 	{
-		sort_by_byte(rows, count, shift, spare);
-		swap = rows;
-		rows = spare;
-		spare = swap;
+		uint32_t   *sorted = spare;
+
+		sort_by_byte(rows, count, shift, sorted);
+		spare = rows;
+		rows = sorted;
 	}
+	list->count = 0;
 	for (size_t i = 0; i < count; i++)
 		if (i == 0 || rows[i] != rows[i - 1])
-			rows[kept++] = rows[i];
+			rows[list->count++] = rows[i];
+	list->rows = rows;
 	pfree(spare);
-	return (tfrs_row_list) {rows, kept};
 }
 
 /* Adds the rows of the ids that are known. */
-static size_t
-add_rows(const tfrs_id_view *candidates, const tfrs_id *ids, size_t count, uint32_t *rows)
+static void
+add_rows(const tfrs_id_view *candidates, const tfrs_id *ids, size_t count, tfrs_row_list *list)
 {
-	size_t		known = 0;
+	uint32_t   *rows = list->rows + list->count;
 
 	tfrs_id_view_find_many(candidates, ids, count, rows);
 	for (size_t i = 0; i < count; i++)
 		if (rows[i] != TFRS_NO_ROW)
-			rows[known++] = rows[i];
-	return known;
+			list->rows[list->count++] = rows[i];
 }
 
 tfrs_row_list
@@ -101,12 +105,11 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 {
 	ArrayType  *elements = open_array(type, array, argument);
 	size_t		room = ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
-	uint32_t   *rows = palloc_extended(room * sizeof(uint32_t) + 1, MCXT_ALLOC_HUGE);
+	tfrs_row_list list = {allocate_rows(room), 0};
 	tfrs_id		ids[BATCH];
 	tfrs_id_reader reader;
 	ArrayIterator iterator = array_create_iterator(elements, 0, NULL);
 	size_t		waiting = 0;
-	size_t		count = 0;
 	Datum		value;
 	bool		null;
 
@@ -119,24 +122,24 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 		if (waiting == BATCH)
 		{
 			CHECK_FOR_INTERRUPTS();
-			count += add_rows(candidates, ids, waiting, rows + count);
+			add_rows(candidates, ids, waiting, &list);
 			waiting = 0;
 		}
 	}
-	count += add_rows(candidates, ids, waiting, rows + count);
+	add_rows(candidates, ids, waiting, &list);
 	array_free_iterator(iterator);
-	return make_list(rows, count);
+	tfrs_row_list_sort(&list);
+	return list;
 }
 
 tfrs_row_list
-tfrs_row_list_with(const uint32_t *rows, size_t count, uint32_t row)
+tfrs_row_list_copy(const uint32_t *rows, size_t count, size_t more)
 {
-	uint32_t   *longer = palloc((count + 1) * sizeof(uint32_t));
+	tfrs_row_list list = {allocate_rows(count + more), count};
 
 	if (count > 0)
-		memcpy(longer, rows, count * sizeof(uint32_t));
-	longer[count] = row;
-	return make_list(longer, count + 1);
+		memcpy(list.rows, rows, count * sizeof(uint32_t));
+	return list;
 }
 
 void

@@ -25,8 +25,11 @@ typedef struct tfrs_row_list
 extern tfrs_row_list tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array,
 										 const char *argument);
 
-/* A list with one row more. */
-extern tfrs_row_list tfrs_row_list_with(const uint32_t *rows, size_t count, uint32_t row);
+/* A copy of a list, with room for some more rows at its end. */
+extern tfrs_row_list tfrs_row_list_copy(const uint32_t *rows, size_t count, size_t more);
+
+/* Puts a list whose rows are in any order into order and drops repeated ones. */
+extern void tfrs_row_list_sort(tfrs_row_list *list);
 
 /* How an id becomes a value of an SQL type. */
 typedef struct tfrs_id_writer

@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #if PG_VERSION_NUM < 140000
 #error "tfrs_retrieval needs PostgreSQL 14 or later"
 #endif
@@ -19,6 +21,15 @@
 
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+
+/* As in 15: begins a result that is given as a whole; flags must be 0. */
+extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
+#endif
+
+#if PG_VERSION_NUM < 170000
+#define tfrs_estimate_array_length(root, node) ((double) estimate_array_length(node))
+#else
+#define tfrs_estimate_array_length(root, node) estimate_array_length(root, node)
 #endif
 
 #endif							/* TFRS_COMPAT_H */

@@ -11,6 +11,7 @@
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/options.h"
+#include "server/row_reader.h"
 
 /* Arguments after k. */
 enum
@@ -35,6 +36,12 @@ query_is_id(const void *target)
 	return ((const tfrs_search_options *) target)->by_id;
 }
 
+static bool
+query_is_known(const void *target)
+{
+	return ((const tfrs_search_options *) target)->by_query;
+}
+
 #define FIELD(member) TFRS_OPTION_FIELD(tfrs_search_options, member)
 
 static const tfrs_option_key search_keys[] = {
@@ -45,7 +52,8 @@ static const tfrs_option_key search_keys[] = {
 	.low = 1, .high = TFRS_MAX_ROWS},
 	{.name = "rerank", .type = TFRS_OPTION_INTEGER, FIELD(rerank),
 	.low = 1, .high = TFRS_MAX_ROWS},
-	{.name = "seen", .type = TFRS_OPTION_LATER},
+	{.name = "seen", .type = TFRS_OPTION_BOOL, FIELD(seen),
+	.applies = query_is_known, .applies_to = "searches for one of a model's queries"},
 };
 
 static const tfrs_option_scheme search_scheme = {
@@ -115,4 +123,14 @@ tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *ca
 	search->exact = options->exact;
 	search->leaves_to_search = options->leaves_to_search;
 	search->rerank = options->rerank;
+}
+
+void
+tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
+			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
+	pg_unreachable();
 }

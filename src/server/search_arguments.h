@@ -23,7 +23,9 @@ typedef enum tfrs_unknown
 typedef struct tfrs_search_options
 {
 	bool		by_id;			/* the query is an id: "unknown" makes sense */
+	bool		by_query;		/* and one of the model's queries: so does "seen" */
 	tfrs_unknown unknown;		/* in: the default */
+	bool		seen;			/* keep what the model has stored for the query */
 	bool		exact;
 	uint32		leaves_to_search;
 	uint32		rerank;
@@ -39,5 +41,9 @@ extern size_t tfrs_search_k(FunctionCallInfo fcinfo, int argument);
 extern void tfrs_search_arguments(FunctionCallInfo fcinfo, int first,
 								  const tfrs_id_view *candidates, tfrs_search *search,
 								  tfrs_search_options *options);
+
+/* The ERROR of TFRS_UNKNOWN_ERROR; what: "query", "candidate". */
+extern void tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
+			pg_attribute_noreturn();
 
 #endif							/* TFRS_SEARCH_ARGUMENTS_H */

@@ -12,8 +12,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -25,14 +23,16 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "retrieval/collector.h"
+#include "base/limits.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
+#include "server/model_query.h"
 #include "server/row_reader.h"
 #include "server/search_arguments.h"
+#include "server/similar.h"
 
 /* Arguments after the one that says in which type candidates are wanted, if there is one. */
 enum
@@ -82,9 +82,10 @@ typedef struct top_k_request
 {
 	const tfrs_model *model;	/* NULL: the source is an index */
 	const tfrs_id_view *candidates;
-	tfrs_index	index;
+	const tfrs_index *index;	/* over them */
 	tfrs_search search;
 	tfrs_search_options options;
+	uint32_t	like;			/* row of the candidate that others are compared with, or none */
 	const float *query;			/* (D); NULL: candidates by how often they were chosen */
 } top_k_request;
 
@@ -161,16 +162,6 @@ begin_calls(FunctionCallInfo fcinfo, const top_k_form *form)
 	return call;
 }
 
-/* The row of an id that is not known is the end of the search, unless "unknown" says otherwise. */
-static void
-report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
-			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
-}
-
 /* The vector of one of the model's queries.  false: there are no rows. */
 static bool
 find_query(const top_k_call *call, Datum query, top_k_request *request)
@@ -178,49 +169,33 @@ find_query(const top_k_call *call, Datum query, top_k_request *request)
 	const tfrs_model *model = request->model;
 	const tfrs_id_view *ids = &model->query_ids;
 	float	   *vector;
+	tfrs_query_kind kind;
 	tfrs_id		id;
-	uint32_t	row;
 
 	if (call->query_type != JSONBOID)
 		id = tfrs_id_read_as(&call->reader, ids->tag, query, "query");
 	else if (!tfrs_id_from_json(ids->tag, DatumGetJsonbP(query), "query", &id))
 		return false;
-	row = tfrs_id_view_find(ids, id);
-	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
-		report_unknown(ids, id, "query");
-	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_NONE)
-		return false;
-	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_POPULAR)
-		return true;
+	tfrs_embedding_check_same_dim(model->shape->dim, request->index->dim);
 	vector = palloc(model->shape->dim * sizeof(float));
-	tfrs_model_query(model, row, vector);
-	tfrs_embedding_check_same_dim(model->shape->dim, request->index.dim);
-	request->query = vector;
-	return true;
+	kind = tfrs_model_query_open(model, request->candidates, id, &request->options, vector,
+								 &request->search);
+	if (kind == TFRS_QUERY_VECTOR)
+		request->query = vector;
+	return kind != TFRS_QUERY_NOTHING;
 }
 
-/* The vector of a candidate, which is left out of its own answer; scores become cosines. */
+/* The row of a candidate that others are compared with.  false: there are no rows. */
 static bool
 find_candidate(const top_k_call *call, Datum candidate, top_k_request *request)
 {
 	const tfrs_id_view *ids = request->candidates;
-	tfrs_search *search = &request->search;
-	tfrs_row_list excluded;
 	tfrs_id		id = tfrs_id_read_as(&call->reader, ids->tag, candidate, "candidate");
-	uint32_t	row = tfrs_id_view_find(ids, id);
 
-	if (row == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
-		report_unknown(ids, id, "candidate");
-	if (row == TFRS_NO_ROW)
-		return false;
-	request->query = request->index.vectors + (size_t) row * request->index.dim;
-	if (request->index.metric != TFRS_METRIC_COSINE)
-		request->index = tfrs_index_over(request->index.vectors, request->index.count,
-										 request->index.dim, TFRS_METRIC_COSINE);
-	excluded = tfrs_row_list_with(search->excluded, search->excluded_count, row);
-	search->excluded = excluded.rows;
-	search->excluded_count = excluded.count;
-	return true;
+	request->like = tfrs_id_view_find(ids, id);
+	if (request->like == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
+		tfrs_report_unknown(ids, id, "candidate");
+	return request->like != TFRS_NO_ROW;
 }
 
 static bool
@@ -228,7 +203,7 @@ find_vector(const top_k_call *call, Datum query, top_k_request *request)
 {
 	const tfrs_embedding *embedding = tfrs_embedding_of_datum(query);
 
-	tfrs_embedding_check_same_dim(embedding->dim, request->index.dim);
+	tfrs_embedding_check_same_dim(embedding->dim, request->index->dim);
 	request->query = embedding->values;
 	return true;
 }
@@ -249,7 +224,7 @@ open_blocks(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call,
 		block = tfrs_block_cache_get(&call->index, call->context, PG_GETARG_DATUM(index),
 									 TFRS_BLOCK_INDEX);
 	request->candidates = &block->candidates;
-	request->index = block->index;
+	request->index = &block->index;
 }
 
 /* Reads the arguments; false where there can be no rows. */
@@ -266,6 +241,7 @@ read_request(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call,
 	}
 	open_blocks(fcinfo, form, call, request);
 	request->options.by_id = !call->query_is_embedding;
+	request->options.by_query = request->options.by_id && form->query == QUERY_IS_ID;
 	if (form->query == QUERY_IS_CANDIDATE)
 		request->options.unknown = TFRS_UNKNOWN_NONE;
 	tfrs_search_arguments(fcinfo, form->first + K, request->candidates, &request->search,
@@ -291,33 +267,11 @@ make_room(top_k_call *call, size_t count)
 	call->room = count;
 }
 
-/* Candidates by the rows that the model was trained on; the score is their number. */
-static void
-rank_by_count(const top_k_request *request, top_k_call *call)
-{
-	const tfrs_model *model = request->model;
-	const tfrs_id_view *ids = request->candidates;
-	bool		own = ids == &model->candidate_ids;
-	tfrs_collector collector;
-
-	tfrs_collector_init(&collector, &request->search, call->hits, ids->count);
-	for (uint32_t row = 0; row < ids->count; row++)
-	{
-		uint32_t	trained = own ? row
-			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(ids, row));
-
-		tfrs_collector_offer(&collector,
-							 trained == TFRS_NO_ROW ? 0 : model->candidate_counts[trained], row);
-	}
-	tfrs_topk_finish(&collector.topk);
-	call->count = collector.topk.count;
-}
-
 /* Finds the hits of a new set. */
 static void
 search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
 {
-	top_k_request request = {0};
+	top_k_request request = {.like = TFRS_NO_ROW};
 	tfrs_arena	arena;
 	tfrs_error	error;
 
@@ -327,15 +281,19 @@ search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
 	call->candidates = request.candidates;
 	if (call->writer.tag != call->candidates->tag)
 		tfrs_id_writer_init(&call->writer, call->candidates, call->writer.type, call->context);
-	make_room(call, Min(request.search.k, request.index.count));
-	if (request.query == NULL)
+	make_room(call, Min(request.search.k, request.index->count));
+	if (request.like != TFRS_NO_ROW)
+		call->count = tfrs_similar_candidates(request.model, request.index, request.like,
+											  &request.search, call->hits);
+	else if (request.query == NULL)
+		call->count = tfrs_popular_candidates(request.model, request.candidates, &request.search,
+											  call->hits);
+	else
 	{
-		rank_by_count(&request, call);
-		return;
+		tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+		tfrs_check(tfrs_index_search(request.index, request.query, &request.search, &arena,
+									 call->hits, &call->count, &error), &error);
 	}
-	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
-	tfrs_check(tfrs_index_search(&request.index, request.query, &request.search, &arena,
-								 call->hits, &call->count, &error), &error);
 }
 
 /* A set that is given up (LIMIT, a new scan) ends without a last call. */

@@ -91,3 +91,19 @@ CREATE FUNCTION similar(model model, candidate text, k integer = 10,
 	RETURNS TABLE (rank integer, candidate text, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_similar_model' LANGUAGE C STABLE PARALLEL SAFE
 	SUPPORT top_k_support ROWS 10 COST 20000;
+
+-- top_k_many: the best candidates for many queries at once; ids name the queries in the rows.
+
+CREATE FUNCTION top_k_many(index candidate_index, ids anycompatiblearray, queries embedding[],
+		k integer = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score real = NULL, search jsonb = NULL)
+	RETURNS TABLE (query text, rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_many_index' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 1000 COST 200000;
+
+CREATE FUNCTION top_k_many(model model, ids anycompatiblearray, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[], min_score real = NULL,
+		search jsonb = NULL, index candidate_index = NULL)
+	RETURNS TABLE (query text, rank integer, candidate text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_top_k_many_model' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 1000 COST 200000;

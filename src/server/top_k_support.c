@@ -1,7 +1,7 @@
 /*
  * top_k_support.c: what the planner is told about top_k and its kin: rows and cost.
  *
- * Rows are k, where it is known.  What a search costs cannot be known when planning,
+ * Rows are k, where it is known, for each query that is asked.  What a search costs cannot be known when planning,
  * for the index is a column of a table: it is taken for a medium one, half a millisecond, and
  * charged before the first row, since LIMIT makes no search cheaper.
  */
@@ -13,6 +13,10 @@
 #include "nodes/supportnodes.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+
+#include "server/compat.h"
 
 /* In units of cpu_operator_cost, each some ten nanoseconds. */
 #define SEARCH_OPERATORS 20000.0
@@ -45,6 +49,17 @@ estimate_k(PlannerInfo *root, const List *arguments)
 	return Max(DatumGetInt32(((Const *) node)->constvalue), 0);
 }
 
+/* top_k_many has an array of ids second; in no other form is that an array. */
+static double
+estimate_queries(PlannerInfo *root, const List *arguments)
+{
+	Node	   *node = lsecond(arguments);
+
+	if (!OidIsValid(get_base_element_type(exprType(node))))
+		return 1;
+	return Max(tfrs_estimate_array_length(root, node), 1);
+}
+
 Datum
 tfrs_top_k_support(PG_FUNCTION_ARGS)
 {
@@ -53,21 +68,27 @@ tfrs_top_k_support(PG_FUNCTION_ARGS)
 	if (IsA(request, SupportRequestRows))
 	{
 		SupportRequestRows *rows = (SupportRequestRows *) request;
+		List	   *arguments;
 
 		if (!IsA(rows->node, FuncExpr))
 			PG_RETURN_POINTER(NULL);
-		rows->rows = estimate_k(rows->root, ((FuncExpr *) rows->node)->args);
+		arguments = ((FuncExpr *) rows->node)->args;
+		rows->rows = estimate_k(rows->root, arguments) * estimate_queries(rows->root, arguments);
 		PG_RETURN_POINTER(rows);
 	}
 	if (IsA(request, SupportRequestCost))
 	{
 		SupportRequestCost *cost = (SupportRequestCost *) request;
 		double		k = DEFAULT_K;
+		double		queries = 1;
 
 		if (cost->node != NULL && IsA(cost->node, FuncExpr))
+		{
 			k = estimate_k(cost->root, ((FuncExpr *) cost->node)->args);
+			queries = estimate_queries(cost->root, ((FuncExpr *) cost->node)->args);
+		}
 		cost->startup = 0;
-		cost->per_tuple = (SEARCH_OPERATORS + k * ROW_OPERATORS) * cpu_operator_cost;
+		cost->per_tuple = queries * (SEARCH_OPERATORS + k * ROW_OPERATORS) * cpu_operator_cost;
 		PG_RETURN_POINTER(cost);
 	}
 	PG_RETURN_POINTER(NULL);

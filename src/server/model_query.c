@@ -1,0 +1,73 @@
+/*
+ * model_query.c: a query by its id, as a model knows it.
+ */
+#include "server/model_query.h"
+
+#include "base/limits.h"
+#include "server/candidate_ids.h"
+
+static bool
+is_own(const tfrs_model *model, const tfrs_id_view *candidates)
+{
+	return candidates->slots == model->candidate_ids.slots;
+}
+
+/* Leaves out what the model has stored for the query. */
+static void
+exclude_seen(const tfrs_model *model, const tfrs_id_view *candidates, uint32_t query,
+			 tfrs_search *search)
+{
+	tfrs_event_list seen = tfrs_events_of(&model->events, query);
+	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count, seen.count);
+
+	for (size_t i = 0; i < seen.count; i++)
+	{
+		uint32_t	row = seen.candidate[i];
+
+		if (!is_own(model, candidates))
+			row = tfrs_id_view_find(candidates, tfrs_id_view_get(&model->candidate_ids, row));
+		if (row != TFRS_NO_ROW)
+			list.rows[list.count++] = row;
+	}
+	tfrs_row_list_sort(&list);
+	search->excluded = list.rows;
+	search->excluded_count = list.count;
+}
+
+tfrs_query_kind
+tfrs_model_query_open(const tfrs_model *model, const tfrs_id_view *candidates, tfrs_id id,
+					  const tfrs_search_options *options, float *vector, tfrs_search *search)
+{
+	uint32_t	row = tfrs_id_view_find(&model->query_ids, id);
+
+	if (row == TFRS_NO_ROW && options->unknown == TFRS_UNKNOWN_ERROR)
+		tfrs_report_unknown(&model->query_ids, id, "query");
+	if (row == TFRS_NO_ROW && options->unknown == TFRS_UNKNOWN_NONE)
+		return TFRS_QUERY_NOTHING;
+	if (row == TFRS_NO_ROW && options->unknown == TFRS_UNKNOWN_POPULAR)
+		return TFRS_QUERY_POPULAR;
+	if (row != TFRS_NO_ROW && model->has_events && !options->seen)
+		exclude_seen(model, candidates, row, search);
+	tfrs_model_query(model, row, vector);
+	return TFRS_QUERY_VECTOR;
+}
+
+size_t
+tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
+						const tfrs_search *search, tfrs_hit *hits)
+{
+	bool		own = is_own(model, candidates);
+	tfrs_collector collector;
+
+	tfrs_collector_init(&collector, search, hits, candidates->count);
+	for (uint32_t row = 0; row < candidates->count; row++)
+	{
+		uint32_t	trained = own ? row
+			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(candidates, row));
+		float		count = trained == TFRS_NO_ROW ? 0 : (float) model->candidate_counts[trained];
+
+		tfrs_collector_offer(&collector, count, row);
+	}
+	tfrs_topk_finish(&collector.topk);
+	return collector.topk.count;
+}

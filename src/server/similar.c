@@ -1,0 +1,105 @@
+/*
+ * similar.c: candidates like another one.
+ *
+ * Three cases.  Normalized vectors: the product with the bias left out of one side is the cosine, so
+ * the index is searched as it is.  No bias: the same vectors under the cosine metric.  A bias beside
+ * vectors of any length: a scan of our own, since rows cannot be searched without their last number.
+ */
+#include "server/similar.h"
+
+#include <math.h>
+
+#include "base/kernels.h"
+#include "base/limits.h"
+#include "server/bridge.h"
+#include "server/candidate_ids.h"
+
+static size_t
+search_index(const tfrs_index *index, const float *query, const tfrs_search *search,
+			 tfrs_hit *hits)
+{
+	tfrs_arena	arena;
+	tfrs_error	error;
+	size_t		count;
+
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+	tfrs_check(tfrs_index_search(index, query, search, &arena, hits, &count, &error), &error);
+	return count;
+}
+
+/* A cosine by rounding above 1 is 1, as in the cosine metric. */
+static void
+clamp_scores(tfrs_hit *hits, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		hits[i].score = fminf(fmaxf(hits[i].score, -1), 1);
+}
+
+static float
+cosine(const float *x, float x_norm, const float *y, size_t width)
+{
+	double		norms = (double) x_norm * tfrs_vector_norm(y, width);
+
+	return norms == 0 ? 0 : (float) (tfrs_kernels.dot(x, y, width) / norms);
+}
+
+/* By the first width numbers of each vector. */
+static size_t
+scan(const tfrs_index *index, const float *query, size_t width, const tfrs_search *search,
+	 tfrs_hit *hits)
+{
+	float		norm = tfrs_vector_norm(query, width);
+	tfrs_collector collector;
+
+	tfrs_collector_init(&collector, search, hits, index->count);
+	for (size_t row = 0; row < index->count; row++)
+		tfrs_collector_offer(&collector,
+							 cosine(query, norm, index->vectors + row * index->dim, width),
+							 (uint32_t) row);
+	tfrs_topk_finish(&collector.topk);
+	return collector.topk.count;
+}
+
+static tfrs_search
+without_row(const tfrs_search *search, uint32_t row)
+{
+	tfrs_search result = *search;
+	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count, 1);
+
+	list.rows[list.count++] = row;
+	tfrs_row_list_sort(&list);
+	result.excluded = list.rows;
+	result.excluded_count = list.count;
+	return result;
+}
+
+size_t
+tfrs_similar_candidates(const tfrs_model *model, const tfrs_index *index, uint32_t row,
+						const tfrs_search *search, tfrs_hit *hits)
+{
+	const tfrs_history_shape *shape = model == NULL ? NULL : model->history;
+	size_t		width = shape == NULL ? index->dim : tfrs_history_width(shape);
+	const float *vector = index->vectors + (size_t) row * index->dim;
+	tfrs_search others = without_row(search, row);
+	tfrs_index	by_cosine;
+	float	   *query;
+	size_t		count;
+
+	if (shape != NULL && shape->normalize)
+	{
+		query = palloc0(index->dim * sizeof(float));
+		memcpy(query, vector, width * sizeof(float));
+		count = search_index(index, query, &others, hits);
+	}
+	else if (width < index->dim)
+		count = scan(index, vector, width, &others, hits);
+	else if (index->metric == TFRS_METRIC_COSINE)
+		count = search_index(index, vector, &others, hits);
+	else
+	{
+		by_cosine = tfrs_index_over(index->vectors, index->count, index->dim, TFRS_METRIC_COSINE);
+		count = search_index(&by_cosine, vector, &others, hits);
+	}
+	clamp_scores(hits, count);
+	return count;
+}
