@@ -34,8 +34,7 @@ endif
 SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
-WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap fuzz \
-	demo demo-stop
+WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap fuzz demo demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -52,6 +51,11 @@ override with_llvm = no
 endif
 
 include $(PGXS)
+
+# Only sources are looked for beside the Makefile, not what was built there for another server.
+override VPATH =
+vpath %.c $(srcdir)
+vpath %.control $(srcdir)
 
 # Objects outside server/ have hidden symbols; of the others exports.txt keeps what SQL calls.
 # The server's own headers have parameters that they don't use.  The .d files make an object and
