@@ -34,8 +34,7 @@ endif
 SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
-WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap fuzz \
-	demo demo-stop
+WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap fuzz demo demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -52,6 +51,11 @@ override with_llvm = no
 endif
 
 include $(PGXS)
+
+# Only sources are looked for beside the Makefile, not what was built there for another server.
+override VPATH =
+vpath %.c $(srcdir)
+vpath %.control $(srcdir)
 
 # Objects outside server/ have hidden symbols; of the others exports.txt keeps what SQL calls.
 # The server's own headers have parameters that they don't use.  The .d files make an object and
@@ -74,7 +78,7 @@ exports.txt: $(SOURCES)
 	  sed -n 's/^PG_FUNCTION_INFO_V1(\(.*\));/\1\npg_finfo_\1/p' $(SOURCES); } > $@
 
 check-exports: $(OBJS) $(MODULE_big)$(DLSUFFIX) $(DATA_built)
-	@$(srcdir_here)test/count $(srcdir_here)test/exports exports.txt $(MODULE_big)$(DLSUFFIX) $(DATA_built) $(OBJS)
+	@$(COUNT) $(srcdir_here)test/exports exports.txt $(MODULE_big)$(DLSUFFIX) $(DATA_built) $(OBJS)
 
 -include $(OBJS:.o=.d)
 .PHONY: check-exports
@@ -84,9 +88,6 @@ endif
 include $(srcdir_here)test/core/core.mk
 include $(srcdir_here)test/fuzz/fuzz.mk
 
-check-layers:
-	@$(srcdir_here)test/count sh -c '$(srcdir_here)test/check_layers --self-test && $(srcdir_here)test/check_layers $(srcdir_here)src'
-
 # PGXS has a rule for check, which only says that it is not supported.
 $(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap:
 	@$(srcdir_here)test/check $(patsubst check-%,%,$(filter-out check,$@))
@@ -94,4 +95,4 @@ $(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap:
 demo demo-stop:
 	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
 
-.PHONY: check check-layers check-sql check-tap fuzz demo demo-stop
+.PHONY: check check-sql check-tap demo demo-stop

@@ -2,6 +2,7 @@
 #
 #   make check-core [SANITIZE=address,undefined | SANITIZE=thread]
 #   make check-conformance [TFRS_FIXTURES=folder]
+#   make check-layers
 #
 # Every test/core/test_*.c is a program of its own; a build directory for each variant.
 
@@ -17,23 +18,26 @@ CORE_CFLAGS = -std=c11 -O3 -fno-math-errno -g -Wall -Wextra -Werror -I$(srcdir_h
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 CORE_TIMEOUT = 600
 
-.PHONY: check-core check-conformance
+COUNT = $(srcdir_here)test/count
+
+.PHONY: check-core check-conformance check-layers
 .SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) \
 	$(CORE_BUILD)/test/check.o $(CONFORMANCE_OBJECTS)
 
 # A program that ends otherwise than by reporting its failures (status 100) is a failure itself.
 check-core: $(CORE_TESTS)
-	@for test in $(CORE_TESTS); do \
+	@$(COUNT) sh -c 'for test in $(CORE_TESTS); do \
 		timeout $(CORE_TIMEOUT) $$test; status=$$?; \
 		case $$status in 0 | 100) ;; *) echo "FAILED  $$test ended with status $$status";; esac; \
-	done | tee $(CORE_BUILD)/log
-	@awk '/^ok/ {passed++} /^FAILED/ {failed++} \
-		END {printf "%d passed, %d failed\n", passed, failed; exit failed > 0 || passed == 0}' \
-		$(CORE_BUILD)/log
+	done'
 
 # Every case of every file that is in the folder; a line a case.
 check-conformance: $(CORE_BUILD)/conformance
-	@TFRS_FIXTURES="$${TFRS_FIXTURES:-$(srcdir_here)test/fixtures}" timeout $(CORE_TIMEOUT) $<
+	@TFRS_FIXTURES="$${TFRS_FIXTURES:-$(srcdir_here)test/fixtures}" $(COUNT) timeout $(CORE_TIMEOUT) $<
+
+check-layers:
+	@$(COUNT) sh -c '$(srcdir_here)test/check_layers --self-test; \
+		$(srcdir_here)test/check_layers $(srcdir_here)src'
 
 $(CORE_BUILD)/%.o: $(srcdir_here)src/%.c
 	@mkdir -p $(@D)
