@@ -44,6 +44,10 @@
 /* Results of one search; above this a plain ORDER BY is the right tool. */
 #define TFRS_MAX_K 1000000000
 
+/* Numbers k of one evaluation, and the largest: the first k of every ranking are held. */
+#define TFRS_MAX_CUTOFFS 32
+#define TFRS_MAX_CUTOFF 10000
+
 /* Epochs: the training history holds one row for each. */
 #define TFRS_MAX_EPOCHS 100000
 

@@ -49,6 +49,19 @@ tfrs_metrics_add(tfrs_metrics *metrics, const uint32_t *ranks, size_t rank_count
 }
 
 void
+tfrs_metrics_merge(tfrs_metrics *metrics, const tfrs_metrics *part)
+{
+	metrics->hit += part->hit;
+	metrics->recall += part->recall;
+	metrics->capped_recall += part->capped_recall;
+	metrics->precision += part->precision;
+	metrics->ndcg += part->ndcg;
+	metrics->mrr += part->mrr;
+	metrics->map += part->map;
+	metrics->weight += part->weight;
+}
+
+void
 tfrs_metrics_finish(tfrs_metrics *metrics)
 {
 	double		scale = metrics->weight > 0 ? 1.0 / metrics->weight : 0;

@@ -35,6 +35,9 @@ extern void tfrs_metrics_init(tfrs_metrics *metrics, size_t k);
 extern void tfrs_metrics_add(tfrs_metrics *metrics, const uint32_t *ranks, size_t rank_count,
 							 size_t relevant, double weight);
 
+/* Adds the sums of another part of the queries; neither is finished. */
+extern void tfrs_metrics_merge(tfrs_metrics *metrics, const tfrs_metrics *part);
+
 /* Turns the sums into means (0 where nothing was added). */
 extern void tfrs_metrics_finish(tfrs_metrics *metrics);
 

@@ -8,7 +8,6 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -18,9 +17,9 @@
 /* Ids looked up together, between two looks at pending interrupts. */
 #define BATCH 256
 
-/* The array and its element type.  A literal without a type comes as a C string. */
-static ArrayType *
-open_array(Oid type, Datum array, const char *argument)
+/* A literal without a type comes as a C string. */
+ArrayType *
+tfrs_candidate_array(Oid type, Datum array, const char *argument)
 {
 	Oid			base = getBaseType(type);
 
@@ -103,7 +102,7 @@ add_rows(const tfrs_id_view *candidates, const tfrs_id *ids, size_t count, tfrs_
 tfrs_row_list
 tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const char *argument)
 {
-	ArrayType  *elements = open_array(type, array, argument);
+	ArrayType  *elements = tfrs_candidate_array(type, array, argument);
 	size_t		room = ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
 	tfrs_row_list list = {allocate_rows(room), 0};
 	tfrs_id		ids[BATCH];

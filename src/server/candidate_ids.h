@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "utils/array.h"
 
 #include "base/id_set.h"
 
@@ -16,6 +17,12 @@ typedef struct tfrs_row_list
 	uint32_t   *rows;
 	size_t		count;
 } tfrs_row_list;
+
+/*
+ * The array that a list of candidates is given as; an untyped literal is read as text[].  Raises for
+ * what is no array; argument names it in errors.
+ */
+extern ArrayType *tfrs_candidate_array(Oid type, Datum array, const char *argument);
 
 /*
  * The rows of the candidates in an array of their type or of text; an untyped literal is read as

@@ -125,6 +125,9 @@ describe(const tfrs_option_key *key)
 		appendStringInfoString(&text, "true or false");
 	else if (key->type == TFRS_OPTION_INTEGER)
 		appendStringInfo(&text, "an integer from %.0f to %.0f", key->low, key->high);
+	else if (key->type == TFRS_OPTION_INTEGERS)
+		appendStringInfo(&text, "an array of 1 to %d integers from %.0f to %.0f",
+						 TFRS_OPTION_MOST_INTEGERS, key->low, key->high);
 	else if (key->type == TFRS_OPTION_FLOAT)
 		appendStringInfo(&text, "a number %s %g and at most %.6g",
 						 key->above_zero ? "above" : "of at least", key->low, key->high);
@@ -174,6 +177,30 @@ read_number(const tfrs_option_key *key, const JsonbValue *value, double *number)
 	else if (*number != floor(*number))
 		return false;
 	return *number >= key->low && *number <= key->high && !(key->above_zero && *number <= 0);
+}
+
+/* false where the value is no array of such integers, or one too long. */
+static bool
+read_integers(const tfrs_option_key *key, const JsonbValue *value, tfrs_option_integers *integers)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+	double		number;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		return false;
+	integers->count = 0;
+	iterator = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (integers->count == TFRS_OPTION_MOST_INTEGERS || !read_number(key, &element, &number))
+			return false;
+		integers->values[integers->count++] = (uint32) number;
+	}
+	return integers->count > 0;
 }
 
 static void
@@ -245,6 +272,10 @@ read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const J
 			if (!read_number(key, value, &number))
 				report_bad_value(scheme, key);
 			store_integer(target, key, (uint64) number);
+			break;
+		case TFRS_OPTION_INTEGERS:
+			if (!read_integers(key, value, (void *) ((char *) target + key->offset)))
+				report_bad_value(scheme, key);
 			break;
 		case TFRS_OPTION_FLOAT:
 			if (!read_number(key, value, &number))
@@ -376,6 +407,14 @@ write_floats(const tfrs_option_key *key, const void *target, StringInfo json)
 }
 
 static void
+write_integers(const tfrs_option_integers *integers, StringInfo json)
+{
+	for (uint32 i = 0; i < integers->count; i++)
+		appendStringInfo(json, "%s%u", i == 0 ? "[" : ", ", integers->values[i]);
+	appendStringInfoChar(json, ']');
+}
+
+static void
 write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 {
 	const tfrs_option_choice *choice = key->choices;
@@ -397,6 +436,11 @@ write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 			tfrs_options_write(key->scheme, target, json);
 		else
 			appendStringInfoString(json, "false");
+		return;
+	}
+	if (key->type == TFRS_OPTION_INTEGERS)
+	{
+		write_integers((const void *) ((const char *) target + key->offset), json);
 		return;
 	}
 	integer = fetch_integer(target, key);

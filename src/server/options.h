@@ -16,6 +16,7 @@
 typedef enum tfrs_option_type
 {
 	TFRS_OPTION_INTEGER,		/* uint32 or uint64 */
+	TFRS_OPTION_INTEGERS,		/* an array: tfrs_option_integers */
 	TFRS_OPTION_FLOAT,
 	TFRS_OPTION_BOOL,
 	TFRS_OPTION_CHOICE,			/* words for the values of an enum or bool */
@@ -27,6 +28,15 @@ typedef enum tfrs_option_type
 
 /* The largest integer that every JSON reader keeps exactly. */
 #define TFRS_OPTION_LARGEST 9007199254740991.0
+
+#define TFRS_OPTION_MOST_INTEGERS 32
+
+/* As given: in that order, with what is repeated; at least one where the option was given. */
+typedef struct tfrs_option_integers
+{
+	uint32		count;
+	uint32		values[TFRS_OPTION_MOST_INTEGERS];
+} tfrs_option_integers;
 
 /* A word and its value; the list ends with a NULL name.  A negative value is not supported yet. */
 typedef struct tfrs_option_choice

@@ -1,0 +1,199 @@
+/*
+ * pair_set.c: a radix sort of pairs, the least significant byte first, in bounded steps.
+ *
+ * The bytes are counted in one pass; a byte that is the same in all pairs (most are) costs no pass
+ * of its own.
+ */
+#include "learning/pair_set.h"
+
+#include <string.h>
+
+#define STEP_PAIRS ((size_t) 1 << 20)
+
+#define LEAST_CAPACITY 1024
+
+enum
+{
+	COUNTING,
+	SCATTERING,					/* by byte phase - SCATTERING */
+	UNITING = SCATTERING + TFRS_PAIR_DIGITS,
+	FINISHED
+};
+
+void
+tfrs_pair_set_init(tfrs_pair_set *set, tfrs_arena *arena)
+{
+	memset(set, 0, sizeof(*set));
+	set->arena = arena;
+}
+
+static void
+free_scratch(tfrs_pair_set *set)
+{
+	tfrs_arena_release(set->arena, set->spare);
+	tfrs_arena_release(set->arena, set->places);
+	set->spare = NULL;
+	set->places = NULL;
+}
+
+void
+tfrs_pair_set_free(tfrs_pair_set *set)
+{
+	free_scratch(set);
+	tfrs_arena_release(set->arena, set->pairs);
+	tfrs_arena_release(set->arena, set->start);
+	tfrs_pair_set_init(set, set->arena);
+}
+
+tfrs_status
+tfrs_pair_set_grow(tfrs_pair_set *set, tfrs_error *error)
+{
+	size_t		capacity = set->capacity + set->capacity / 2 + LEAST_CAPACITY;
+	tfrs_status status = TFRS_RESIZE(set->arena, &set->pairs, capacity, error);
+
+	if (status == TFRS_OK)
+		set->capacity = capacity;
+	return status;
+}
+
+static size_t
+step_end(const tfrs_pair_set *set)
+{
+	return set->count - set->position < STEP_PAIRS ? set->count : set->position + STEP_PAIRS;
+}
+
+static void
+count_bytes(tfrs_pair_set *set)
+{
+	for (size_t end = step_end(set); set->position < end; set->position++)
+		for (int digit = 0; digit < TFRS_PAIR_DIGITS; digit++)
+			set->places[digit][set->pairs[set->position] >> 8 * digit & 255]++;
+}
+
+/* Numbers to first places; false where one byte has all pairs. */
+static bool
+make_places(size_t places[256], size_t count)
+{
+	size_t		sum = 0;
+	bool		moves = true;
+
+	for (int byte = 0; byte < 256; byte++)
+	{
+		size_t		pairs = places[byte];
+
+		moves = moves && pairs < count;
+		places[byte] = sum;
+		sum += pairs;
+	}
+	return moves;
+}
+
+static void
+scatter(tfrs_pair_set *set, int digit)
+{
+	size_t	   *places = set->places[digit];
+
+	for (size_t end = step_end(set); set->position < end; set->position++)
+	{
+		uint64_t	pair = set->pairs[set->position];
+
+		set->spare[places[pair >> 8 * digit & 255]++] = pair;
+	}
+}
+
+static void
+swap_spare(tfrs_pair_set *set)
+{
+	uint64_t   *sorted = set->spare;
+
+	set->spare = set->pairs;
+	set->pairs = sorted;
+}
+
+/* To the next byte that needs a pass. */
+static void
+next_digit(tfrs_pair_set *set)
+{
+	set->position = 0;
+	set->phase++;
+	while (set->phase < UNITING && !make_places(set->places[set->phase - SCATTERING], set->count))
+		set->phase++;
+}
+
+/* Drops repeated pairs and notes where lists begin. */
+static tfrs_status
+unite(tfrs_pair_set *set, tfrs_error *error)
+{
+	size_t		kept = 0;
+	size_t		list = 0;
+	tfrs_status status;
+
+	set->lists = 0;
+	for (size_t i = 0; i < set->count; i++)
+	{
+		uint64_t	pair = set->pairs[i];
+
+		if (kept > 0 && set->pairs[kept - 1] == pair)
+			continue;
+		set->lists += kept == 0 || tfrs_pair_query(set->pairs[kept - 1]) != tfrs_pair_query(pair);
+		set->pairs[kept++] = pair;
+	}
+	set->count = kept;
+	free_scratch(set);
+	status = TFRS_GET(set->arena, &set->start, set->lists + 1, error);
+	if (status != TFRS_OK)
+		return status;
+	for (size_t i = 0; i < kept; i++)
+		if (i == 0 || tfrs_pair_query(set->pairs[i - 1]) != tfrs_pair_query(set->pairs[i]))
+			set->start[list++] = i;
+	set->start[list] = kept;
+	set->phase = FINISHED;
+	return TFRS_OK;
+}
+
+tfrs_status
+tfrs_pair_set_finish_step(tfrs_pair_set *set, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	if (set->phase == FINISHED)
+		return TFRS_OK;
+	if (set->phase == UNITING)
+		return unite(set, error);
+	if (set->phase == COUNTING && set->places == NULL)
+		status = TFRS_GET_ZERO(set->arena, &set->places, TFRS_PAIR_DIGITS, error);
+	if (status == TFRS_OK && set->spare == NULL)
+		status = TFRS_GET(set->arena, &set->spare, set->count, error);
+	if (status != TFRS_OK)
+		return status;
+	if (set->phase == COUNTING)
+		count_bytes(set);
+	else
+		scatter(set, set->phase - SCATTERING);
+	if (set->position == set->count)
+	{
+		if (set->phase > COUNTING)
+			swap_spare(set);
+		next_digit(set);
+	}
+	return TFRS_MORE;
+}
+
+bool
+tfrs_pair_set_find(const tfrs_pair_set *set, uint32_t query, size_t *list)
+{
+	size_t		low = 0;
+	size_t		high = set->lists;
+
+	while (low < high)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (tfrs_pair_query(set->pairs[set->start[middle]]) < query)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*list = low;
+	return low < set->lists && tfrs_pair_query(set->pairs[set->start[low]]) == query;
+}
