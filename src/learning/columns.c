@@ -8,6 +8,22 @@
 #include "base/limits.h"
 #include "learning/normalize.h"
 
+static void
+release(tfrs_columns *columns, tfrs_arena *arena)
+{
+	tfrs_arena_release(arena, columns->candidate);
+	tfrs_arena_release(arena, columns->weight);
+	tfrs_arena_release(arena, columns->vector);
+	tfrs_arena_release(arena, columns->scale);
+	columns->candidate = NULL;
+	columns->weight = NULL;
+	columns->vector = NULL;
+	columns->scale = NULL;
+	columns->capacity = 0;
+	columns->count = 0;
+}
+
+/* Room for count columns; those of the batch before are lost where it grows. */
 static tfrs_status
 reserve(tfrs_columns *columns, tfrs_arena *arena, size_t count, size_t dim, tfrs_error *error)
 {
@@ -15,14 +31,15 @@ reserve(tfrs_columns *columns, tfrs_arena *arena, size_t count, size_t dim, tfrs
 
 	if (count <= columns->capacity)
 		return TFRS_OK;
-	columns->capacity = 0;
-	status = TFRS_RESIZE(arena, &columns->candidate, count, error);
+	release(columns, arena);
+	status = TFRS_GET(arena, &columns->candidate, count, error);
 	if (status == TFRS_OK)
-		status = TFRS_RESIZE(arena, &columns->vector, count * dim, error);
+		status = tfrs_arena_get(arena, (void **) &columns->vector, count, dim * sizeof(float),
+								error);
 	if (status == TFRS_OK)
-		status = TFRS_RESIZE(arena, &columns->scale, count, error);
+		status = TFRS_GET(arena, &columns->scale, count, error);
 	if (status == TFRS_OK && columns->sampled > 0)
-		status = TFRS_RESIZE(arena, &columns->weight, count, error);
+		status = TFRS_GET(arena, &columns->weight, count, error);
 	if (status == TFRS_OK)
 		columns->capacity = count;
 	return status;
@@ -62,28 +79,32 @@ tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, s
 void
 tfrs_columns_free(tfrs_columns *columns, tfrs_arena *arena)
 {
-	tfrs_arena_release(arena, columns->candidate);
+	release(columns, arena);
 	tfrs_arena_release(arena, columns->column_of);
-	tfrs_arena_release(arena, columns->weight);
-	tfrs_arena_release(arena, columns->vector);
-	tfrs_arena_release(arena, columns->scale);
 	memset(columns, 0, sizeof(*columns));
 }
 
+static void
+forget_columns(tfrs_columns *columns)
+{
+	for (size_t c = 0; c < columns->count; c++)
+		columns->column_of[columns->candidate[c]] = TFRS_NO_ROW;
+	columns->count = 0;
+}
+
+/* Floyd's sample: as many draws as columns, however many of the candidates are wanted. */
 static void
 sample(tfrs_columns *columns, tfrs_random *random, const tfrs_ragged *target)
 {
 	float		weight = (float) columns->candidates / (float) columns->sampled;
 
-	for (size_t c = 0; c < columns->count; c++)
-		columns->column_of[columns->candidate[c]] = TFRS_NO_ROW;
-	columns->count = 0;
-	while (columns->count < columns->sampled)
+	for (size_t last = columns->candidates - columns->sampled; last < columns->candidates; last++)
 	{
-		uint32_t	candidate = tfrs_random_below(random, (uint32_t) columns->candidates);
+		uint32_t	candidate = tfrs_random_below(random, (uint32_t) last + 1);
 
-		if (columns->column_of[candidate] == TFRS_NO_ROW)
-			add_column(columns, candidate, weight);
+		if (columns->column_of[candidate] != TFRS_NO_ROW)
+			candidate = (uint32_t) last;
+		add_column(columns, candidate, weight);
 	}
 	for (size_t i = 0; i < target->count; i++)
 		if (columns->column_of[target->item[i]] == TFRS_NO_ROW)
@@ -122,6 +143,7 @@ tfrs_columns_choose(tfrs_columns *columns, tfrs_arena *arena, tfrs_random *rando
 
 	if (columns->sampled == 0)
 		return TFRS_OK;
+	forget_columns(columns);
 	status = reserve(columns, arena, room < columns->candidates ? room : columns->candidates, dim,
 					 error);
 	if (status != TFRS_OK)

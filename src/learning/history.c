@@ -121,10 +121,10 @@ tfrs_history_finish_backward(const tfrs_history_shape *shape, const float *vecto
 	float		temperature = shape->temperature;
 	float		along = 0.0f;
 
-	if (shape->normalize)
-		along = tfrs_kernels.dot(vector, gradient, width) * temperature * temperature;
-	else
+	if (!shape->normalize)
 		scale = 1.0f;
+	else if (scale < TFRS_FLOOR_SCALE)
+		along = tfrs_kernels.dot(vector, gradient, width) * temperature * temperature;
 	for (size_t d = 0; d < width; d++)
 		gradient[d] = (gradient[d] - vector[d] * along) * scale / temperature;
 	if (shape->bias)

@@ -1,8 +1,5 @@
 /*
  * normalize.c: L2 normalization and its gradient.
- *
- * The floor lies at a length of 1e-6, so a scale of 1e6 tells the backward pass that the floor
- * held.
  */
 #include "learning/normalize.h"
 
@@ -11,7 +8,6 @@
 #include "base/kernels.h"
 
 #define LEAST_SQUARE 1e-12f
-#define MOST_SCALE 1e6f
 
 void
 tfrs_normalize_forward(float *vectors, size_t count, size_t dim, size_t pitch, float *scale)
@@ -20,7 +16,7 @@ tfrs_normalize_forward(float *vectors, size_t count, size_t dim, size_t pitch, f
 	{
 		float	   *x = vectors + i * pitch;
 		float		square = tfrs_kernels.dot(x, x, dim);
-		float		s = square > LEAST_SQUARE ? 1.0f / sqrtf(square) : MOST_SCALE;
+		float		s = square > LEAST_SQUARE ? 1.0f / sqrtf(square) : TFRS_FLOOR_SCALE;
 
 		for (size_t j = 0; j < dim; j++)
 			x[j] *= s;
@@ -37,7 +33,7 @@ tfrs_normalize_backward(const float *vectors, const float *scale, size_t count, 
 	{
 		const float *y = vectors + i * pitch;
 		float	   *d = gradient + i * pitch;
-		float		along = scale[i] < MOST_SCALE ? tfrs_kernels.dot(y, d, dim) : 0.0f;
+		float		along = scale[i] < TFRS_FLOOR_SCALE ? tfrs_kernels.dot(y, d, dim) : 0.0f;
 
 		for (size_t j = 0; j < dim; j++)
 			d[j] = scale[i] * (d[j] - y[j] * along);

@@ -9,6 +9,9 @@
 
 #include <stddef.h>
 
+/* The scale where the floor holds, a length of 1e-6: there the gradient has no part along y. */
+#define TFRS_FLOOR_SCALE 1e6f
+
 /*
  * The first dim of pitch numbers of each row, in place (the rest, a bias, is left alone); scale
  * (count) receives s, or is NULL.

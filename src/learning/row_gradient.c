@@ -19,11 +19,20 @@ tfrs_row_gradient_init(tfrs_row_gradient *gradient, tfrs_arena *arena, size_t ta
 	return status;
 }
 
-void
-tfrs_row_gradient_free(tfrs_row_gradient *gradient, tfrs_arena *arena)
+static void
+release_rows(tfrs_row_gradient *gradient, tfrs_arena *arena)
 {
 	tfrs_arena_release(arena, gradient->row);
 	tfrs_arena_release(arena, gradient->values);
+	gradient->row = NULL;
+	gradient->values = NULL;
+	gradient->capacity = 0;
+}
+
+void
+tfrs_row_gradient_free(tfrs_row_gradient *gradient, tfrs_arena *arena)
+{
+	release_rows(gradient, arena);
 	tfrs_arena_release(arena, gradient->place);
 	memset(gradient, 0, sizeof(*gradient));
 }
@@ -39,10 +48,11 @@ tfrs_row_gradient_reset(tfrs_row_gradient *gradient, tfrs_arena *arena, size_t r
 	gradient->count = 0;
 	if (rows <= gradient->capacity)
 		return TFRS_OK;
-	gradient->capacity = 0;
-	status = TFRS_RESIZE(arena, &gradient->row, rows, error);
+	release_rows(gradient, arena);
+	status = TFRS_GET(arena, &gradient->row, rows, error);
 	if (status == TFRS_OK)
-		status = TFRS_RESIZE(arena, &gradient->values, rows * gradient->dim, error);
+		status = tfrs_arena_get(arena, (void **) &gradient->values, rows,
+								gradient->dim * sizeof(float), error);
 	if (status == TFRS_OK)
 		gradient->capacity = rows;
 	return status;
