@@ -11,9 +11,21 @@
 
 #include "base/limits.h"
 
-/* Columns from which on a sample of them is taken, and its size. */
+/* Columns from which on a sample of them is taken, its size, and how many more steps it takes. */
 #define MOST_COLUMNS 20000
 #define SAMPLED_COLUMNS 6000
+#define SAMPLED_STEPS 3.4
+
+/* Steps without times: enough for the first number of events, growing with the root of further ones. */
+#define HIDE_STEPS 300.0
+#define HIDE_EVENTS 80000.0
+
+/* Steps with times: rounds over the next states, fewer past that many states. */
+#define NEXT_ROUNDS 4.0
+#define NEXT_STATES 65536.0
+
+/* Histories of this length on the average need no warmer softmax. */
+#define LONG_HISTORY 80.0
 
 /* Where they come from: bench/quality/README.md. */
 static void
@@ -49,7 +61,7 @@ tfrs_train_options_default(tfrs_train_options *options)
 	options->schedule.kind = TFRS_SCHEDULE_LINEAR;
 	options->schedule.final = 0.02f;
 	options->candidate_bias = true;
-	options->dropout = 0.1f;
+	options->dropout = 0.05f;
 	options->normalize = true;
 	options->average_unknown = true;
 	options->store = true;
@@ -74,33 +86,73 @@ tfrs_train_options_without_history(tfrs_train_options *options)
 	options->average_unknown = true;
 }
 
+static double
+choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
+{
+	double		steps = HIDE_STEPS * sqrt(fmax(1.0, (double) counts->events / HIDE_EVENTS));
+	double		states = (double) counts->next_states;
+
+	if (states > 0)
+	{
+		double		rounds = NEXT_ROUNDS * fmin(1.0, sqrt(NEXT_STATES / states));
+
+		steps = fmax(HIDE_STEPS, rounds * states / options->batch_size);
+	}
+	if (options->history.columns > 0)
+		steps *= SAMPLED_STEPS;
+	return ceil(steps * options->epochs / 10.0);
+}
+
+/* Short histories tell less, and a colder softmax would make too much of it. */
+static double
+choose_temperature(const tfrs_train_counts *counts)
+{
+	double		certainty = pow(fmin(1.0, counts->history_length / LONG_HISTORY), 0.55);
+
+	return 1.0 / (0.8 * log(fmax((double) counts->candidates, 4.0)) * fmax(certainty, 0.1));
+}
+
+/* Many candidates, each with few events: all of them share what one table learns. */
 static void
-resolve_history(tfrs_train_options *options, size_t candidates, size_t rows, bool has_time)
+choose_columns(tfrs_history_options *history, const tfrs_train_counts *counts)
+{
+	history->columns = 0;
+	if (counts->candidates <= MOST_COLUMNS)
+		return;
+	history->columns = SAMPLED_COLUMNS;
+	if (counts->next_states > 0)
+		return;
+	history->tied = true;
+	history->hidden_low = 0.2f;
+	history->hidden_high = 0.8f;
+}
+
+static void
+resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 {
 	tfrs_history_options *history = &options->history;
-	double		steps = has_time ? 700 : 400;
 
 	if (options->dim == 1)
 		options->candidate_bias = false;	/* it would take the only number */
-	if (!has_time)
+	if (counts->next_states == 0)
 	{
+		history->all = true;
 		history->decays = 0;
 		history->hide_share = 1.0f;
 	}
-	if (history->steps == 0)
-		history->steps = (uint32_t) ceil(steps * fmax(1.0, rows / 2e6) * options->epochs / 10.0);
 	if (history->columns < 0)
-		history->columns = candidates > MOST_COLUMNS ? SAMPLED_COLUMNS : 0;
+		choose_columns(history, counts);
+	if (history->steps == 0)
+		history->steps = (uint32_t) choose_steps(options, counts);
 	if (options->loss.temperature == 0.0f)
-		options->loss.temperature = (float) (1.0 / (0.8 * log(fmax(candidates, 4.0))));
+		options->loss.temperature = (float) choose_temperature(counts);
 }
 
 void
-tfrs_train_options_resolve(tfrs_train_options *options, size_t candidates, size_t rows,
-						   bool has_time)
+tfrs_train_options_resolve(tfrs_train_options *options, const tfrs_train_counts *counts)
 {
 	if (options->history.on)
-		resolve_history(options, candidates, rows, has_time);
+		resolve_history(options, counts);
 	else if (options->loss.temperature == 0.0f)
 		options->loss.temperature = 1.0f;
 }

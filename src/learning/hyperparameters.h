@@ -75,12 +75,21 @@ extern void tfrs_train_options_tfrs(tfrs_train_options *options);
 /* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
 extern void tfrs_train_options_without_history(tfrs_train_options *options);
 
+/* What the data tells about itself before training. */
+typedef struct tfrs_train_counts
+{
+	size_t		candidates;		/* N */
+	size_t		events;			/* distinct pairs */
+	size_t		next_states;	/* event times that have a history (states.h) */
+	double		history_length; /* events of the query of a random event: sum n^2 / sum n */
+} tfrs_train_counts;
+
 /*
- * Chooses what the options leave open by the counts of the data: steps, columns and temperature, and
- * no recency bags where there are no times.
+ * Chooses what the options leave open: steps, columns, temperature; no recency bags and no next states
+ * where there are no times.  The rules and their measurements: bench/quality/README.md.
  */
-extern void tfrs_train_options_resolve(tfrs_train_options *options, size_t candidates, size_t rows,
-									   bool has_time);
+extern void tfrs_train_options_resolve(tfrs_train_options *options,
+									   const tfrs_train_counts *counts);
 
 /* A temperature of 0 passes: it is still open. */
 extern const char *tfrs_train_options_check(const tfrs_train_options *options);

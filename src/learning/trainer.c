@@ -73,10 +73,11 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions);
+	bool		timed = tfrs_interactions_settings(interactions)->has_time;
+	tfrs_train_counts counts = {candidates, rows, timed ? rows : 0, (double) rows / queries};
 	bool		fits;
 
-	tfrs_train_options_resolve(&used, candidates, rows,
-							   tfrs_interactions_settings(interactions)->has_time);
+	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * sizeof(tfrs_model_epoch);
 	fits = !used.store || tfrs_event_collector_bytes(rows, queries, bytes);
 	if (fits)
@@ -85,6 +86,8 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 			tfrs_table_trainer_bytes(&used, queries, candidates, bytes);
 	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
 }
+
+static tfrs_status begin_fit(tfrs_trainer *trainer, tfrs_error *error);
 
 static tfrs_status
 init(tfrs_trainer *trainer, tfrs_error *error)
@@ -103,8 +106,7 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
 										  trainer->interactions, given->has_weight,
 										  given->has_time, error);
-	trainer->phase = FIT_TABLES;
-	return status;
+	return status == TFRS_OK ? begin_fit(trainer, error) : status;
 }
 
 tfrs_status
@@ -127,9 +129,6 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 	made->options = *options;
 	made->interactions = interactions;
 	made->progress.epoch = 1;
-	tfrs_train_options_resolve(&made->options, candidate_count(made),
-							   tfrs_interactions_count(interactions),
-							   tfrs_interactions_settings(interactions)->has_time);
 	status = init(made, error);
 	if (status != TFRS_OK)
 		tfrs_trainer_destroy(made);
@@ -161,19 +160,22 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 									trainer->interactions, error);
 }
 
-/* A query with two candidates; with times, whether they differ. */
-static void
-look_at_events(const tfrs_events *events, bool *pairs, bool *sequences)
+static tfrs_train_counts
+count_events(const tfrs_events *events, size_t candidates)
 {
-	*pairs = false;
-	*sequences = false;
+	tfrs_train_counts counts = {.candidates = candidates, .events = events->count};
+	double		squares = 0;
+
 	for (size_t q = 0; q < events->queries; q++)
 	{
 		tfrs_event_list list = tfrs_events_of(events, (uint32_t) q);
 
-		*pairs |= list.count > 1;
-		*sequences |= list.count > 1 && list.at != NULL && list.at[0] != list.at[list.count - 1];
+		squares += (double) list.count * (double) list.count;
+		for (size_t i = 1; i < list.count && list.at != NULL; i++)
+			counts.next_states += list.at[i] != list.at[i - 1];
 	}
+	counts.history_length = squares / (double) events->count;
+	return counts;
 }
 
 /* No query has two candidates, so that there is no history to predict from. */
@@ -184,33 +186,25 @@ give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 	return TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
 }
 
-/* No times that differ: there are no next events. */
-static void
-give_up_recency(tfrs_history_options *history)
-{
-	history->decays = 0;
-	history->all = true;
-	history->hide_share = 1.0f;
-}
-
-/* The events are known: what they can't teach is left out. */
+/* The events are known, if they were asked for: what was left open is chosen. */
 static tfrs_status
-end_collecting(tfrs_trainer *trainer, tfrs_error *error)
+begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 {
-	bool		pairs;
-	bool		sequences;
+	tfrs_train_counts counts = {.candidates = candidate_count(trainer)};
 
 	trainer->phase = FIT_TABLES;
+	if (trainer->options.history.on)
+	{
+		counts = count_events(&trainer->events, counts.candidates);
+		if (counts.events == trainer->events.queries)
+			return give_up_history(trainer, error);
+	}
+	tfrs_train_options_resolve(&trainer->options, &counts);
 	if (!trainer->options.history.on)
 		return TFRS_OK;
-	look_at_events(&trainer->events, &pairs, &sequences);
-	if (!pairs)
-		return give_up_history(trainer, error);
-	if (!sequences)
-		give_up_recency(&trainer->options.history);
 	trainer->phase = FIT_HISTORY;
 	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
-									  &trainer->events, candidate_count(trainer), error);
+									  &trainer->events, counts.candidates, error);
 }
 
 static tfrs_status
@@ -218,7 +212,7 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_status status = tfrs_event_collector_step(&trainer->collector, &trainer->events, error);
 
-	return status == TFRS_OK ? end_collecting(trainer, error) : status;
+	return status == TFRS_OK ? begin_fit(trainer, error) : status;
 }
 
 static tfrs_status
