@@ -204,6 +204,15 @@ tfrs_matmul_nt(size_t m, size_t n, size_t k, float alpha, const float *a, size_t
 }
 
 void
+tfrs_matmul_nt_alike(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
+					 const float *b, size_t ldb, float beta, float *c, size_t ldc)
+{
+	product		product = {m, n, k, alpha, {a, lda, 1}, {b, ldb, 1}, beta, c, ldc};
+
+	multiply(&product);
+}
+
+void
 tfrs_matmul_nn(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
 			   const float *b, size_t ldb, float beta, float *c, size_t ldc)
 {

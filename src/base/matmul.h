@@ -29,6 +29,15 @@ extern const char *tfrs_matmul_library(void);
 extern void tfrs_matmul_nt(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
 						   const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
+/*
+ * The same with our own tiles: an element's bits depend on its two vectors and k alone, not on
+ * where they stand, so equal vectors tie.  (OpenBLAS's kernels for the edges of a matrix round
+ * differently.)
+ */
+extern void tfrs_matmul_nt_alike(size_t m, size_t n, size_t k, float alpha, const float *a,
+								 size_t lda, const float *b, size_t ldb, float beta, float *c,
+								 size_t ldc);
+
 /* c (m, n) = alpha * a (m, k) * b (k, n) + beta * c */
 extern void tfrs_matmul_nn(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda,
 						   const float *b, size_t ldb, float beta, float *c, size_t ldc);

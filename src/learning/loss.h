@@ -64,7 +64,8 @@ typedef struct tfrs_loss_batch
 	float	   *d_query;		/* (B, H, D) or NULL: overwritten */
 	float	   *d_candidate;	/* (C, D) or NULL: overwritten */
 	double	   *row_loss;		/* (B) unweighted, or NULL */
-	uint32_t   *row_above;		/* (B) kept logits above the positive's, or NULL */
+	uint32_t   *row_above;		/* (B) kept logits above the positive's, equal ones not, or NULL;
+								 * asking changes the last bits of the other results */
 	float	   *logits;			/* (B, C) before hard negatives, for tests; NULL as a rule */
 	float	   *d_logits;		/* (B, C) of the weighted loss, for tests; NULL as a rule */
 } tfrs_loss_batch;

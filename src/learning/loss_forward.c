@@ -125,6 +125,32 @@ hide_cells(const tfrs_loss_tile *tile, size_t block, size_t row)
 			 (uint64_t) i * problem->columns, SIZE_MAX);
 }
 
+/* Whether something is decided by which of two logits is larger: then equal vectors must tie. */
+static bool
+compares_logits(const tfrs_loss_problem *problem)
+{
+	return problem->heads > 1 || problem->hard_negatives > 0 || problem->target_above != NULL;
+}
+
+static void
+multiply_block(const tfrs_loss_tile *tile, size_t block)
+{
+	const tfrs_loss_problem *problem = tile->problem;
+	size_t		rows = tile->rows * problem->heads;
+	size_t		width = tfrs_loss_block_width(tile, block);
+	size_t		dim = problem->dim;
+	const float *query = tfrs_loss_query(tile, 0, 0);
+	const float *candidate = problem->candidate + block * TFRS_LOSS_BLOCK * dim;
+	float	   *logits = tfrs_loss_shares(tile, block, 0, 0);
+
+	if (compares_logits(problem))
+		tfrs_matmul_nt_alike(rows, width, dim, problem->inverse_temperature, query, dim,
+							 candidate, dim, 0.0f, logits, TFRS_LOSS_STRIDE);
+	else
+		tfrs_matmul_nt(rows, width, dim, problem->inverse_temperature, query, dim, candidate, dim,
+					   0.0f, logits, TFRS_LOSS_STRIDE);
+}
+
 /* Product, best head, correction of the columns, masks. */
 static void
 fill_block(const tfrs_loss_tile *tile, size_t block)
@@ -132,11 +158,8 @@ fill_block(const tfrs_loss_tile *tile, size_t block)
 	const tfrs_loss_problem *problem = tile->problem;
 	size_t		start = block * TFRS_LOSS_BLOCK;
 	size_t		width = tfrs_loss_block_width(tile, block);
-	size_t		dim = problem->dim;
 
-	tfrs_matmul_nt(tile->rows * problem->heads, width, dim, problem->inverse_temperature,
-				   tfrs_loss_query(tile, 0, 0), dim, problem->candidate + start * dim, dim, 0.0f,
-				   tfrs_loss_shares(tile, block, 0, 0), TFRS_LOSS_STRIDE);
+	multiply_block(tile, block);
 	for (size_t r = 0; r < tile->rows; r++)
 	{
 		float	   *piece = tfrs_loss_cells(tile, block, r);

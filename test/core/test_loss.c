@@ -753,7 +753,7 @@ CHECK_TEST(hard_negatives_take_earlier_of_equal)
 	}
 }
 
-CHECK_TEST(threads_and_results_left_out_change_nothing)
+CHECK_TEST(threads_and_gradients_left_out_change_nothing)
 {
 	features	f = {.users = 700,.items = 900,.rows = 1500,.extra = 400,.dim = 80,.scale = 0.3f,
 	.probability = true,.weight = true,.hits = true};
@@ -771,7 +771,6 @@ CHECK_TEST(threads_and_results_left_out_change_nothing)
 		distinct	d = make_distinct(&s);
 		double		total;
 
-		b.batch.row_above = NULL;
 		run_plain(&b, &s, threads, &total);
 		CHECK(total == total_plain);
 		CHECK(memcmp(a.batch.d_query, b.batch.d_query, s.rows * s.dim * sizeof(float)) == 0);

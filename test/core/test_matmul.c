@@ -34,6 +34,7 @@ typedef struct form
 
 static const form forms[] = {
 	{tfrs_matmul_nt, false, true},
+	{tfrs_matmul_nt_alike, false, true},
 	{tfrs_matmul_nn, false, false},
 	{tfrs_matmul_tn, true, false}
 };
@@ -198,6 +199,38 @@ CHECK_TEST(tall_product_by_tiles)
 	tfrs_matmul_use_blas(true);
 	for (size_t i = 0; i < TALL_ROWS; i++)
 		CHECK(c[i] == tfrs_kernels.dot(a + i * TALL_DEPTH, b, TALL_DEPTH));
+}
+
+/* Every row of a is the same, and every row of b: so must be every element of c. */
+CHECK_TEST(equal_vectors_tie)
+{
+	static const size_t sides[] = {1, 2, 3, 7, 8, 13, 31, 64, 70};
+	const size_t count = sizeof(sides) / sizeof(sides[0]);
+	static float a[MAX_SIDE * MAX_SIDE];
+	static float b[MAX_SIDE * MAX_SIDE];
+	static float c[MAX_SIDE * MAX_SIDE];
+	tfrs_random random;
+
+	tfrs_random_init(&random, 3, 0, 0);
+	for (size_t k = 1; k <= MAX_SIDE; k++)
+	{
+		tfrs_random_fill(&random, a, k, -1.0f, 1.0f);
+		tfrs_random_fill(&random, b, k, -1.0f, 1.0f);
+		for (size_t i = 1; i < MAX_SIDE; i++)
+		{
+			memcpy(a + i * k, a, k * sizeof(float));
+			memcpy(b + i * k, b, k * sizeof(float));
+		}
+		for (size_t shape = 0; shape < count * count; shape++)
+		{
+			size_t		m = sides[shape / count];
+			size_t		n = sides[shape % count];
+
+			tfrs_matmul_nt_alike(m, n, k, 0.3f, a, k, b, k, 0.0f, c, n);
+			for (size_t i = 1; i < m * n; i++)
+				CHECK(c[i] == c[0]);
+		}
+	}
 }
 
 /* CBLAS counts in int. */
