@@ -141,8 +141,8 @@ measure(setup *setup, const char *name, const tfrs_index *index, const tfrs_sear
 	printf("%-22s %8.4f %8.4f %8.4f   recall %.4f", name, times[count / 2],
 		   times[count / 10], times[count * 9 / 10], (double) found / (double) (count * setup->k));
 	if (facts.leaves > 0)
-		printf("   leaves %u of %zu, re-ranked %u, codes %zu", facts.leaves_to_search,
-			   facts.leaves, facts.rerank, facts.codes);
+		printf("   leaves %u of %zu, re-ranked %u, reach %.2f, codes %zu", facts.leaves_to_search,
+			   facts.leaves, facts.rerank, (double) facts.reach, facts.codes);
 	printf("\n");
 	free(times);
 	free(hits);

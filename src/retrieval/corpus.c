@@ -15,12 +15,17 @@
 float
 tfrs_vector_norm(const float *x, size_t dim)
 {
-	double		sums[4] = {0, 0, 0, 0};
+	double		sums[8] = {0};
 	double		norm;
+	size_t		d = 0;
 
-	for (size_t d = 0; d < dim; d++)
-		sums[d % 4] += (double) x[d] * x[d];
-	norm = sqrt((sums[0] + sums[1]) + (sums[2] + sums[3]));
+	for (; d + 8 <= dim; d += 8)
+		for (size_t j = 0; j < 8; j++)
+			sums[j] += (double) x[d + j] * x[d + j];
+	for (size_t j = 0; d + j < dim; j++)
+		sums[j] += (double) x[d + j] * x[d + j];
+	norm = sqrt(((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+				((sums[1] + sums[5]) + (sums[3] + sums[7])));
 	return norm > FLT_MAX ? FLT_MAX : (float) norm;
 }
 

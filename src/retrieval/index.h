@@ -92,8 +92,9 @@ typedef struct tfrs_index_facts
 	size_t		leaves;			/* 0: no structure, every search reads all vectors */
 	size_t		codes;			/* of 4 bits, a row */
 	size_t		structure_bytes;	/* beside the vectors */
-	uint32_t	leaves_to_search;	/* 0: as many as the bounds demand, recall 1 */
+	uint32_t	leaves_to_search;	/* 0: as many as the bounds demand */
 	uint32_t	rerank;
+	float		reach;			/* with leaves_to_search 0: see tree.h; at 1 recall is 1 */
 	float		recall;			/* estimated when it was tuned, at recall_k; 1 where it is certain */
 	uint32_t	recall_k;
 } tfrs_index_facts;

@@ -246,7 +246,7 @@ step_building(tfrs_index_builder *builder, double *share_done, tfrs_error *error
 static tfrs_index_kind
 decide_kind(const tfrs_tuning_result *result)
 {
-	return result->effort.leaves == 0 || result->bounded_bytes <= AUTO_EXACT_BYTES ||
+	return result->effort.reach == 1 || result->bounded_bytes <= AUTO_EXACT_BYTES ||
 		result->bounded_bytes <= AUTO_EXACT_FACTOR * result->bytes
 		? TFRS_INDEX_EXACT : TFRS_INDEX_TREE;
 }
@@ -336,6 +336,7 @@ head_of(const tfrs_index *index)
 	head.dim = (uint32_t) index->dim;
 	head.leaves_to_search = facts.leaves_to_search;
 	head.rerank = facts.rerank;
+	head.reach = facts.reach;
 	head.recall = facts.recall;
 	head.recall_k = facts.recall_k > 0 ? facts.recall_k : 1;
 	if (index->structure != NULL)

@@ -45,8 +45,10 @@ load_head(tfrs_index_head *head, const tfrs_block *block, const char *prefix, tf
 	memcpy(head, data, sizeof(*head));
 	if ((head->kind != TFRS_INDEX_EXACT && head->kind != TFRS_INDEX_TREE) ||
 		head->metric < TFRS_METRIC_DOT || head->metric > TFRS_METRIC_L2 ||
-		head->dim > TFRS_MAX_DIM || head->count > TFRS_MAX_ROWS || head->reserved != 0 ||
+		head->dim > TFRS_MAX_DIM || head->count > TFRS_MAX_ROWS ||
 		(head->leaves_to_search > 0) != (head->rerank > 0) || head->recall_k == 0 ||
+		!(head->reach >= 0 && head->reach <= 1) ||
+		(head->reach > 0) != (head->leaves_to_search == 0) ||
 		!(head->recall >= 0 && head->recall <= 1) ||
 		!(head->bytes >= 0 && head->bytes < INFINITY) ||
 		!(head->bounded_bytes >= 0 && head->bounded_bytes < INFINITY))
@@ -86,8 +88,8 @@ load_structure(tfrs_index *index, const tfrs_index_head *head, const tfrs_block 
 
 	if (status != TFRS_OK)
 		return status;
-	structure->tuned = (tfrs_tuning_result) {{head->leaves_to_search, head->rerank},
-		head->recall, head->bytes, head->bounded_bytes};
+	structure->tuned = (tfrs_tuning_result) {{head->leaves_to_search, head->rerank,
+		head->reach}, head->recall, head->bytes, head->bounded_bytes};
 	structure->tuned_k = head->recall_k;
 	status = tfrs_tree_load(&structure->tree, block, prefix, &corpus, error);
 	if (status == TFRS_OK)

@@ -26,6 +26,7 @@ tfrs_index_describe(const tfrs_index *index)
 	tfrs_index_facts facts = {0};
 
 	facts.recall = 1;
+	facts.reach = 1;
 	if (structure == NULL)
 		return facts;
 	facts.leaves = structure->tree.leaves;
@@ -37,17 +38,11 @@ tfrs_index_describe(const tfrs_index *index)
 		return facts;
 	facts.leaves_to_search = structure->tuned.effort.leaves;
 	facts.rerank = structure->tuned.effort.rerank;
+	facts.reach = structure->tuned.effort.reach;
 	facts.recall = (float) structure->tuned.recall;
 	facts.recall_k = structure->tuned_k;
 	return facts;
 }
-
-typedef enum path
-{
-	PATH_SCAN,					/* every allowed row is scored */
-	PATH_BOUNDED,
-	PATH_RANKED
-} path;
 
 /* What fetching and scoring that many rows costs, in the bytes of tfrs_tree_take_bytes_read. */
 static double
@@ -57,74 +52,76 @@ cost_of_rows(const tfrs_index *index, double rows)
 }
 
 /*
- * The effort of a ranked search.  What was tuned at tuned_k grows with k: re-ranking in proportion,
- * leaves by the square root, since the rows of rank k lie in more leaves but not in k times as many.
+ * A ranked effort for k.  What was tuned at tuned_k grows with k: re-ranking in proportion, leaves
+ * by the square root, since the rows of rank k lie in more leaves but not in k times as many.
  */
 static tfrs_tree_effort
-effort_of(const tfrs_index *index, const tfrs_search *search)
+ranked_effort(const tfrs_index *index, const tfrs_search *search)
 {
 	const tfrs_index_structure *structure = index->structure;
 	tfrs_tree_effort effort = structure->tuned.effort;
 	double		growth = fmax(1, (double) search->k / structure->tuned_k);
-	double		rerank;
+	double		leaves = ceil(effort.leaves * sqrt(growth));
+	double		rerank = ceil(effort.rerank * growth);
 
 	if (effort.leaves == 0)
 	{
-		effort.leaves = (uint32_t) structure->tree.leaves / UNTUNED_LEAVES_SHARE + 1;
-		effort.rerank = UNTUNED_RERANK_PER_K * structure->tuned_k;
+		leaves = (double) (structure->tree.leaves / UNTUNED_LEAVES_SHARE + 1);
+		rerank = UNTUNED_RERANK_PER_K * (double) search->k;
 	}
-	rerank = fmin(ceil(effort.rerank * growth), (double) index->count);
-	effort.leaves = (uint32_t) fmin(ceil(effort.leaves * sqrt(growth)),
-									(double) structure->tree.leaves);
 	if (search->leaves_to_search > 0)
-		effort.leaves = search->leaves_to_search;
+		leaves = search->leaves_to_search;
 	if (search->rerank > 0)
-		rerank = fmin(fmax(search->rerank, (double) search->k), (double) index->count);
-	effort.rerank = (uint32_t) rerank;
+		rerank = fmax(search->rerank, (double) search->k);
+	effort.leaves = (uint32_t) fmin(leaves, (double) structure->tree.leaves);
+	effort.rerank = (uint32_t) fmin(rerank, (double) index->count);
 	return effort;
 }
 
 /*
- * Kind exact is bounded.  Kind tree is ranked, unless it was found that the bounds cost less, or
- * re-ranking alone would cost as much as the bounds.
+ * Kind exact is bounded.  Kind tree goes as far as asked or as tuned, unless re-ranking alone would
+ * cost as much as the bounds.
  */
-static bool
-is_ranked(const tfrs_index *index, const tfrs_search *search)
+static tfrs_tree_effort
+choose_effort(const tfrs_index *index, const tfrs_search *search)
 {
 	const tfrs_index_structure *structure = index->structure;
+	const tfrs_tree_effort exact = {0, 0, 1};
+	tfrs_tree_effort effort;
 
 	if (index->kind != TFRS_INDEX_TREE || search->exact)
-		return false;
+		return exact;
 	if (search->leaves_to_search > 0 || search->rerank > 0)
-		return true;
-	return structure->tuned.effort.leaves > 0 &&
-		cost_of_rows(index, effort_of(index, search).rerank) < structure->tuned.bounded_bytes;
+		return ranked_effort(index, search);
+	if (structure->tuned.effort.leaves == 0)
+		return structure->tuned.effort;
+	effort = ranked_effort(index, search);
+	return cost_of_rows(index, effort.rerank) < structure->tuned.bounded_bytes ? effort : exact;
 }
 
-/* Rows of a list are scored one by one where that costs less than the structure would. */
-static path
-choose_path(const tfrs_index *index, const tfrs_search *search, const tfrs_scorer *scorer)
+/* Whether every allowed row is to be scored: there is no structure, or few rows are allowed. */
+static bool
+scans(const tfrs_index *index, const tfrs_search *search, const tfrs_scorer *scorer,
+	  tfrs_tree_effort effort)
 {
 	const tfrs_index_structure *structure = index->structure;
-	bool		ranked;
 	double		cost;
 
 	if (structure == NULL || !tfrs_tree_serves(&structure->tree, scorer))
-		return PATH_SCAN;
-	ranked = is_ranked(index, search);
+		return true;
 	if (!search->has_among)
-		return ranked ? PATH_RANKED : PATH_BOUNDED;
-	cost = ranked ? structure->tuned.bytes * (double) index->count / (double) search->among_count
-		: structure->tuned.bounded_bytes;
-	if (cost_of_rows(index, (double) search->among_count) <= cost)
-		return PATH_SCAN;
-	return ranked ? PATH_RANKED : PATH_BOUNDED;
+		return false;
+	cost = structure->tuned.bounded_bytes;
+	if (effort.reach < 1)
+		cost = fmin(cost, structure->tuned.bytes * (double) index->count /
+					(double) search->among_count);
+	return cost_of_rows(index, (double) search->among_count) <= cost;
 }
 
 size_t
 tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search *search)
 {
-	return is_ranked(index, search) ? effort_of(index, search).rerank : 0;
+	return choose_effort(index, search).rerank;
 }
 
 static tfrs_status
@@ -153,24 +150,18 @@ size_t
 tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer, const tfrs_search *search,
 				  tfrs_tree_scratch *scratch, tfrs_hit *hits)
 {
+	tfrs_tree_effort effort = {0};
 	tfrs_collector collector;
 
 	if (search->k == 0 || index->count == 0)
 		return 0;
+	if (index->structure != NULL)
+		effort = choose_effort(index, search);
 	tfrs_collector_init(&collector, search, hits, index->count);
-	switch (choose_path(index, search, scorer))
-	{
-		case PATH_SCAN:
-			tfrs_exact_scan(scorer, &collector);
-			break;
-		case PATH_BOUNDED:
-			tfrs_tree_search_bounded(&index->structure->tree, scorer, &collector, scratch);
-			break;
-		case PATH_RANKED:
-			tfrs_tree_search_ranked(&index->structure->tree, scorer, effort_of(index, search),
-									&collector, scratch);
-			break;
-	}
+	if (scans(index, search, scorer, effort))
+		tfrs_exact_scan(scorer, &collector);
+	else
+		tfrs_tree_search(&index->structure->tree, scorer, effort, &collector, scratch);
 	tfrs_topk_finish(&collector.topk);
 	return collector.topk.count;
 }

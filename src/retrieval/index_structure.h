@@ -15,13 +15,13 @@ typedef struct tfrs_index_head
 	uint32_t	metric;
 	uint64_t	count;
 	uint32_t	dim;
-	uint32_t	leaves_to_search;	/* 0: bounded */
+	uint32_t	leaves_to_search;	/* of tfrs_tree_effort */
 	uint32_t	rerank;
 	uint32_t	recall_k;
 	float		recall;
 	float		bytes;			/* of tfrs_tuning_result, 0 where there is no structure */
 	float		bounded_bytes;
-	uint32_t	reserved;		/* zero */
+	float		reach;
 } tfrs_index_head;
 
 typedef struct tfrs_index_structure

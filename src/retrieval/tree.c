@@ -25,6 +25,12 @@
  */
 #define RADIUS_SHARE 0.2f
 
+/*
+ * With a reach below 1: errors of codes have no direction, so their products with the query are
+ * normal with a deviation of |q| e / sqrt(W); this many deviations are believed in.
+ */
+#define LIKELY_ERROR 3.0f
+
 /* Rows that wait to be scored: enough to hide the way to memory, few enough to learn from. */
 #define PENDING_ROWS 64
 
@@ -74,6 +80,8 @@ typedef struct probe
 	tfrs_tree_scratch *scratch;
 	tfrs_quantizer_tables tables;
 	float		query_norm;
+	float		reach;			/* bounded: share of a leaf's radius that counts */
+	float		error_share;	/* and of what a row's code leaves over */
 	size_t		pending_count;
 } probe;
 
@@ -231,11 +239,24 @@ score_pending(probe *probe)
 
 /* Bounded search. */
 
-/* Rounds down: a threshold too low only costs time.  NaN gives 0. */
-static uint16_t
-to_threshold(float sum)
+/*
+ * Thresholds of a chunk's blocks, rounded down: one too low only costs time.  NaN gives 0.  Without
+ * branches, so that compilers make vector code of it.
+ */
+static void
+lay_thresholds(probe *probe, size_t first, size_t count, float needed, float per_error)
 {
-	return sum > 1 ? (sum < UINT16_MAX ? (uint16_t) (sum - 1) : UINT16_MAX) : 0;
+	const float *errors = probe->tree->errors + first;
+	uint16_t   *thresholds = probe->scratch->thresholds;
+
+	for (size_t b = 0; b < count; b++)
+	{
+		float		sum = needed - per_error * errors[b] - 1;
+
+		sum = sum > 0 ? sum : 0;
+		sum = sum < UINT16_MAX ? sum : UINT16_MAX;
+		thresholds[b] = (uint16_t) (int32_t) sum;
+	}
 }
 
 /*
@@ -272,7 +293,7 @@ visit_bounded(probe *probe, size_t leaf, float product)
 {
 	const tfrs_tree *tree = probe->tree;
 	tfrs_tree_scratch *scratch = probe->scratch;
-	float		per_error = probe->query_norm / probe->tables.step;
+	float		per_error = probe->error_share * probe->query_norm / probe->tables.step;
 	float		needed = (product - scratch->leaf_scores[leaf] - probe->tables.offset) /
 		probe->tables.step;
 	size_t		end = tree->first_blocks[leaf + 1];
@@ -281,8 +302,7 @@ visit_bounded(probe *probe, size_t leaf, float product)
 	{
 		size_t		count = end - first < CHUNK_BLOCKS ? end - first : CHUNK_BLOCKS;
 
-		for (size_t b = 0; b < count; b++)
-			scratch->thresholds[b] = to_threshold(needed - per_error * tree->errors[first + b]);
+		lay_thresholds(probe, first, count, needed, per_error);
 		scan_chunk(probe, leaf, first, count);
 		for (size_t b = 0; b < count; b++)
 			if (scratch->hits[b] != 0)
@@ -292,31 +312,31 @@ visit_bounded(probe *probe, size_t leaf, float product)
 	}
 }
 
-void
-tfrs_tree_search_bounded(const tfrs_tree *tree, const tfrs_scorer *scorer,
-						 tfrs_collector *collector, tfrs_tree_scratch *scratch)
+static void
+search_bounded(probe *probe)
 {
-	probe		probe = {.tree = tree, .scorer = scorer, .collector = collector, .scratch = scratch};
+	const tfrs_tree *tree = probe->tree;
+	tfrs_tree_scratch *scratch = probe->scratch;
 	size_t		nearest = tree->leaves < FIRST_LEAVES ? tree->leaves : FIRST_LEAVES;
+	float		per_radius = probe->reach * probe->query_norm;
 
-	begin_probe(&probe);
-	order_leaves(&probe, nearest);
+	order_leaves(probe, nearest);
 	memset(scratch->visited, 0, tree->leaves * sizeof(bool));
 	for (size_t i = 0; i < nearest; i++)
 	{
 		scratch->visited[scratch->order[i].row] = true;
-		visit_bounded(&probe, scratch->order[i].row, least_product(&probe));
-		score_pending(&probe);
+		visit_bounded(probe, scratch->order[i].row, least_product(probe));
+		score_pending(probe);
 	}
 	for (size_t leaf = 0; leaf < tree->leaves; leaf++)
 	{
-		float		product = least_product(&probe);
+		float		product = least_product(probe);
 
 		if (!scratch->visited[leaf] &&
-			!(scratch->leaf_scores[leaf] + probe.query_norm * tree->radii[leaf] < product))
-			visit_bounded(&probe, leaf, product);
+			!(scratch->leaf_scores[leaf] + per_radius * tree->radii[leaf] < product))
+			visit_bounded(probe, leaf, product);
 	}
-	score_pending(&probe);
+	score_pending(probe);
 }
 
 /* Ranked search. */
@@ -449,30 +469,45 @@ score_candidates(probe *probe, ranking *ranking)
 	score_pending(probe);
 }
 
-void
-tfrs_tree_search_ranked(const tfrs_tree *tree, const tfrs_scorer *scorer,
-						tfrs_tree_effort effort, tfrs_collector *collector,
-						tfrs_tree_scratch *scratch)
+static void
+search_ranked(probe *probe, tfrs_tree_effort effort)
 {
-	probe		probe = {.tree = tree, .scorer = scorer, .collector = collector, .scratch = scratch};
+	const tfrs_tree *tree = probe->tree;
+	tfrs_tree_scratch *scratch = probe->scratch;
+	const tfrs_search *search = probe->collector->search;
 	ranking		ranking = {.wanted = effort.rerank};
 	size_t		wanted = effort.leaves < tree->leaves ? effort.leaves : tree->leaves;
 	size_t		visited = 0;
 
-	ranking.filtered = collector->search->has_among || collector->search->excluded_count > 0;
+	ranking.filtered = search->has_among || search->excluded_count > 0;
+	ranking.best = tfrs_kernels.maximum(scratch->leaf_scores, tree->leaves);
 	while (tree->quantizer.codes * UINT8_MAX >> ranking.shift >= CLASSES)
 		ranking.shift++;
-	begin_probe(&probe);
-	ranking.best = tfrs_kernels.maximum(scratch->leaf_scores, tree->leaves);
 	memset(scratch->kept, 0, sizeof(scratch->kept));
 	if (ranking.filtered)
 		memset(scratch->dropped, 0, sizeof(scratch->dropped));
 	while (visited < wanted)
 	{
-		order_leaves(&probe, wanted);
+		order_leaves(probe, wanted);
 		for (; visited < wanted; visited++)
-			visit_ranked(&probe, &ranking, scratch->order[visited].row);
-		wanted = leaves_wanted(&probe, &ranking, effort.leaves, visited);
+			visit_ranked(probe, &ranking, scratch->order[visited].row);
+		wanted = leaves_wanted(probe, &ranking, effort.leaves, visited);
 	}
-	score_candidates(&probe, &ranking);
+	score_candidates(probe, &ranking);
+}
+
+void
+tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer, tfrs_tree_effort effort,
+				 tfrs_collector *collector, tfrs_tree_scratch *scratch)
+{
+	probe		probe = {.tree = tree, .scorer = scorer, .collector = collector, .scratch = scratch};
+
+	begin_probe(&probe);
+	probe.reach = effort.reach;
+	probe.error_share = effort.reach < 1
+		? fminf(1, LIKELY_ERROR / sqrtf((float) tree->space.width)) : 1;
+	if (effort.leaves > 0)
+		search_ranked(&probe, effort);
+	else
+		search_bounded(&probe);
 }

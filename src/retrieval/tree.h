@@ -12,8 +12,10 @@
  *
  *     bounded   Every leaf and row whose bound reaches the threshold is scored, so the answer is
  *               that of the full scan, ties included, while a fraction of the bytes is read.
+ *               With a reach below 1 only that share of a leaf's radius is believed in: how much
+ *               is searched then depends on how hard the query is, which pays where that differs.
  *     ranked    The leaves nearest to the query are searched, the best rows by the first two terms
- *               are scored (the recipe of ScaNN).
+ *               are scored (the recipe of ScaNN): the same work for every query.
  *
  * Either way results carry the corpus's float32 scores.
  */
@@ -48,11 +50,12 @@ typedef struct tfrs_tree
 	const uint32_t *rows;		/* (blocks, 32): row numbers; past a leaf's size TFRS_NO_ROW */
 } tfrs_tree;
 
-/* How far a ranked search goes; both at least 1. */
+/* How far a search goes. */
 typedef struct tfrs_tree_effort
 {
-	uint32_t	leaves;
-	uint32_t	rerank;
+	uint32_t	leaves;			/* ranked; 0: bounded */
+	uint32_t	rerank;			/* ranked: at least 1 */
+	float		reach;			/* bounded: above 0; at 1 the full scan's answer */
 } tfrs_tree_effort;
 
 /* Work memory of one search at a time, which re-ranks at most that many rows; one arena piece. */
@@ -72,10 +75,9 @@ extern uint64_t tfrs_tree_take_bytes_read(tfrs_tree_scratch *scratch);
 /* Whether the bounds hold for the query: its length is in a range where float32 has no surprises. */
 extern bool tfrs_tree_serves(const tfrs_tree *tree, const tfrs_scorer *scorer);
 
-extern void tfrs_tree_search_bounded(const tfrs_tree *tree, const tfrs_scorer *scorer,
-									 tfrs_collector *collector, tfrs_tree_scratch *scratch);
-extern void tfrs_tree_search_ranked(const tfrs_tree *tree, const tfrs_scorer *scorer,
-									tfrs_tree_effort effort, tfrs_collector *collector,
-									tfrs_tree_scratch *scratch);
+/* The scratch must have room for effort.rerank. */
+extern void tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer,
+							 tfrs_tree_effort effort, tfrs_collector *collector,
+							 tfrs_tree_scratch *scratch);
 
 #endif							/* TFRS_TREE_H */

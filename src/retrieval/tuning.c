@@ -1,5 +1,5 @@
 /*
- * tuning.c: how far a ranked search must go to reach a recall.
+ * tuning.c: how far a search must go to reach a recall.
  *
  * Recall grows with both numbers, so the border of what reaches the target is a staircase: leaves
  * grow, with as many re-ranked as there may be, until the target is reached; then the re-ranked
@@ -25,6 +25,10 @@
 /* Re-ranked: from k to 64 k. */
 #define RERANK_STEPS 13
 
+/* Reach from this on, in steps of so much. */
+#define LEAST_REACH 0.25f
+#define REACH_STEP 0.05f
+
 /* Steps of leaves beyond the first that reaches the target: more never paid. */
 #define LEAVES_BEYOND 5
 
@@ -32,6 +36,13 @@ enum
 {
 	PURPOSE_QUERIES = 0x7475
 };
+
+typedef enum phase
+{
+	TRUTH,
+	REACH,
+	RANKS
+} phase;
 
 struct tfrs_tuning
 {
@@ -47,7 +58,8 @@ struct tfrs_tuning
 	uint32_t   *found;			/* (Q): true hits among those found */
 	tfrs_hit   *hits;			/* (threads, k) */
 	tfrs_tree_scratch **scratch;	/* (threads) */
-	bool		truth_known;
+	phase		phase;
+	float		reach;
 	size_t		done;			/* queries of this round */
 	/* the staircase */
 	uint32_t	leaves_steps[MOST_STEPS];
@@ -193,45 +205,59 @@ set_query(const tfrs_tuning *tuning, size_t i, tfrs_search *search, tfrs_scorer 
 	(void) tfrs_scorer_init(scorer, corpus, query, NULL);
 }
 
-static void
-find_truth(void *context, int worker, size_t task)
+static tfrs_tree_effort
+current_effort(const tfrs_tuning *tuning)
 {
-	tfrs_tuning *tuning = context;
-	size_t		i = tuning->done + task;
-	tfrs_search search;
-	tfrs_scorer scorer;
-	tfrs_collector collector;
-
-	set_query(tuning, i, &search, &scorer);
-	tfrs_collector_init(&collector, &search, tuning->truth + i * tuning->k,
-						tuning->corpus->count);
-	if (tfrs_tree_serves(tuning->tree, &scorer))
-		tfrs_tree_search_bounded(tuning->tree, &scorer, &collector, tuning->scratch[worker]);
-	else
-		tfrs_exact_scan(&scorer, &collector);
-	tfrs_topk_finish(&collector.topk);
+	switch (tuning->phase)
+	{
+		case REACH:
+			return (tfrs_tree_effort) {0, 0, tuning->reach};
+		case RANKS:
+			return (tfrs_tree_effort) {tuning->leaves_steps[tuning->leaves_at],
+				tuning->rerank_steps[tuning->rerank_at], 0};
+		default:
+			return (tfrs_tree_effort) {0, 0, 1};
+	}
 }
 
 static void
-count_found(void *context, int worker, size_t task)
+search_query(const tfrs_tuning *tuning, int worker, size_t i, tfrs_hit *hits, size_t *count)
 {
-	tfrs_tuning *tuning = context;
-	size_t		i = tuning->done + task;
-	const tfrs_hit *truth = tuning->truth + i * tuning->k;
-	tfrs_tree_effort effort = {tuning->leaves_steps[tuning->leaves_at],
-		tuning->rerank_steps[tuning->rerank_at]};
 	tfrs_search search;
 	tfrs_scorer scorer;
 	tfrs_collector collector;
 
 	set_query(tuning, i, &search, &scorer);
-	tfrs_collector_init(&collector, &search, tuning->hits + worker * tuning->k,
-						tuning->corpus->count);
-	tfrs_tree_search_ranked(tuning->tree, &scorer, effort, &collector, tuning->scratch[worker]);
+	tfrs_collector_init(&collector, &search, hits, tuning->corpus->count);
+	if (tfrs_tree_serves(tuning->tree, &scorer))
+		tfrs_tree_search(tuning->tree, &scorer, current_effort(tuning), &collector,
+						 tuning->scratch[worker]);
+	else
+		tfrs_exact_scan(&scorer, &collector);
+	tfrs_topk_finish(&collector.topk);
+	*count = collector.topk.count;
+}
+
+/* One query of the round: the truth, or how much of it the current effort finds. */
+static void
+take_query(void *context, int worker, size_t task)
+{
+	tfrs_tuning *tuning = context;
+	size_t		i = tuning->done + task;
+	tfrs_hit   *truth = tuning->truth + i * tuning->k;
+	tfrs_hit   *hits = tuning->hits + worker * tuning->k;
+	size_t		count;
+
+	if (tuning->phase == TRUTH)
+	{
+		search_query(tuning, worker, i, truth, &count);
+		return;
+	}
+	search_query(tuning, worker, i, hits, &count);
 	tuning->found[i] = 0;
 	/* Equal scores are equally good: what counts is to reach the k-th true score. */
-	for (size_t j = 0; j < collector.topk.count; j++)
-		tuning->found[i] += collector.topk.hits[j].score >= truth[tuning->k - 1].score;
+	for (size_t j = 0; j < count; j++)
+		tuning->found[i] += hits[j].score >= truth[tuning->k - 1].score;
 }
 
 /* Bytes read by all queries of a round, for a query. */
@@ -251,42 +277,65 @@ is_given(const tfrs_tuning *tuning)
 	return tuning->leaves_count == 1 && tuning->rerank_count == 1;
 }
 
-/* Takes a round's recall up; true where another round is to follow. */
-static bool
-climb(tfrs_tuning *tuning)
+static double
+measure_recall(const tfrs_tuning *tuning)
 {
 	uint64_t	found = 0;
-	double		bytes = take_bytes(tuning);
-	double		recall;
 
 	for (size_t i = 0; i < tuning->count; i++)
 		found += tuning->found[i];
-	recall = (double) found / (double) (tuning->count * tuning->k);
-	if (recall >= tuning->options.target_recall || is_given(tuning))
+	return (double) found / (double) (tuning->count * tuning->k);
+}
+
+/* Keeps what the last round found where it is good enough and cheaper than what is known. */
+static bool
+judge(tfrs_tuning *tuning, double bytes)
+{
+	double		recall = measure_recall(tuning);
+	bool		reached = recall >= tuning->options.target_recall || is_given(tuning);
+
+	if (reached && (bytes < tuning->result.bytes || is_given(tuning)))
+		tuning->result = (tfrs_tuning_result) {current_effort(tuning), recall, bytes,
+			tuning->result.bounded_bytes};
+	return reached;
+}
+
+/* After a round of each phase; true where another round is to follow. */
+
+static bool
+end_truth(tfrs_tuning *tuning, double bytes)
+{
+	tuning->result = (tfrs_tuning_result) {current_effort(tuning), 1, bytes, bytes};
+	tuning->phase = tuning->options.leaves > 0 || tuning->options.rerank > 0 ? RANKS : REACH;
+	tuning->reach = LEAST_REACH;
+	return !tuning->options.bounded_only;
+}
+
+static bool
+end_reach(tfrs_tuning *tuning, double bytes)
+{
+	bool		reached = judge(tuning, bytes);
+
+	tuning->reach += REACH_STEP;
+	if (reached || tuning->reach >= 1 || bytes >= tuning->result.bytes)
+		tuning->phase = RANKS;
+	return true;
+}
+
+static bool
+end_ranks(tfrs_tuning *tuning, double bytes)
+{
+	if (judge(tuning, bytes))
 	{
 		if (tuning->reached_at < 0)
 			tuning->reached_at = tuning->leaves_at;
-		if (bytes < tuning->result.bytes || is_given(tuning))
-			tuning->result = (tfrs_tuning_result) {
-				{tuning->leaves_steps[tuning->leaves_at], tuning->rerank_steps[tuning->rerank_at]},
-				recall, bytes, tuning->result.bounded_bytes};
 		return --tuning->rerank_at >= 0;
 	}
 	if (tuning->reached_at >= 0 && tuning->leaves_at >= tuning->reached_at + LEAVES_BEYOND)
 		return false;
 	/* More leaves only read more. */
 	return ++tuning->leaves_at < tuning->leaves_count &&
-		(tuning->options.leaves > 0 || bytes < tuning->result.bounded_bytes);
-}
-
-/* The bounded search is the answer until something cheaper is found. */
-static void
-start_climbing(tfrs_tuning *tuning)
-{
-	double		bytes = take_bytes(tuning);
-
-	tuning->truth_known = true;
-	tuning->result = (tfrs_tuning_result) {{0, 0}, 1, bytes, bytes};
+		(tuning->options.leaves > 0 || bytes < tuning->result.bytes);
 }
 
 tfrs_status
@@ -295,17 +344,18 @@ tfrs_tuning_step(tfrs_tuning *tuning)
 	size_t		most = (size_t) STEP_QUERIES * tuning->options.threads;
 	size_t		left = tuning->count - tuning->done;
 	size_t		tasks = left < most ? left : most;
+	double		bytes;
+	bool		more;
 
-	tfrs_team_run(tuning->options.threads, tasks,
-				  tuning->truth_known ? count_found : find_truth, tuning);
+	tfrs_team_run(tuning->options.threads, tasks, take_query, tuning);
 	tuning->done += tasks;
 	if (tuning->done < tuning->count)
 		return TFRS_MORE;
 	tuning->done = 0;
-	if (tuning->truth_known)
-		return climb(tuning) ? TFRS_MORE : TFRS_OK;
-	start_climbing(tuning);
-	return tuning->options.bounded_only ? TFRS_OK : TFRS_MORE;
+	bytes = take_bytes(tuning);
+	more = tuning->phase == TRUTH ? end_truth(tuning, bytes)
+		: tuning->phase == REACH ? end_reach(tuning, bytes) : end_ranks(tuning, bytes);
+	return more ? TFRS_MORE : TFRS_OK;
 }
 
 tfrs_tuning_result

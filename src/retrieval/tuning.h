@@ -1,10 +1,10 @@
 /*
- * tuning.h: how far a ranked search must go to reach a recall.
+ * tuning.h: how far a search must go to reach a recall.
  *
- * Queries are searched exactly and then with growing numbers of leaves and of rows re-ranked; of
- * the efforts that reach the target, the one that reads the fewest bytes is taken (rows fetched
- * from anywhere count extra), so the result is the same on every machine.  Where the bounded search
- * reads fewer still, that is the result: recall 1 for less.
+ * Queries are searched exactly, then bounded with growing reach, then ranked with growing numbers
+ * of leaves and of rows re-ranked; of the efforts that reach the target, the one that reads the
+ * fewest bytes is taken (rows fetched from anywhere count extra), so the result is the same on every
+ * machine.  Where the exact search reads fewer still, that is the result: recall 1 for less.
  */
 #ifndef TFRS_TUNING_H
 #define TFRS_TUNING_H
@@ -27,7 +27,7 @@ typedef struct tfrs_tuning_options
 
 typedef struct tfrs_tuning_result
 {
-	tfrs_tree_effort effort;	/* leaves 0: the bounded search */
+	tfrs_tree_effort effort;
 	double		recall;			/* at k, on the queries */
 	double		bytes;			/* read for a query with that effort */
 	double		bounded_bytes;	/* read for a query by the bounded search */
