@@ -52,7 +52,7 @@ typedef struct build_state
 static const tfrs_option_choice kind_choices[] = {
 	{"auto", TFRS_INDEX_AUTO},
 	{"exact", TFRS_INDEX_EXACT},
-	{"tree", -1},
+	{"tree", TFRS_INDEX_TREE},
 	{NULL, 0}
 };
 
@@ -82,9 +82,9 @@ static const tfrs_option_key build_keys[] = {
 	{.name = "target_recall", .type = TFRS_OPTION_FLOAT, FIELD(index.target_recall),
 	.high = 1, .above_zero = true},
 	INTEGER("k", index.target_k, 1, 10000),
-	LATER("leaves"),
-	LATER("leaves_to_search"),
-	LATER("rerank"),
+	INTEGER("leaves", index.leaves, 1, TFRS_MAX_ROWS),
+	INTEGER("leaves_to_search", index.leaves_to_search, 1, TFRS_MAX_ROWS),
+	INTEGER("rerank", index.rerank, 1, TFRS_MAX_ROWS),
 	LATER("quantization"),
 	INTEGER("seed", index.seed, 0, TFRS_OPTION_LARGEST),
 	CHOICE("duplicates", duplicates, duplicates_choices),
@@ -230,44 +230,20 @@ sort_rows(build_state *state)
 	tfrs_arena_release(&state->arena, new_row);
 }
 
-static tfrs_index_builder *
+static tfrs_block_value *
 build(build_state *state)
 {
+	tfrs_id_view ids = tfrs_id_set_view(&state->ids);
 	tfrs_index_builder *builder;
-	tfrs_status status;
+	tfrs_block_value *value;
 	tfrs_error	error;
-	double		share;
 
 	state->options.index.threads = tfrs_settings_threads();
 	tfrs_check(tfrs_index_builder_begin(&builder, &state->arena, &state->options.index,
 										state->vectors, state->ids.count, state->dim, &error),
 			   &error);
-	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	tfrs_check(status, &error);
-	return builder;
-}
-
-static tfrs_block_value *
-write_block(build_state *state, tfrs_index_builder *builder)
-{
-	tfrs_block_writer *writer = palloc(sizeof(tfrs_block_writer));
-	tfrs_id_view ids = tfrs_id_set_view(&state->ids);
-	tfrs_block_value *value;
-	uint32_t	head[2];
-	size_t		bytes;
-	tfrs_error	error;
-
-	tfrs_block_writer_init(writer, TFRS_BLOCK_INDEX);
-	tfrs_check(tfrs_id_view_save(&ids, head, writer, "candidate.", &error), &error);
-	writer->prefix = "index.";
-	tfrs_check(tfrs_index_builder_save(builder, true, writer, &error), &error);
-	tfrs_check(tfrs_block_writer_size(writer, &bytes, &error), &error);
-	value = tfrs_block_value_make(bytes);
-	tfrs_block_writer_begin(writer, value->block);
-	while (tfrs_block_writer_step(writer) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	pfree(writer);
+	value = tfrs_index_value_of(&ids, builder);
+	tfrs_index_builder_destroy(builder);
 	return value;
 }
 
@@ -276,7 +252,6 @@ Datum
 tfrs_build_index_finish(PG_FUNCTION_ARGS)
 {
 	build_state *state;
-	tfrs_index_builder *builder;
 	tfrs_block_value *value;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
@@ -291,9 +266,7 @@ tfrs_build_index_finish(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	}
 	sort_rows(state);
-	builder = build(state);
-	value = write_block(state, builder);
-	tfrs_index_builder_destroy(builder);
+	value = build(state);
 	tfrs_arena_free(&state->arena);
 	pfree(state->vectors);
 	PG_RETURN_POINTER(value);

@@ -46,6 +46,23 @@ metric_name(tfrs_metric metric)
 	return "unknown";
 }
 
+/* The structure, and what was measured with it; without leaves_to_search a search goes as far as the
+ * bounds demand. */
+static void
+append_structure(StringInfo json, const tfrs_index *index)
+{
+	tfrs_index_facts facts = tfrs_index_describe(index);
+
+	if (facts.leaves == 0)
+		return;
+	appendStringInfo(json, ", \"leaves\": %zu, \"codes\": %zu", facts.leaves, facts.codes);
+	if (facts.leaves_to_search > 0)
+		appendStringInfo(json, ", \"leaves_to_search\": %u, \"rerank\": %u",
+						 facts.leaves_to_search, facts.rerank);
+	if (index->kind == TFRS_INDEX_TREE)
+		appendStringInfo(json, ", \"recall\": %.4f, \"k\": %u", facts.recall, facts.recall_k);
+}
+
 Datum
 tfrs_index_info(PG_FUNCTION_ARGS)
 {
@@ -58,12 +75,15 @@ tfrs_index_info(PG_FUNCTION_ARGS)
 	initStringInfo(&json);
 	appendStringInfo(&json, "{\"format\": %u, \"kind\": \"%s\", \"metric\": \"%s\""
 					 ", \"candidates\": %zu, \"candidate_type\": \"%s\", \"dim\": %zu"
-					 ", \"bytes\": {\"total\": " UINT64_FORMAT ", \"vectors\": %zu}"
-					 ", \"digest\": \"%s\"}",
+					 ", \"bytes\": {\"total\": " UINT64_FORMAT ", \"vectors\": %zu"
+					 ", \"structure\": %zu}, \"digest\": \"%s\"",
 					 header->format, index->kind == TFRS_INDEX_TREE ? "tree" : "exact",
 					 metric_name(index->metric), index->count, type == NULL ? "unknown" : type,
 					 index->dim, header->total_bytes, index->count * index->dim * sizeof(float),
+					 tfrs_index_describe(index).structure_bytes,
 					 tfrs_block_digest_text(header->digest));
+	append_structure(&json, index);
+	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 

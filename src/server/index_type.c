@@ -1,9 +1,10 @@
 /*
- * index_type.c: tfrs.candidate_index.
+ * index_type.c: the SQL type tfrs.candidate_index.
  */
 #include "server/index_type.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/finite.h"
@@ -40,6 +41,41 @@ tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates, tfrs_inde
 		!tfrs_all_finite(index->vectors, index->count * index->dim))
 		status = tfrs_fail(error, TFRS_CORRUPT, "a vector of the index is not finite");
 	return status;
+}
+
+static tfrs_block_value *
+write_value(const tfrs_id_view *ids, tfrs_index_builder *builder)
+{
+	tfrs_block_writer *writer = palloc(sizeof(tfrs_block_writer));
+	tfrs_block_value *value;
+	uint32_t	head[2];
+	size_t		bytes;
+	tfrs_error	error;
+
+	tfrs_block_writer_init(writer, TFRS_BLOCK_INDEX);
+	tfrs_check(tfrs_id_view_save(ids, head, writer, "candidate.", &error), &error);
+	writer->prefix = "index.";
+	tfrs_check(tfrs_index_builder_save(builder, true, writer, &error), &error);
+	tfrs_check(tfrs_block_writer_size(writer, &bytes, &error), &error);
+	value = tfrs_block_value_make(bytes);
+	tfrs_block_writer_begin(writer, value->block);
+	while (tfrs_block_writer_step(writer) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	pfree(writer);
+	return value;
+}
+
+tfrs_block_value *
+tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder)
+{
+	tfrs_status status;
+	tfrs_error	error;
+	double		share;
+
+	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	tfrs_check(status, &error);
+	return write_value(ids, builder);
 }
 
 PG_FUNCTION_INFO_V1(tfrs_candidate_index_in);

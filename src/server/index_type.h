@@ -9,7 +9,7 @@
 
 #include "postgres.h"
 
-#include "base/id_set.h"
+#include "base/id_view.h"
 #include "retrieval/index.h"
 #include "server/block_type.h"
 
@@ -18,5 +18,11 @@ extern const tfrs_block_type tfrs_index_type;
 /* Views of an index's block, all parts checked; the arena holds what the index adds. */
 extern tfrs_status tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates,
 									   tfrs_index *index, tfrs_arena *arena, tfrs_error *error);
+
+/*
+ * Takes a builder to its end, open to a cancel, and writes what it made over these ids (row by row
+ * those of its vectors) as a value in the current memory context.
+ */
+extern tfrs_block_value *tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder);
 
 #endif							/* TFRS_INDEX_TYPE_H */
