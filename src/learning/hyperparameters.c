@@ -74,21 +74,38 @@ tfrs_train_options_without_history(tfrs_train_options *options)
 	options->average_unknown = true;
 }
 
+void
+tfrs_history_options_without_times(tfrs_history_options *history)
+{
+	history->decays = 0;
+	history->all = true;
+	history->hide_share = 1.0f;
+}
+
+/* Enough for what there is to learn, and more where there are many rows. */
+static uint32_t
+choose_steps(const tfrs_train_options *options, size_t rows, bool has_time)
+{
+	double		steps = (has_time ? 700 : 400) * fmax(1.0, (double) rows / 2e6);
+
+	return (uint32_t) fmin(ceil(steps * options->epochs / 10.0), TFRS_MAX_STEPS);
+}
+
 static void
 resolve_history(tfrs_train_options *options, size_t candidates, size_t rows, bool has_time)
 {
 	tfrs_history_options *history = &options->history;
-	double		steps = has_time ? 700 : 400;
 
 	if (options->dim == 1)
 		options->candidate_bias = false;	/* it would take the only number */
 	if (!has_time)
-	{
-		history->decays = 0;
-		history->hide_share = 1.0f;
-	}
+		tfrs_history_options_without_times(history);
+	if (!history->all)
+		history->hide_share = 0.0f; /* nothing would see what is not hidden */
 	if (history->steps == 0)
-		history->steps = (uint32_t) ceil(steps * fmax(1.0, rows / 2e6) * options->epochs / 10.0);
+		history->steps = choose_steps(options, rows, has_time);
+	if (options->epochs > history->steps)
+		options->epochs = history->steps;
 	if (history->columns < 0)
 		history->columns = candidates > MOST_COLUMNS ? SAMPLED_COLUMNS : 0;
 	if (options->loss.temperature == 0.0f)

@@ -75,9 +75,12 @@ extern void tfrs_train_options_tfrs(tfrs_train_options *options);
 /* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
 extern void tfrs_train_options_without_history(tfrs_train_options *options);
 
+/* Where no times tell what came later: no recency bags, the bag of all events alone. */
+extern void tfrs_history_options_without_times(tfrs_history_options *history);
+
 /*
- * Chooses what the options leave open by the counts of the data: steps, columns and temperature, and
- * no recency bags where there are no times.
+ * Chooses what the options leave open by the counts of the data: steps, columns and temperature;
+ * leaves out what these data can't have: recency bags without times, more epochs than steps.
  */
 extern void tfrs_train_options_resolve(tfrs_train_options *options, size_t candidates, size_t rows,
 									   bool has_time);

@@ -65,11 +65,22 @@ tfrs_trainer_options(const tfrs_trainer *trainer)
 	return &trainer->options;
 }
 
+static tfrs_event_options
+event_options(const tfrs_interactions *interactions)
+{
+	const tfrs_interactions_options *given = tfrs_interactions_settings(interactions);
+
+	return (tfrs_event_options) {
+		.has_weight = given->has_weight, .has_time = given->has_time
+	};
+}
+
 tfrs_status
 tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					  size_t *bytes, tfrs_error *error)
 {
 	tfrs_train_options used = *options;
+	tfrs_event_options events = event_options(interactions);
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions);
@@ -78,7 +89,8 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	tfrs_train_options_resolve(&used, candidates, rows,
 							   tfrs_interactions_settings(interactions)->has_time);
 	*bytes = used.epochs * sizeof(tfrs_model_epoch);
-	fits = !used.store || tfrs_event_collector_bytes(rows, queries, bytes);
+	fits = !(used.store || used.history.on) ||
+		tfrs_event_collector_bytes(&events, rows, queries, bytes);
 	if (fits)
 		fits = used.history.on ?
 			tfrs_history_trainer_bytes(&used, queries, candidates, rows, bytes) :
@@ -90,7 +102,7 @@ static tfrs_status
 init(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_train_options *options = &trainer->options;
-	const tfrs_interactions_options *given = tfrs_interactions_settings(trainer->interactions);
+	tfrs_event_options events = event_options(trainer->interactions);
 	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
 
 	if (status == TFRS_OK && options->history.on)
@@ -101,8 +113,7 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 		status = TFRS_GET(trainer->arena, &trainer->vector, options->dim, error);
 	if (status == TFRS_OK && (options->store || options->history.on))
 		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
-										  trainer->interactions, given->has_weight,
-										  given->has_time, error);
+										  trainer->interactions, &events, error);
 	trainer->phase = FIT_TABLES;
 	return status;
 }
@@ -161,21 +172,6 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 									trainer->interactions, error);
 }
 
-/* A query with two candidates; with times, whether they differ. */
-static void
-look_at_events(const tfrs_events *events, bool *pairs, bool *sequences)
-{
-	*pairs = false;
-	*sequences = false;
-	for (size_t q = 0; q < events->queries; q++)
-	{
-		tfrs_event_list list = tfrs_events_of(events, (uint32_t) q);
-
-		*pairs |= list.count > 1;
-		*sequences |= list.count > 1 && list.at != NULL && list.at[0] != list.at[list.count - 1];
-	}
-}
-
 /* No query has two candidates, so that there is no history to predict from. */
 static tfrs_status
 give_up_history(tfrs_trainer *trainer, tfrs_error *error)
@@ -184,30 +180,17 @@ give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 	return TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
 }
 
-/* No times that differ: there are no next events. */
-static void
-give_up_recency(tfrs_history_options *history)
-{
-	history->decays = 0;
-	history->all = true;
-	history->hide_share = 1.0f;
-}
-
 /* The events are known: what they can't teach is left out. */
 static tfrs_status
 end_collecting(tfrs_trainer *trainer, tfrs_error *error)
 {
-	bool		pairs;
-	bool		sequences;
-
 	trainer->phase = FIT_TABLES;
 	if (!trainer->options.history.on)
 		return TFRS_OK;
-	look_at_events(&trainer->events, &pairs, &sequences);
-	if (!pairs)
+	if (trainer->events.several == 0)
 		return give_up_history(trainer, error);
-	if (!sequences)
-		give_up_recency(&trainer->options.history);
+	if (trainer->events.later == 0)
+		tfrs_history_options_without_times(&trainer->options.history);
 	trainer->phase = FIT_HISTORY;
 	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
 									  &trainer->events, candidate_count(trainer), error);
