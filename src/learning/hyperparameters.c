@@ -100,7 +100,7 @@ choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 	}
 	if (options->history.columns > 0)
 		steps *= SAMPLED_STEPS;
-	return ceil(steps * options->epochs / 10.0);
+	return fmin(ceil(steps * options->epochs / 10.0), TFRS_MAX_STEPS);
 }
 
 /* Short histories tell less, and a colder softmax would make too much of it. */
@@ -110,6 +110,14 @@ choose_temperature(const tfrs_train_counts *counts)
 	double		certainty = pow(fmin(1.0, counts->history_length / LONG_HISTORY), 0.55);
 
 	return 1.0 / (0.8 * log(fmax((double) counts->candidates, 4.0)) * fmax(certainty, 0.1));
+}
+
+void
+tfrs_history_options_without_times(tfrs_history_options *history)
+{
+	history->decays = 0;
+	history->all = true;
+	history->hide_share = 1.0f;
 }
 
 /* Many candidates, each with few events: all of them share what one table learns. */
@@ -135,15 +143,15 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 	if (options->dim == 1)
 		options->candidate_bias = false;	/* it would take the only number */
 	if (counts->next_states == 0)
-	{
-		history->all = true;
-		history->decays = 0;
-		history->hide_share = 1.0f;
-	}
+		tfrs_history_options_without_times(history);
+	if (!history->all)
+		history->hide_share = 0.0f; /* nothing would see what is not hidden */
 	if (history->columns < 0)
 		choose_columns(history, counts);
 	if (history->steps == 0)
 		history->steps = (uint32_t) choose_steps(options, counts);
+	if (options->epochs > history->steps)
+		options->epochs = history->steps;
 	if (options->loss.temperature == 0.0f)
 		options->loss.temperature = (float) choose_temperature(counts);
 }

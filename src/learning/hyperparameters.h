@@ -75,6 +75,9 @@ extern void tfrs_train_options_tfrs(tfrs_train_options *options);
 /* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
 extern void tfrs_train_options_without_history(tfrs_train_options *options);
 
+/* Where no times tell what came later: no recency bags, the bag of all events alone. */
+extern void tfrs_history_options_without_times(tfrs_history_options *history);
+
 /* What the data tells about itself before training. */
 typedef struct tfrs_train_counts
 {
@@ -85,8 +88,9 @@ typedef struct tfrs_train_counts
 } tfrs_train_counts;
 
 /*
- * Chooses what the options leave open: steps, columns, temperature; no recency bags and no next states
- * where there are no times.  The rules and their measurements: bench/quality/README.md.
+ * Chooses what the options leave open by the counts of the data: steps, columns and temperature;
+ * leaves out what these data can't have: recency bags without times, more epochs than steps.  The
+ * rules and their measurements: bench/quality/README.md.
  */
 extern void tfrs_train_options_resolve(tfrs_train_options *options,
 									   const tfrs_train_counts *counts);
