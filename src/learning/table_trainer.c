@@ -115,8 +115,9 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 }
 
 tfrs_status
-tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
-				   tfrs_interactions *interactions, tfrs_error *error)
+tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
+						 const tfrs_train_options *options, tfrs_interactions *interactions,
+						 tfrs_error *error)
 {
 	size_t		rows = tfrs_interactions_count(interactions);
 	tfrs_table_trainer *made;
@@ -270,15 +271,16 @@ step(tfrs_table_trainer *trainer, tfrs_error *error)
 		case NORMALIZE:
 			trainer->progress.epoch_finished = false;
 			return pass_side(trainer,
-							 trainer->options->normalize ? tfrs_table_normalize_step(table, table->dim)
-							 : TFRS_OK, TRAINED);
+							 trainer->options->normalize
+							 ? tfrs_table_normalize_step(table, table->dim) : TFRS_OK, TRAINED);
 		default:
 			return TFRS_OK;
 	}
 }
 
 tfrs_status
-tfrs_table_trainer_step(tfrs_table_trainer *trainer, tfrs_train_progress *progress, tfrs_error *error)
+tfrs_table_trainer_step(tfrs_table_trainer *trainer, tfrs_train_progress *progress,
+						tfrs_error *error)
 {
 	tfrs_status status = step(trainer, error);
 

@@ -15,7 +15,7 @@
 /* Floats of one piece of gathering or applying: a few milliseconds. */
 #define PIECE_FLOATS ((size_t) 1 << 20)
 
-/* What is done to a batch, in this order; all but the loss in pieces, for one side and the other. */
+/* What is done to a batch, in this order; all but the loss in pieces, for each side. */
 typedef enum update_phase
 {
 	GATHER,
