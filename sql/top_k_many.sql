@@ -68,6 +68,40 @@ SELECT query, count(*), bool_and(candidate < 'thing 2') AS mine FROM recommender
 	LATERAL (SELECT build_index(id, embedding) AS mine FROM candidate_embeddings(model) WHERE id < 'thing 2') x,
 	top_k_many(model, '{1,2}', index => mine) GROUP BY query;
 
+-- the grid of the layer tests of TensorFlow Recommenders: one at a time or many at once, ids of text or
+-- not, with exclusions or without
+CREATE TABLE grid_vector AS
+	SELECT i, ARRAY[sin(i), cos(i * 1.7), sin(i * 0.3), cos(i * i)]::embedding AS e FROM generate_series(0, 1100) i;
+CREATE FUNCTION grid_case(k int, batch int, queries int, candidates int, text_ids boolean, excluding boolean, OUT rows bigint, OUT wrong bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+	index candidate_index;
+	excluded text[] := CASE WHEN excluding THEN ARRAY['10', '11', '99', '100', '7'] END;
+BEGIN
+	PERFORM set_config('work_mem', (CASE batch WHEN 3 THEN 64 ELSE 4096 END) || 'kB', true);
+	IF text_ids THEN
+		SELECT build_index(i::text, e) INTO index FROM grid_vector WHERE i BETWEEN 1 AND candidates;
+	ELSE
+		SELECT build_index(i, e) INTO index FROM grid_vector WHERE i BETWEEN 1 AND candidates;
+	END IF;
+	SELECT count(*), count(*) FILTER (WHERE m.candidate IS DISTINCT FROM t.candidate OR m.candidate IS DISTINCT FROM s.candidate OR m.score <> t.score)
+	INTO rows, wrong
+	FROM (SELECT array_agg(i) AS ids, array_agg(e) AS vectors FROM grid_vector WHERE i BETWEEN 1025 AND 1024 + grid_case.queries) q,
+		top_k_many(index, ids, vectors, k, exclude => excluded) m
+		LEFT JOIN LATERAL (SELECT t.* FROM grid_vector, top_k(index, e, k, exclude => excluded) t WHERE i = m.query::int) t ON t.rank = m.rank
+		LEFT JOIN LATERAL (
+			SELECT c.i::text AS candidate, row_number() OVER (ORDER BY inner_product(q.e, c.e)::real DESC,
+				CASE WHEN text_ids THEN c.i::text END COLLATE "C", c.i) AS rank
+			FROM grid_vector q, grid_vector c
+			WHERE q.i = m.query::int AND c.i BETWEEN 1 AND candidates AND c.i::text <> ALL (coalesce(excluded, '{}'))) s ON s.rank = m.rank;
+END $$;
+SELECT count(*) AS cases, sum(rows) AS rows, sum(wrong) AS wrong, count(*) FILTER (WHERE rows <> k * queries) AS short
+FROM unnest('{5,10}'::int[]) k, unnest('{3,16}'::int[]) batch, unnest('{3,15,16}'::int[]) queries, unnest('{1024,128}'::int[]) candidates,
+	unnest('{f,t}'::boolean[]) text_ids, unnest('{f,t}'::boolean[]) excluding,
+	grid_case(k, batch, queries, candidates, text_ids, excluding);
+DROP FUNCTION grid_case;
+DROP TABLE grid_vector;
+
 DROP VIEW asked;
 DROP FUNCTION digest_of_answers;
 DROP TABLE item, shelf, click, recommender, answers;

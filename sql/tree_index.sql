@@ -82,4 +82,13 @@ SELECT i -> 'leaves' AS leaves, i -> 'leaves_to_search' AS searched, i -> 'reran
 	SELECT index_info(build_index(id, e, '{"kind": "tree", "leaves": 50, "leaves_to_search": 4, "rerank": 40}')) AS i FROM item) s;
 SELECT build_index(id, e, '{"leaves": 0}') FROM item;
 
-DROP TABLE item, asked, shelf, truth, tuned;
+-- a model of many candidates carries a structure, and answers as a full sort does
+CREATE TABLE recommender AS
+	SELECT train(i % 50, i * 7919 % 70001, '{"preset": "tfrs", "epochs": 1, "batch_size": 70001}') AS model FROM generate_series(1, 70001) i;
+SELECT count(*), count(*) FILTER (WHERE t.candidate = truth.id AND t.score = truth.score) AS equal
+FROM recommender, generate_series(1, 3) person, top_k_as(NULL::int, model, person, 20) t,
+	LATERAL (SELECT id::int, inner_product(embed_query(model, person), embedding)::real AS score
+			 FROM candidate_embeddings(model) ORDER BY 2 DESC, 1 OFFSET t.rank - 1 LIMIT 1) truth
+WHERE t.rank IN (1, 2, 7, 20);
+
+DROP TABLE item, asked, shelf, truth, tuned, recommender;
