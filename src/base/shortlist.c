@@ -59,6 +59,7 @@ tfrs_shortlist_begin(tfrs_shortlist *list, float query_norm, float longest)
 
 	list->margin = (float) (1.01 * rounding * query_norm * longest) + FLT_MIN;
 	list->threshold = -FLT_MAX;
+	list->room = tfrs_shortlist_room(list->k);
 	list->exact = 0;
 	list->count = 0;
 }
@@ -207,28 +208,45 @@ guess_threshold(tfrs_shortlist *list, const float *products, size_t count)
 	}
 }
 
-void
+/* Appends the rows of a block that reach the threshold; there is room for all. */
+static void
+append(tfrs_shortlist *list, const float *products, size_t count, uint32_t first)
+{
+	uint64_t   *keys = list->keys + list->count;
+	float		threshold = list->threshold;
+	size_t		taken = 0;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		keys[taken] = first + i;
+		taken += products[i] >= threshold;
+	}
+	list->count += taken;
+}
+
+float
 tfrs_shortlist_add(tfrs_shortlist *list, const float *products, size_t count, uint32_t first)
 {
+	float		largest = -INFINITY;
+
 	if (list->threshold == -FLT_MAX && count > 2 * list->k)
 		guess_threshold(list, products, count);
 	for (size_t j = 0; j < count; j += BLOCK)
 	{
 		size_t		width = count - j < BLOCK ? count - j : BLOCK;
+		float		peak = tfrs_kernels.maximum(products + j, width);
 
-		if (tfrs_kernels.maximum(products + j, width) < list->threshold)
+		largest = peak > largest ? peak : largest;
+		if (peak < list->threshold)
 			continue;
-		if (list->count + width > tfrs_shortlist_room(list->k))
+		if (list->count + width > list->room)
 		{
 			settle(list);
 			raise_threshold(list);
 		}
-		for (size_t i = j; i < j + width; i++)
-		{
-			list->keys[list->count] = first + i;
-			list->count += products[i] >= list->threshold;
-		}
+		append(list, products + j, width, first + (uint32_t) j);
 	}
+	return largest;
 }
 
 void

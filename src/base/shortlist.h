@@ -29,6 +29,7 @@ typedef struct tfrs_shortlist
 	float		threshold;		/* products below it have no chance */
 	size_t		exact;			/* keys whose score is final; behind them rows only */
 	size_t		count;
+	size_t		room;			/* of keys */
 	uint64_t   *keys;			/* (tfrs_shortlist_room(k)) the caller's */
 } tfrs_shortlist;
 
@@ -38,8 +39,10 @@ extern size_t tfrs_shortlist_room(size_t k);
 /* list->query, rows, dim, k and keys are set; no score may exceed FLT_MAX / 4 by |q| longest. */
 extern void tfrs_shortlist_begin(tfrs_shortlist *list, float query_norm, float longest);
 
-/* Products of rows first .. first + count; -INFINITY hides a row. */
-extern void tfrs_shortlist_add(tfrs_shortlist *list, const float *products, size_t count,
+/*
+ * Products of rows first .. first + count; -INFINITY hides a row.  Returns the largest of them.
+ */
+extern float tfrs_shortlist_add(tfrs_shortlist *list, const float *products, size_t count,
 							   uint32_t first);
 
 /* Leaves the best min(k, rows not hidden) in keys, best first. */

@@ -18,11 +18,16 @@
 #include "base/matmul.h"
 #include "base/shortlist.h"
 #include "base/team.h"
+#include "learning/baselines.h"
 
-/* A tile of MOST_ROWS queries and BLOCK candidates takes half of a common second-level cache. */
-#define MOST_ROWS 64
+/*
+ * A block of MOST_ROWS queries and BLOCK candidates takes half of a common second-level cache.  Fewer
+ * than ALL candidates are one block: a shortlist's first threshold is better then.
+ */
+#define MOST_ROWS 128
 #define LEAST_ROWS 16
-#define BLOCK 2048
+#define BLOCK 1024
+#define ALL 2048
 
 /* Multiply-adds of a tile, where the rows' bounds allow, and of a step for each thread. */
 #define TILE_WORK ((size_t) 1 << 30)
@@ -31,15 +36,11 @@
 /* Tasks of a step: each holds figures of its own. */
 #define MOST_TASKS 64
 
+/* Of these for each thread where a query adds up thousands of neighbours. */
+#define ITEM_ITEM_TASKS 4
+
 /* Scores stay finite below it, however they are summed. */
 #define MOST_SCORE (FLT_MAX / 4)
-
-/* What has been left of a query's relevant candidates: the known ones, moved to the front. */
-typedef struct query_test
-{
-	uint32_t	known;
-	uint32_t	unknown;
-} query_test;
 
 /* Sums over the queries of a task, and of all. */
 typedef struct part
@@ -68,8 +69,9 @@ struct tfrs_evaluation
 {
 	tfrs_arena *owner;
 	tfrs_arena	arena;			/* of its own: all is given back at once */
-	tfrs_evaluation_test test;
+	const tfrs_model *model;
 	tfrs_evaluation_options options;
+	tfrs_held_out test;
 	size_t		candidates;		/* N */
 	size_t		dim;			/* D */
 	size_t		depth;			/* K: the largest cutoff, at most N */
@@ -82,7 +84,10 @@ struct tfrs_evaluation
 	size_t		step_tasks;
 	size_t		next;			/* first task that is not done */
 	tfrs_ranking ranking;		/* being computed */
-	query_test *queries;		/* (B) */
+	bool		prepared;		/* what the ranking needs is there */
+	tfrs_popularity popularity;
+	tfrs_item_item item_item;
+	tfrs_item_item_scratch scratch[TFRS_MAX_THREADS];
 	worker		workers[TFRS_MAX_THREADS];
 	part	   *parts;			/* (step_tasks) */
 	part		sum;
@@ -120,141 +125,41 @@ smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static tfrs_left_out
+left_out_of(const tfrs_evaluation *evaluation, size_t list)
+{
+	return tfrs_held_out_left_out(&evaluation->test,
+								  tfrs_held_out_query_of(&evaluation->test, list));
+}
+
+/* Sorts out what is tested of a query, and counts it. */
 static void
-mark(uint64_t *marked, uint32_t row)
+take_query(tfrs_evaluation *evaluation, worker *worker, size_t list, part *part)
 {
-	marked[row / 64] |= UINT64_C(1) << row % 64;
-}
-
-static void
-unmark(uint64_t *marked, uint32_t row)
-{
-	marked[row / 64] &= ~(UINT64_C(1) << row % 64);
-}
-
-static bool
-is_marked(const uint64_t *marked, uint32_t row)
-{
-	return (marked[row / 64] >> row % 64 & 1) != 0;
-}
-
-/* Candidates that are left out of one query's ranking: two lists, either may be empty. */
-typedef struct left_out
-{
-	const uint32_t *seen;
-	size_t		seen_count;
-	const uint64_t *excluded;	/* pairs */
-	size_t		excluded_count;
-} left_out;
-
-static left_out
-left_out_of(const tfrs_evaluation *evaluation, uint32_t query)
-{
-	const tfrs_evaluation_test *test = &evaluation->test;
-	left_out	out = {0};
-	size_t		list;
-
-	if (test->seen.offsets != NULL && !evaluation->options.keep_seen &&
-		query < test->model->query_ids.count)
-	{
-		out.seen = test->seen.candidate + test->seen.offsets[query];
-		out.seen_count = test->seen.offsets[query + 1] - test->seen.offsets[query];
-	}
-	if (test->excluded != NULL && tfrs_pair_set_find(test->excluded, query, &list))
-	{
-		out.excluded = test->excluded->pairs + test->excluded->start[list];
-		out.excluded_count = test->excluded->start[list + 1] - test->excluded->start[list];
-	}
-	return out;
-}
-
-static void
-mark_left_out(uint64_t *marked, const left_out *out)
-{
-	for (size_t i = 0; i < out->seen_count; i++)
-		mark(marked, out->seen[i]);
-	for (size_t i = 0; i < out->excluded_count; i++)
-		mark(marked, tfrs_pair_candidate(out->excluded[i]));
-}
-
-static void
-unmark_left_out(uint64_t *marked, const left_out *out)
-{
-	for (size_t i = 0; i < out->seen_count; i++)
-		unmark(marked, out->seen[i]);
-	for (size_t i = 0; i < out->excluded_count; i++)
-		unmark(marked, tfrs_pair_candidate(out->excluded[i]));
-}
-
-/* Puts -infinity where a block (first, width) holds a candidate that is left out. */
-static void
-hide(const left_out *out, float *cells, size_t first, size_t width)
-{
-	for (size_t i = 0; i < out->seen_count; i++)
-		if (out->seen[i] - first < width)
-			cells[out->seen[i] - first] = -INFINITY;
-	for (size_t i = 0; i < out->excluded_count; i++)
-		if (tfrs_pair_candidate(out->excluded[i]) - first < width)
-			cells[tfrs_pair_candidate(out->excluded[i]) - first] = -INFINITY;
-}
-
-static uint64_t *
-relevant_of(const tfrs_evaluation *evaluation, size_t list)
-{
-	return evaluation->test.relevant->pairs + evaluation->test.relevant->start[list];
-}
-
-static uint32_t
-query_of(const tfrs_evaluation *evaluation, size_t list)
-{
-	return tfrs_pair_query(*relevant_of(evaluation, list));
-}
-
-/* Sorts out a query's relevant candidates and counts them. */
-static void
-take_test(tfrs_evaluation *evaluation, worker *worker, size_t list, part *part)
-{
-	const tfrs_pair_set *relevant = evaluation->test.relevant;
-	uint64_t   *pairs = relevant_of(evaluation, list);
-	size_t		count = relevant->start[list + 1] - relevant->start[list];
-	uint32_t	query = query_of(evaluation, list);
-	left_out	out = left_out_of(evaluation, query);
-	query_test *test = &evaluation->queries[list];
+	uint32_t	query = tfrs_held_out_query_of(&evaluation->test, list);
+	const tfrs_held_out_query *left = &evaluation->test.left[list];
 	tfrs_evaluation_result *counts = &part->counts;
 
-	*test = (query_test) {0, 0};
-	mark_left_out(worker->marked, &out);
-	for (size_t i = 0; i < count; i++)
-	{
-		uint32_t	candidate = tfrs_pair_candidate(pairs[i]);
-
-		if (candidate >= evaluation->candidates)
-			test->unknown++;
-		else if (is_marked(worker->marked, candidate))
-			counts->left_out_pairs++;
-		else
-			pairs[test->known++] = pairs[i];
-	}
-	unmark_left_out(worker->marked, &out);
-	counts->pairs += test->known + test->unknown;
-	counts->unknown_pairs += test->unknown;
-	if (test->known + test->unknown == 0)
+	counts->left_out_pairs += tfrs_held_out_take(&evaluation->test, list, worker->marked);
+	counts->pairs += left->known + left->unknown;
+	counts->unknown_pairs += left->unknown;
+	if (left->known + left->unknown == 0)
 		return;
 	counts->queries++;
-	counts->unknown_queries += query >= evaluation->test.model->query_ids.count;
+	counts->unknown_queries += query >= evaluation->test.queries;
 }
 
 /* Adds what a query's ranking (the first places of it) is worth. */
 static void
 add_ranking(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t places, part *part)
 {
-	const query_test *test = &evaluation->queries[list];
-	const uint64_t *pairs = relevant_of(evaluation, list);
+	const tfrs_held_out_query *left = &evaluation->test.left[list];
+	const uint64_t *pairs = tfrs_held_out_relevant(&evaluation->test, list);
 	tfrs_metrics *metrics = part->counts.figures[evaluation->ranking].metrics;
 	size_t		found = 0;
 
-	for (size_t i = 0; i < test->known; i++)
-		mark(worker->marked, tfrs_pair_candidate(pairs[i]));
+	for (size_t i = 0; i < left->known; i++)
+		tfrs_mark(worker->marked, tfrs_pair_candidate(pairs[i]));
 	for (size_t place = 0; place < places; place++)
 	{
 		uint32_t	row = worker->top[place];
@@ -262,26 +167,20 @@ add_ranking(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t pla
 		if (place < worker->best[row])
 			worker->best[row] = (uint16_t) place;
 		worker->rank[found] = (uint32_t) place + 1;
-		found += is_marked(worker->marked, row);
+		found += tfrs_is_marked(worker->marked, row);
 	}
-	for (size_t i = 0; i < test->known; i++)
-		unmark(worker->marked, tfrs_pair_candidate(pairs[i]));
+	for (size_t i = 0; i < left->known; i++)
+		tfrs_unmark(worker->marked, tfrs_pair_candidate(pairs[i]));
 	for (size_t i = 0; i < evaluation->options.cutoff_count; i++)
-		tfrs_metrics_add(&metrics[i], worker->rank, found, test->known + test->unknown, 1.0);
-}
-
-static bool
-has_test(const tfrs_evaluation *evaluation, size_t list)
-{
-	return evaluation->queries[list].known + evaluation->queries[list].unknown > 0;
+		tfrs_metrics_add(&metrics[i], worker->rank, found, left->known + left->unknown, 1.0);
 }
 
 /* The vector of row r of a tile, and its empty shortlist. */
 static void
 begin_row(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t r, part *part)
 {
-	const tfrs_model *model = evaluation->test.model;
-	uint32_t	query = query_of(evaluation, list);
+	const tfrs_model *model = evaluation->model;
+	uint32_t	query = tfrs_held_out_query_of(&evaluation->test, list);
 	float	   *vector = worker->vector + r * evaluation->dim;
 	float		norm;
 
@@ -300,17 +199,16 @@ begin_row(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t r, pa
 	worker->total[r] = 0;
 }
 
-/* Adds the exponentials of a block's cells, which are used up. */
+/* Adds the exponentials of a block's cells, which are used up; largest: of the cells. */
 static void
 add_exponentials(const tfrs_evaluation *evaluation, worker *worker, size_t r, float *cells,
-				 size_t width)
+				 size_t width, float largest)
 {
-	float		peak;
+	float		peak = largest * evaluation->inverse_temperature;
 
 	if (evaluation->inverse_temperature != 1.0f)
 		for (size_t j = 0; j < width; j++)
 			cells[j] *= evaluation->inverse_temperature;
-	peak = tfrs_kernels.maximum(cells, width);
 	if (peak > worker->peak[r])
 	{
 		worker->total[r] *= exp((double) worker->peak[r] - peak);
@@ -329,19 +227,21 @@ add_block(tfrs_evaluation *evaluation, worker *worker, size_t first, size_t rows
 	size_t		dim = evaluation->dim;
 
 	tfrs_matmul_nt(rows, width, dim, 1.0f, worker->vector, dim,
-				   evaluation->test.model->candidate_table + from * dim, dim, 0.0f, worker->cell,
+				   evaluation->model->candidate_table + from * dim, dim, 0.0f, worker->cell,
 				   evaluation->stride);
 	for (size_t r = 0; r < rows; r++)
 	{
 		float	   *cells = worker->cell + r * evaluation->stride;
-		left_out	out = left_out_of(evaluation, query_of(evaluation, first + r));
+		tfrs_left_out out;
+		float		largest;
 
-		if (!has_test(evaluation, first + r))
+		if (!tfrs_held_out_has(&evaluation->test, first + r))
 			continue;
-		hide(&out, cells, from, width);
-		tfrs_shortlist_add(&worker->list[r], cells, width, (uint32_t) from);
-		if (evaluation->queries[first + r].known > 0)
-			add_exponentials(evaluation, worker, r, cells, width);
+		out = left_out_of(evaluation, first + r);
+		tfrs_left_out_hide(&out, cells, from, width);
+		largest = tfrs_shortlist_add(&worker->list[r], cells, width, (uint32_t) from);
+		if (evaluation->test.left[first + r].known > 0)
+			add_exponentials(evaluation, worker, r, cells, width, largest);
 	}
 }
 
@@ -350,15 +250,15 @@ static void
 end_row(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t r, part *part)
 {
 	const tfrs_shortlist *shortlist = &worker->list[r];
-	const uint64_t *pairs = relevant_of(evaluation, list);
-	const float *table = evaluation->test.model->candidate_table;
+	const uint64_t *pairs = tfrs_held_out_relevant(&evaluation->test, list);
+	const float *table = evaluation->model->candidate_table;
 	double		log_total = worker->peak[r] + log(worker->total[r]);
 
 	tfrs_shortlist_finish(&worker->list[r]);
 	for (size_t place = 0; place < shortlist->count; place++)
 		worker->top[place] = tfrs_shortlist_row(shortlist, place);
 	add_ranking(evaluation, worker, list, shortlist->count, part);
-	for (size_t i = 0; i < evaluation->queries[list].known; i++)
+	for (size_t i = 0; i < evaluation->test.left[list].known; i++)
 	{
 		float		score = tfrs_kernels.dot(shortlist->query,
 											 table + tfrs_pair_candidate(pairs[i]) *
@@ -370,7 +270,7 @@ end_row(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t r, part
 
 /* A task: one tile of queries, ranked by the model. */
 static void
-run_tile(void *context, int number, size_t task)
+rank_by_model(void *context, int number, size_t task)
 {
 	tfrs_evaluation *evaluation = context;
 	worker	   *worker = &evaluation->workers[number];
@@ -380,7 +280,7 @@ run_tile(void *context, int number, size_t task)
 
 	for (size_t r = 0; r < rows; r++)
 	{
-		take_test(evaluation, worker, first + r, part);
+		take_query(evaluation, worker, first + r, part);
 		begin_row(evaluation, worker, first + r, r, part);
 	}
 	if (part->overflows)
@@ -388,8 +288,38 @@ run_tile(void *context, int number, size_t task)
 	for (size_t from = 0; from < evaluation->candidates; from += evaluation->width)
 		add_block(evaluation, worker, first, rows, from / evaluation->width);
 	for (size_t r = 0; r < rows; r++)
-		if (has_test(evaluation, first + r))
+		if (tfrs_held_out_has(&evaluation->test, first + r))
 			end_row(evaluation, worker, first + r, r, part);
+}
+
+/* The same by a baseline. */
+static void
+rank_by_baseline(void *context, int number, size_t task)
+{
+	tfrs_evaluation *evaluation = context;
+	worker	   *worker = &evaluation->workers[number];
+	size_t		first = (evaluation->next + task) * evaluation->rows;
+	size_t		end = smaller(first + evaluation->rows, evaluation->test.relevant->lists);
+
+	for (size_t list = first; list < end; list++)
+	{
+		tfrs_left_out out = left_out_of(evaluation, list);
+		size_t		places;
+
+		if (!tfrs_held_out_has(&evaluation->test, list))
+			continue;
+		tfrs_left_out_mark(&out, worker->marked);
+		if (evaluation->ranking == TFRS_RANKING_POPULARITY)
+			places = tfrs_popularity_rank(&evaluation->popularity, worker->marked,
+										  evaluation->depth, worker->top);
+		else
+			places = tfrs_item_item_rank(&evaluation->item_item,
+										 tfrs_held_out_query_of(&evaluation->test, list),
+										 worker->marked, evaluation->depth,
+										 &evaluation->scratch[number], worker->top);
+		tfrs_left_out_unmark(&out, worker->marked);
+		add_ranking(evaluation, worker, list, places, &evaluation->parts[task]);
+	}
 }
 
 static void
@@ -449,7 +379,8 @@ static void
 choose_shape(tfrs_evaluation *evaluation)
 {
 	size_t		floats = evaluation->candidates * evaluation->dim;
-	size_t		blocks = (evaluation->candidates + BLOCK - 1) / BLOCK;
+	size_t		blocks = evaluation->candidates < ALL ? 1
+		: (evaluation->candidates + BLOCK - 1) / BLOCK;
 	size_t		lists = evaluation->test.relevant->lists;
 
 	evaluation->rows = TILE_WORK / (floats + 1);
@@ -500,11 +431,12 @@ get_worker(tfrs_evaluation *evaluation, worker *worker, tfrs_error *error)
 static tfrs_status
 get_memory(tfrs_evaluation *evaluation, tfrs_error *error)
 {
-	tfrs_status status = TFRS_GET(&evaluation->arena, &evaluation->queries,
+	tfrs_arena *arena = &evaluation->arena;
+	tfrs_status status = TFRS_GET(arena, &evaluation->test.left,
 								  evaluation->test.relevant->lists, error);
 
 	if (status == TFRS_OK)
-		status = TFRS_GET(&evaluation->arena, &evaluation->parts, evaluation->step_tasks, error);
+		status = TFRS_GET(arena, &evaluation->parts, evaluation->step_tasks, error);
 	for (int w = 0; status == TFRS_OK && w < evaluation->options.threads; w++)
 		status = get_worker(evaluation, &evaluation->workers[w], error);
 	return status;
@@ -531,6 +463,7 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 					  const tfrs_evaluation_test *test, const tfrs_evaluation_options *options,
 					  tfrs_error *error)
 {
+	const tfrs_model *model = test->model;
 	tfrs_evaluation *self;
 	tfrs_status status = TFRS_GET_ZERO(arena, &self, 1, error);
 
@@ -538,15 +471,22 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 		return status;
 	tfrs_arena_init(&self->arena, arena->allocator, arena->budget - arena->used);
 	self->owner = arena;
-	self->test = *test;
+	self->model = model;
 	self->options = *options;
-	if (self->options.threads > TFRS_MAX_THREADS)
-		self->options.threads = TFRS_MAX_THREADS;
-	self->candidates = test->model->candidate_ids.count;
-	self->dim = test->model->shape->dim;
+	self->options.threads = (int) smaller((size_t) options->threads, TFRS_MAX_THREADS);
+	self->test = (tfrs_held_out) {
+		.queries = model->query_ids.count,
+		.candidates = model->candidate_ids.count,
+		.seen = test->seen,
+		.keep_seen = options->keep_seen,
+		.relevant = test->relevant,
+		.excluded = test->excluded
+	};
+	self->candidates = model->candidate_ids.count;
+	self->dim = model->shape->dim;
 	self->depth = smaller(options->cutoffs[options->cutoff_count - 1], self->candidates);
-	self->longest = longest(test->model);
-	self->inverse_temperature = 1.0f / test->model->shape->temperature;
+	self->longest = longest(model);
+	self->inverse_temperature = 1.0f / model->shape->temperature;
 	choose_shape(self);
 	begin_part(self, &self->sum);
 	tfrs_matmul_load();
@@ -559,34 +499,101 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 }
 
 static tfrs_status
+begin_item_item(tfrs_evaluation *evaluation, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	for (int w = 0; status == TFRS_OK && w < evaluation->options.threads; w++)
+		status = tfrs_item_item_scratch_get(&evaluation->scratch[w], &evaluation->arena,
+											evaluation->candidates, evaluation->depth, error);
+	if (status != TFRS_OK)
+		return status;
+	return tfrs_item_item_begin(&evaluation->item_item, &evaluation->arena,
+								&evaluation->test.seen, evaluation->candidates,
+								evaluation->options.threads, evaluation->scratch, error);
+}
+
+/* On to a ranking that can be computed, or to TFRS_RANKINGS. */
+static tfrs_status
+next_ranking(tfrs_evaluation *evaluation, tfrs_error *error)
+{
+	finish_ranking(evaluation);
+	evaluation->ranking++;
+	evaluation->next = 0;
+	evaluation->prepared = false;
+	if (!evaluation->options.baselines ||
+		(evaluation->ranking == TFRS_RANKING_ITEM_ITEM && evaluation->test.seen.offsets == NULL))
+		evaluation->ranking = TFRS_RANKINGS;
+	if (evaluation->ranking == TFRS_RANKING_POPULARITY)
+		return tfrs_popularity_begin(&evaluation->popularity, &evaluation->arena,
+									 evaluation->model->candidate_counts, evaluation->candidates,
+									 error);
+	if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)
+		return begin_item_item(evaluation, error);
+	return TFRS_OK;
+}
+
+static tfrs_status
+prepare(tfrs_evaluation *evaluation, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	if (evaluation->ranking == TFRS_RANKING_POPULARITY)
+		status = tfrs_popularity_step(&evaluation->popularity, error);
+	else if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)
+		status = tfrs_item_item_step(&evaluation->item_item, error);
+	evaluation->prepared = status == TFRS_OK;
+	return status;
+}
+
+static tfrs_status
 rank_tasks(tfrs_evaluation *evaluation, tfrs_error *error)
 {
 	size_t		tasks = smaller(evaluation->step_tasks, evaluation->tasks - evaluation->next);
 
+	if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)
+		tasks = smaller(tasks, (size_t) evaluation->options.threads * ITEM_ITEM_TASKS);
 	for (size_t task = 0; task < tasks; task++)
 		begin_part(evaluation, &evaluation->parts[task]);
-	tfrs_team_run(evaluation->options.threads, tasks, run_tile, evaluation);
+	tfrs_team_run(evaluation->options.threads, tasks,
+				  evaluation->ranking == TFRS_RANKING_MODEL ? rank_by_model : rank_by_baseline,
+				  evaluation);
 	for (size_t task = 0; task < tasks; task++)
 		merge_part(evaluation, &evaluation->parts[task]);
 	evaluation->next += tasks;
 	if (!evaluation->sum.overflows)
-		return TFRS_MORE;
+		return TFRS_OK;
 	tfrs_fail(error, TFRS_NOT_FINITE, "scores of the model overflow");
 	tfrs_error_detail(error, "An embedding is too long for its products to be numbers.");
 	return TFRS_NOT_FINITE;
 }
 
-tfrs_status
-tfrs_evaluation_step(tfrs_evaluation *evaluation, tfrs_error *error)
+static void
+finish(tfrs_evaluation *evaluation)
 {
 	tfrs_evaluation_result *counts = &evaluation->sum.counts;
 
-	if (evaluation->next < evaluation->tasks)
-		return rank_tasks(evaluation, error);
-	finish_ranking(evaluation);
 	if (counts->pairs > counts->unknown_pairs)
 		counts->loss = evaluation->sum.loss / (double) (counts->pairs - counts->unknown_pairs);
-	return TFRS_OK;
+}
+
+tfrs_status
+tfrs_evaluation_step(tfrs_evaluation *evaluation, tfrs_error *error)
+{
+	tfrs_status status;
+
+	if (evaluation->ranking == TFRS_RANKINGS)
+	{
+		finish(evaluation);
+		return TFRS_OK;
+	}
+	if (!evaluation->prepared)
+		status = prepare(evaluation, error);
+	else if (evaluation->next < evaluation->tasks)
+		status = rank_tasks(evaluation, error);
+	else
+		status = next_ranking(evaluation, error);
+	return status == TFRS_OK ? TFRS_MORE : status;
 }
 
 const tfrs_evaluation_result *

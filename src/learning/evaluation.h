@@ -13,7 +13,7 @@
  *     coverage  candidates that are among the first k of any query
  *
  * The same is done for two rankings that need no training, to compare with: candidates by how often
- * they were chosen, and item-item cosine (learning/neighbours.h).
+ * they were chosen, and item-item cosine (learning/baselines.h).
  */
 #ifndef TFRS_EVALUATION_H
 #define TFRS_EVALUATION_H
@@ -25,6 +25,7 @@
 #include "base/arena.h"
 #include "base/limits.h"
 #include "base/metrics.h"
+#include "learning/held_out.h"
 #include "learning/model.h"
 #include "learning/pair_set.h"
 
@@ -42,13 +43,6 @@ extern void tfrs_evaluation_options_default(tfrs_evaluation_options *options);
 /* A sentence about what is wrong, or NULL. */
 extern const char *tfrs_evaluation_options_check(const tfrs_evaluation_options *options);
 
-/* What each query was trained on; offsets NULL: nothing is known about it. */
-typedef struct tfrs_seen
-{
-	const uint64_t *offsets;	/* (V + 1) */
-	const uint32_t *candidate;
-} tfrs_seen;
-
 /*
  * Query numbers from V and candidate numbers from N on stand for what the model does not know.  The
  * sets are finished; relevant is used up.
@@ -56,7 +50,7 @@ typedef struct tfrs_seen
 typedef struct tfrs_evaluation_test
 {
 	const tfrs_model *model;
-	tfrs_seen	seen;
+	tfrs_seen	seen;			/* offsets NULL: nothing is known about it */
 	tfrs_pair_set *relevant;
 	const tfrs_pair_set *excluded;	/* or NULL; candidates below N */
 } tfrs_evaluation_test;

@@ -1,0 +1,359 @@
+/*
+ * baselines.c: counting what candidates have in common.
+ *
+ * Item-item is built from the sparse lists: a candidate's row of common counts is the sum of the lists
+ * of the queries that chose it.  Each candidate keeps its nearest; the table is then turned round, so
+ * that ranking a query touches only what its own candidates are near to.
+ */
+#include "learning/baselines.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/team.h"
+
+/* Events, or entries of the table, of a step that moves them. */
+#define STEP_ENTRIES ((size_t) 1 << 22)
+
+/* Counts of a step that adds them up, for each thread. */
+#define STEP_COUNTS ((size_t) 1 << 24)
+
+enum
+{
+	COUNTING,					/* how often each candidate was chosen */
+	PLACING,					/* queries by candidate */
+	LINKING,					/* the nearest of each candidate */
+	TURNING,					/* how many have a candidate among their nearest */
+	FILLING,
+	BUILT
+};
+
+tfrs_status
+tfrs_popularity_begin(tfrs_popularity *popularity, tfrs_arena *arena, const uint32_t *counts,
+					  size_t candidates, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	tfrs_pair_set_init(&popularity->order, arena);
+	for (size_t n = 0; status == TFRS_OK && n < candidates; n++)
+		status = tfrs_pair_set_add(&popularity->order, UINT32_MAX - counts[n], (uint32_t) n,
+								   error);
+	return status;
+}
+
+tfrs_status
+tfrs_popularity_step(tfrs_popularity *popularity, tfrs_error *error)
+{
+	return tfrs_pair_set_finish_step(&popularity->order, error);
+}
+
+size_t
+tfrs_popularity_rank(const tfrs_popularity *popularity, const uint64_t *marked, size_t k,
+					 uint32_t *top)
+{
+	const tfrs_pair_set *order = &popularity->order;
+	size_t		found = 0;
+
+	for (size_t i = 0; i < order->count && found < k; i++)
+	{
+		top[found] = tfrs_pair_candidate(order->pairs[i]);
+		found += !tfrs_is_marked(marked, top[found]);
+	}
+	return found;
+}
+
+tfrs_status
+tfrs_item_item_scratch_get(tfrs_item_item_scratch *scratch, tfrs_arena *arena, size_t candidates,
+						   size_t k, tfrs_error *error)
+{
+	size_t		most = k > TFRS_NEIGHBOURS ? k : TFRS_NEIGHBOURS;
+	tfrs_status status = TFRS_GET_ZERO(arena, &scratch->common, candidates, error);
+
+	if (status == TFRS_OK)
+		status = TFRS_GET_ZERO(arena, &scratch->score, candidates, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &scratch->touched, candidates + 1, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &scratch->hits, most, error);
+	return status;
+}
+
+tfrs_status
+tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *arena, const tfrs_seen *seen,
+					 size_t candidates, int threads, tfrs_item_item_scratch *scratch,
+					 tfrs_error *error)
+{
+	size_t		events = seen->offsets[seen->queries];
+	tfrs_status status;
+
+	memset(item_item, 0, sizeof(*item_item));
+	item_item->arena = arena;
+	item_item->seen = *seen;
+	item_item->candidates = candidates;
+	item_item->threads = threads;
+	item_item->scratch = scratch;
+	status = TFRS_GET_ZERO(arena, &item_item->chosen_start, candidates + 1, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &item_item->chosen, events, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &item_item->nearest, candidates * TFRS_NEIGHBOURS, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &item_item->nearest_count, candidates, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET_ZERO(arena, &item_item->start, candidates + 1, error);
+	return status;
+}
+
+/* Counts in [0, count) to the places where runs of that length begin; start[count] is the sum. */
+static void
+counts_to_starts(size_t *start, size_t count)
+{
+	size_t		sum = 0;
+
+	for (size_t i = 0; i <= count; i++)
+	{
+		size_t		run = start[i];
+
+		start[i] = sum;
+		sum += run;
+	}
+}
+
+/* Filling runs has moved each start to the next run's: moves them back. */
+static void
+move_starts_back(size_t *start, size_t count)
+{
+	memmove(start + 1, start, count * sizeof(*start));
+	start[0] = 0;
+}
+
+static void
+next_phase(tfrs_item_item *item_item)
+{
+	item_item->phase++;
+	item_item->position = 0;
+}
+
+static void
+count_events(tfrs_item_item *item_item)
+{
+	size_t		events = item_item->seen.offsets[item_item->seen.queries];
+	size_t		end = events - item_item->position < STEP_ENTRIES ? events
+		: item_item->position + STEP_ENTRIES;
+
+	for (; item_item->position < end; item_item->position++)
+		item_item->chosen_start[item_item->seen.candidate[item_item->position]]++;
+	if (end < events)
+		return;
+	counts_to_starts(item_item->chosen_start, item_item->candidates);
+	next_phase(item_item);
+}
+
+static void
+place_events(tfrs_item_item *item_item)
+{
+	const tfrs_seen *seen = &item_item->seen;
+	size_t		left = STEP_ENTRIES;
+
+	for (; item_item->position < seen->queries && left > 0; item_item->position++)
+	{
+		size_t		query = item_item->position;
+		size_t		count = seen->offsets[query + 1] - seen->offsets[query];
+
+		for (uint64_t e = seen->offsets[query]; e < seen->offsets[query + 1]; e++)
+			item_item->chosen[item_item->chosen_start[seen->candidate[e]]++] = (uint32_t) query;
+		left -= left < count + 1 ? left : count + 1;
+	}
+	if (item_item->position < seen->queries)
+		return;
+	move_starts_back(item_item->chosen_start, item_item->candidates);
+	next_phase(item_item);
+}
+
+static double
+times_chosen(const tfrs_item_item *item_item, size_t candidate)
+{
+	return (double) (item_item->chosen_start[candidate + 1] - item_item->chosen_start[candidate]);
+}
+
+/* Adds up what each other candidate has in common with this one; returns how many have something. */
+static size_t
+count_common(const tfrs_item_item *item_item, size_t candidate, tfrs_item_item_scratch *scratch)
+{
+	const tfrs_seen *seen = &item_item->seen;
+	size_t		touched = 0;
+
+	for (size_t c = item_item->chosen_start[candidate];
+		 c < item_item->chosen_start[candidate + 1]; c++)
+	{
+		uint32_t	query = item_item->chosen[c];
+
+		for (uint64_t e = seen->offsets[query]; e < seen->offsets[query + 1]; e++)
+		{
+			uint32_t	other = seen->candidate[e];
+
+			scratch->touched[touched] = other;
+			touched += scratch->common[other]++ == 0;
+		}
+	}
+	return touched;
+}
+
+/* A task: the nearest of one candidate. */
+static void
+link_candidate(void *context, int worker, size_t task)
+{
+	tfrs_item_item *item_item = context;
+	tfrs_item_item_scratch *scratch = &item_item->scratch[worker];
+	size_t		candidate = item_item->position + task;
+	size_t		touched = count_common(item_item, candidate, scratch);
+	double		own = times_chosen(item_item, candidate);
+	tfrs_topk	topk;
+
+	tfrs_topk_init(&topk, item_item->nearest + candidate * TFRS_NEIGHBOURS, TFRS_NEIGHBOURS);
+	for (size_t t = 0; t < touched; t++)
+	{
+		uint32_t	other = scratch->touched[t];
+		double		common = scratch->common[other];
+
+		scratch->common[other] = 0;
+		if (other != candidate)
+			tfrs_topk_push(&topk, (float) (common / sqrt(own * times_chosen(item_item, other))),
+						   other);
+	}
+	item_item->nearest_count[candidate] = (uint32_t) topk.count;
+}
+
+/* As many candidates as add up about STEP_COUNTS a thread. */
+static void
+link_candidates(tfrs_item_item *item_item)
+{
+	const tfrs_seen *seen = &item_item->seen;
+	size_t		most = STEP_COUNTS * (size_t) item_item->threads;
+	size_t		end = item_item->position;
+
+	for (size_t work = 0; end < item_item->candidates && work < most; end++)
+		for (size_t c = item_item->chosen_start[end]; c < item_item->chosen_start[end + 1]; c++)
+			work += 1 + seen->offsets[item_item->chosen[c] + 1] -
+				seen->offsets[item_item->chosen[c]];
+	tfrs_team_run(item_item->threads, end - item_item->position, link_candidate, item_item);
+	item_item->position = end;
+	if (end == item_item->candidates)
+		next_phase(item_item);
+}
+
+/* Candidates of a step over the table of the nearest. */
+static size_t
+end_of_turn(const tfrs_item_item *item_item)
+{
+	size_t		left = item_item->candidates - item_item->position;
+	size_t		most = STEP_ENTRIES / TFRS_NEIGHBOURS;
+
+	return item_item->position + (left < most ? left : most);
+}
+
+static tfrs_status
+count_turned(tfrs_item_item *item_item, tfrs_error *error)
+{
+	for (size_t end = end_of_turn(item_item); item_item->position < end; item_item->position++)
+	{
+		const tfrs_hit *nearest = item_item->nearest + item_item->position * TFRS_NEIGHBOURS;
+
+		for (uint32_t n = 0; n < item_item->nearest_count[item_item->position]; n++)
+			item_item->start[nearest[n].row]++;
+	}
+	if (item_item->position < item_item->candidates)
+		return TFRS_MORE;
+	counts_to_starts(item_item->start, item_item->candidates);
+	next_phase(item_item);
+	tfrs_arena_release(item_item->arena, item_item->chosen);
+	return TFRS_GET(item_item->arena, &item_item->near, item_item->start[item_item->candidates],
+					error);
+}
+
+static void
+fill_turned(tfrs_item_item *item_item)
+{
+	for (size_t end = end_of_turn(item_item); item_item->position < end; item_item->position++)
+	{
+		const tfrs_hit *nearest = item_item->nearest + item_item->position * TFRS_NEIGHBOURS;
+
+		for (uint32_t n = 0; n < item_item->nearest_count[item_item->position]; n++)
+			item_item->near[item_item->start[nearest[n].row]++] = (tfrs_hit) {
+				nearest[n].score, (uint32_t) item_item->position
+			};
+	}
+	if (item_item->position < item_item->candidates)
+		return;
+	move_starts_back(item_item->start, item_item->candidates);
+	next_phase(item_item);
+	tfrs_arena_release(item_item->arena, item_item->nearest);
+	tfrs_arena_release(item_item->arena, item_item->nearest_count);
+	tfrs_arena_release(item_item->arena, item_item->chosen_start);
+}
+
+tfrs_status
+tfrs_item_item_step(tfrs_item_item *item_item, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	switch (item_item->phase)
+	{
+		case COUNTING:
+			count_events(item_item);
+			break;
+		case PLACING:
+			place_events(item_item);
+			break;
+		case LINKING:
+			link_candidates(item_item);
+			break;
+		case TURNING:
+			status = count_turned(item_item, error);
+			break;
+		case FILLING:
+			fill_turned(item_item);
+			break;
+		default:
+			return TFRS_OK;
+	}
+	return status == TFRS_OK ? TFRS_MORE : status;
+}
+
+size_t
+tfrs_item_item_rank(const tfrs_item_item *item_item, uint32_t query, const uint64_t *marked,
+					size_t k, tfrs_item_item_scratch *scratch, uint32_t *top)
+{
+	const tfrs_seen *seen = &item_item->seen;
+	size_t		touched = 0;
+	tfrs_topk	topk;
+
+	if (query >= seen->queries)
+		return 0;
+	for (uint64_t e = seen->offsets[query]; e < seen->offsets[query + 1]; e++)
+	{
+		uint32_t	own = seen->candidate[e];
+
+		for (size_t n = item_item->start[own]; n < item_item->start[own + 1]; n++)
+		{
+			tfrs_hit	near = item_item->near[n];
+
+			scratch->touched[touched] = near.row;
+			touched += scratch->score[near.row] == 0.0f;
+			scratch->score[near.row] += near.score;
+		}
+	}
+	tfrs_topk_init(&topk, scratch->hits, k);
+	for (size_t t = 0; t < touched; t++)
+	{
+		uint32_t	row = scratch->touched[t];
+
+		if (!tfrs_is_marked(marked, row))
+			tfrs_topk_push(&topk, scratch->score[row], row);
+		scratch->score[row] = 0.0f;
+	}
+	tfrs_topk_finish(&topk);
+	for (size_t place = 0; place < topk.count; place++)
+		top[place] = topk.hits[place].row;
+	return topk.count;
+}

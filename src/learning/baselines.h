@@ -1,0 +1,82 @@
+/*
+ * baselines.h: two rankings that need no training, which a model must beat.
+ *
+ *     popularity   candidates by how often they were chosen; the same for everybody
+ *     item-item    score(q, j) = sum of cosine(i, j) over those of q's candidates i that are among
+ *                  the TFRS_NEIGHBOURS nearest of j;
+ *                  cosine(i, j) = |Q_i and Q_j| / sqrt(|Q_i| |Q_j|), Q_i: the queries that chose i
+ *
+ * Equal scores are in the order of rows.  A ranking by item-item ends where the scores are 0.
+ * Sarwar et al., Item-based collaborative filtering, WWW 2001.
+ */
+#ifndef TFRS_BASELINES_H
+#define TFRS_BASELINES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/topk.h"
+#include "learning/held_out.h"
+#include "learning/pair_set.h"
+
+#define TFRS_NEIGHBOURS 100
+
+typedef struct tfrs_popularity
+{
+	tfrs_pair_set order;		/* (UINT32_MAX - count, candidate) */
+} tfrs_popularity;
+
+/* counts (N) */
+extern tfrs_status tfrs_popularity_begin(tfrs_popularity *popularity, tfrs_arena *arena,
+										 const uint32_t *counts, size_t candidates,
+										 tfrs_error *error);
+extern tfrs_status tfrs_popularity_step(tfrs_popularity *popularity, tfrs_error *error);
+
+/* The first k that are not marked, into top; returns how many there are. */
+extern size_t tfrs_popularity_rank(const tfrs_popularity *popularity, const uint64_t *marked,
+								   size_t k, uint32_t *top);
+
+/* Scratch memory of one worker. */
+typedef struct tfrs_item_item_scratch
+{
+	uint32_t   *common;			/* (N) queries in common; zero between uses */
+	float	   *score;			/* (N) zero between uses */
+	uint32_t   *touched;		/* (N + 1): one is written ahead */
+	tfrs_hit   *hits;			/* (largest k) */
+} tfrs_item_item_scratch;
+
+extern tfrs_status tfrs_item_item_scratch_get(tfrs_item_item_scratch *scratch, tfrs_arena *arena,
+											  size_t candidates, size_t k, tfrs_error *error);
+
+typedef struct tfrs_item_item
+{
+	tfrs_arena *arena;
+	tfrs_seen	seen;
+	size_t		candidates;		/* N */
+	int			threads;
+	tfrs_item_item_scratch *scratch;	/* (threads) the caller's */
+	/* once built: the candidates that have i among their nearest, from start[i] to start[i + 1] */
+	size_t	   *start;			/* (N + 1) */
+	tfrs_hit   *near;			/* candidate and cosine */
+	/* while it is built */
+	int			phase;
+	size_t		position;
+	uint32_t   *chosen;			/* queries by candidate */
+	size_t	   *chosen_start;	/* (N + 1) */
+	tfrs_hit   *nearest;		/* (N, TFRS_NEIGHBOURS) */
+	uint32_t   *nearest_count;	/* (N) */
+} tfrs_item_item;
+
+/* Takes 4 bytes an event and at most 1,600 a candidate.  What is not given back goes with the arena. */
+extern tfrs_status tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *arena,
+										const tfrs_seen *seen, size_t candidates, int threads,
+										tfrs_item_item_scratch *scratch, tfrs_error *error);
+extern tfrs_status tfrs_item_item_step(tfrs_item_item *item_item, tfrs_error *error);
+
+/* The first k for a query that are not marked, into top; returns how many there are. */
+extern size_t tfrs_item_item_rank(const tfrs_item_item *item_item, uint32_t query,
+								  const uint64_t *marked, size_t k,
+								  tfrs_item_item_scratch *scratch, uint32_t *top);
+
+#endif							/* TFRS_BASELINES_H */
