@@ -1,22 +1,41 @@
 /*
- * event_collector.c: a counting sort by query, then a heap sort of each query's rows.
+ * event_collector.c: a counting sort by query, then two heap sorts of each query's rows.
  *
- * Rows arrive shuffled.  Heap sort needs no memory and is never quadratic; queries are short.  The
- * order (candidate, at) brings equal pairs together, (at, candidate) is the order of the result.
+ *     place queries -> read rows -> of each query: heap by (candidate, at) -> take out and merge
+ *     -> heap by (at, candidate) -> take out and store
+ *
+ * Heap sort needs no memory, is never quadratic and can be left after any element, so that a query
+ * of millions of rows is sorted in many steps.  It gives the largest element first: what is taken
+ * out fills the place from its end on, which is where the heap no longer is.
  */
 #include "learning/event_collector.h"
 
 #include <string.h>
 
-/* Rows of a step. */
+/* Queries placed, rows read and elements moved by one step. */
+#define STEP_QUERIES ((size_t) 1 << 20)
 #define STEP_ROWS ((size_t) 1 << 14)
+
+typedef enum collect_phase
+{
+	PLACE,
+	READ,
+	HEAP_BY_CANDIDATE,
+	MERGE,
+	HEAP_BY_TIME,
+	STORE,
+	COLLECTED
+} collect_phase;
 
 typedef bool (*event_order) (const tfrs_collected_event *a, const tfrs_collected_event *b);
 
+/* Weights count too, so that their sum does not depend on the order of the rows. */
 static bool
 by_candidate(const tfrs_collected_event *a, const tfrs_collected_event *b)
 {
-	return a->candidate != b->candidate ? a->candidate < b->candidate : a->at < b->at;
+	if (a->candidate != b->candidate)
+		return a->candidate < b->candidate;
+	return a->at != b->at ? a->at < b->at : a->weight < b->weight;
 }
 
 static bool
@@ -41,35 +60,16 @@ sift_down(tfrs_collected_event *event, size_t root, size_t count, event_order be
 	event[root] = moving;
 }
 
-static void
-sort_events(tfrs_collected_event *event, size_t count, event_order before)
+/* The largest of count elements, which leaves the heap. */
+static tfrs_collected_event
+take_largest(tfrs_collected_event *event, size_t count, event_order before)
 {
-	for (size_t root = count / 2; root-- > 0;)
-		sift_down(event, root, count, before);
-	for (size_t end = count; end-- > 1;)
-	{
-		tfrs_collected_event last = event[end];
+	tfrs_collected_event largest = event[0];
 
-		event[end] = event[0];
-		event[0] = last;
-		sift_down(event, 0, end, before);
-	}
-}
-
-/* Equal candidates become one event; they stand together, the earliest first.  Returns the count. */
-static size_t
-merge_equal(tfrs_collected_event *event, size_t count)
-{
-	size_t		kept = 0;
-
-	for (size_t i = 1; i < count; i++)
-	{
-		if (event[i].candidate == event[kept].candidate)
-			event[kept].weight += event[i].weight;
-		else
-			event[++kept] = event[i];
-	}
-	return count == 0 ? 0 : kept + 1;
+	event[0] = event[count - 1];
+	if (count > 1)
+		sift_down(event, 0, count - 1, before);
+	return largest;
 }
 
 static tfrs_status
@@ -90,21 +90,23 @@ reserve(tfrs_event_collector *collector, tfrs_error *error)
 		status = TFRS_GET(arena, &collector->offsets, queries + 1, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &collector->candidate, rows, error);
-	if (status == TFRS_OK && collector->has_time)
+	if (status == TFRS_OK && collector->options.has_time)
 		status = TFRS_GET(arena, &collector->at, rows, error);
-	if (status == TFRS_OK && collector->has_weight)
+	if (status == TFRS_OK && collector->options.has_weight)
 		status = TFRS_GET(arena, &collector->weight, rows, error);
 	return status;
 }
 
 bool
-tfrs_event_collector_bytes(size_t rows, size_t queries, size_t *bytes)
+tfrs_event_collector_bytes(const tfrs_event_options *options, size_t rows, size_t queries,
+						   size_t *bytes)
 {
+	size_t		row = sizeof(tfrs_collected_event) + sizeof(uint32_t) +
+		(options->has_time ? sizeof(int64_t) : 0) + (options->has_weight ? sizeof(float) : 0);
 	size_t		of_rows;
 	size_t		of_queries;
 
-	return tfrs_size_multiply(rows, sizeof(tfrs_collected_event) + sizeof(uint32_t) +
-							  sizeof(int64_t) + sizeof(float), &of_rows) &&
+	return tfrs_size_multiply(rows, row, &of_rows) &&
 		tfrs_size_multiply(queries + 1, 3 * sizeof(uint64_t), &of_queries) &&
 		tfrs_size_add(of_rows, STEP_ROWS * sizeof(tfrs_interaction), &of_rows) &&
 		tfrs_size_add(*bytes, of_rows, bytes) && tfrs_size_add(*bytes, of_queries, bytes);
@@ -112,19 +114,17 @@ tfrs_event_collector_bytes(size_t rows, size_t queries, size_t *bytes)
 
 tfrs_status
 tfrs_event_collector_begin(tfrs_event_collector *collector, tfrs_arena *arena,
-						   tfrs_interactions *interactions, bool has_weight, bool has_time,
+						   tfrs_interactions *interactions, const tfrs_event_options *options,
 						   tfrs_error *error)
 {
-	const uint32_t *counts = tfrs_interactions_query_counts(interactions);
 	tfrs_status status;
 
 	memset(collector, 0, sizeof(*collector));
 	collector->arena = arena;
 	collector->interactions = interactions;
-	collector->has_weight = has_weight;
-	collector->has_time = has_time;
+	collector->options = *options;
 	collector->queries = tfrs_interactions_queries(interactions)->count;
-	collector->reading = true;
+	collector->phase = PLACE;
 	status = reserve(collector, error);
 	if (status != TFRS_OK)
 	{
@@ -133,12 +133,21 @@ tfrs_event_collector_begin(tfrs_event_collector *collector, tfrs_arena *arena,
 	}
 	collector->begin[0] = 0;
 	collector->offsets[0] = 0;
-	for (size_t q = 0; q < collector->queries; q++)
-	{
-		collector->filled[q] = collector->begin[q];
-		collector->begin[q + 1] = collector->begin[q] + counts[q];
-	}
 	return tfrs_interactions_rewind(interactions, 0, error);
+}
+
+/* What only collecting needs. */
+static void
+release_rows(tfrs_event_collector *collector)
+{
+	tfrs_arena_release(collector->arena, collector->rows);
+	tfrs_arena_release(collector->arena, collector->event);
+	tfrs_arena_release(collector->arena, collector->begin);
+	tfrs_arena_release(collector->arena, collector->filled);
+	collector->rows = NULL;
+	collector->event = NULL;
+	collector->begin = NULL;
+	collector->filled = NULL;
 }
 
 void
@@ -146,15 +155,42 @@ tfrs_event_collector_free(tfrs_event_collector *collector)
 {
 	if (collector->arena == NULL)
 		return;
-	tfrs_arena_release(collector->arena, collector->rows);
-	tfrs_arena_release(collector->arena, collector->event);
-	tfrs_arena_release(collector->arena, collector->begin);
-	tfrs_arena_release(collector->arena, collector->filled);
+	release_rows(collector);
 	tfrs_arena_release(collector->arena, collector->offsets);
 	tfrs_arena_release(collector->arena, collector->candidate);
 	tfrs_arena_release(collector->arena, collector->at);
 	tfrs_arena_release(collector->arena, collector->weight);
 	memset(collector, 0, sizeof(*collector));
+}
+
+static void
+place_queries(tfrs_event_collector *collector)
+{
+	const uint32_t *counts = tfrs_interactions_query_counts(collector->interactions);
+	size_t		left = collector->queries - collector->done;
+	size_t		end = collector->done + (left < STEP_QUERIES ? left : STEP_QUERIES);
+
+	for (size_t q = collector->done; q < end; q++)
+	{
+		collector->filled[q] = collector->begin[q];
+		collector->begin[q + 1] = collector->begin[q] + counts[q];
+	}
+	collector->done = end;
+	if (end == collector->queries)
+		collector->phase = READ;
+}
+
+/* Turns to the rows of the next query, or ends the collecting. */
+static void
+begin_query(tfrs_event_collector *collector)
+{
+	const uint64_t *begin = collector->begin + collector->done;
+
+	collector->phase = COLLECTED;
+	if (collector->done == collector->queries)
+		return;
+	collector->phase = HEAP_BY_CANDIDATE;
+	collector->cursor = (begin[1] - begin[0]) / 2;
 }
 
 static tfrs_status
@@ -171,66 +207,154 @@ read_rows(tfrs_event_collector *collector, tfrs_error *error)
 		const tfrs_interaction *row = &collector->rows[i];
 		tfrs_collected_event *event = &collector->event[collector->filled[row->query]++];
 
-		event->at = collector->has_time ? row->at : 0;
+		event->at = collector->options.has_time ? row->at : 0;
 		event->candidate = row->candidate;
-		event->weight = collector->has_weight ? row->weight : 1.0f;
+		event->weight = collector->options.has_weight ? row->weight : 1.0f;
 	}
-	collector->reading = count > 0;
+	if (count > 0)
+		return TFRS_OK;
+	collector->done = 0;
+	begin_query(collector);
 	return TFRS_OK;
 }
 
-/* The result's place of a query is never behind its rows, so both may share the order. */
-static void
-finish_query(tfrs_event_collector *collector, size_t query)
+static bool
+is_repeat(const tfrs_event_collector *collector, const tfrs_collected_event *a,
+		  const tfrs_collected_event *b)
 {
-	tfrs_collected_event *event = collector->event + collector->begin[query];
-	size_t		rows = collector->begin[query + 1] - collector->begin[query];
-	uint64_t	first = collector->offsets[query];
-	size_t		count;
+	return a->candidate == b->candidate && (a->at == b->at || !collector->options.keep_repeats);
+}
 
-	sort_events(event, rows, by_candidate);
-	count = merge_equal(event, rows);
-	sort_events(event, count, by_time);
-	for (size_t i = 0; i < count; i++)
+/* Takes the largest of the query's rows out of the heap and puts it before the kept ones. */
+static void
+merge_largest(tfrs_event_collector *collector, tfrs_collected_event *event, size_t rows)
+{
+	tfrs_collected_event *kept = event + collector->kept;
+	tfrs_collected_event largest = take_largest(event, collector->cursor, by_candidate);
+
+	if (collector->kept < rows && is_repeat(collector, &largest, kept))
 	{
-		collector->candidate[first + i] = event[i].candidate;
-		if (collector->has_time)
-			collector->at[first + i] = event[i].at;
-		if (collector->has_weight)
-			collector->weight[first + i] = event[i].weight;
+		kept->at = largest.at;
+		kept->weight += largest.weight;
+		return;
 	}
-	collector->offsets[query + 1] = first + count;
+	collector->kept--;
+	kept[-1] = largest;
+}
+
+/* Takes the last of the query's events out of the heap and puts it into its place. */
+static void
+store_last(tfrs_event_collector *collector, tfrs_collected_event *event)
+{
+	uint64_t	place = collector->offsets[collector->done] + collector->cursor - 1;
+	tfrs_collected_event last = take_largest(event, collector->cursor, by_time);
+
+	collector->candidate[place] = last.candidate;
+	if (collector->options.has_weight)
+		collector->weight[place] = last.weight;
+	if (!collector->options.has_time)
+		return;
+	collector->at[place] = last.at;
+	/* what is left in the heap is not later */
+	collector->later += collector->cursor > 1 && event[0].at < last.at;
 }
 
 static void
-finish_queries(tfrs_event_collector *collector)
+end_query(tfrs_event_collector *collector, size_t events)
 {
-	uint64_t	start = collector->begin[collector->done];
+	collector->offsets[collector->done + 1] = collector->offsets[collector->done] + events;
+	collector->several += events > 1;
+	collector->squares += (double) events * (double) events;
+	collector->done++;
+	begin_query(collector);
+}
 
-	while (collector->done < collector->queries &&
-		   collector->begin[collector->done] - start < STEP_ROWS)
-		finish_query(collector, collector->done++);
+/* The phase after one that has no element left, and the elements it begins with. */
+static void
+turn(tfrs_event_collector *collector, size_t rows)
+{
+	size_t		events = rows - collector->kept;
+
+	switch ((collect_phase) collector->phase)
+	{
+		case HEAP_BY_CANDIDATE:
+			collector->phase = MERGE;
+			collector->cursor = rows;
+			collector->kept = rows;
+			break;
+		case MERGE:
+			collector->phase = HEAP_BY_TIME;
+			collector->cursor = events / 2;
+			break;
+		case HEAP_BY_TIME:
+			collector->phase = STORE;
+			collector->cursor = events;
+			break;
+		default:
+			end_query(collector, events);
+	}
+}
+
+/* One element of the query that is being sorted. */
+static void
+move_element(tfrs_event_collector *collector, tfrs_collected_event *event, size_t rows)
+{
+	tfrs_collected_event *kept = event + collector->kept;
+
+	switch ((collect_phase) collector->phase)
+	{
+		case HEAP_BY_CANDIDATE:
+			sift_down(event, collector->cursor - 1, rows, by_candidate);
+			break;
+		case MERGE:
+			merge_largest(collector, event, rows);
+			break;
+		case HEAP_BY_TIME:
+			sift_down(kept, collector->cursor - 1, rows - collector->kept, by_time);
+			break;
+		default:
+			store_last(collector, kept);
+	}
+	collector->cursor--;
+}
+
+static void
+sort_queries(tfrs_event_collector *collector)
+{
+	for (size_t moves = 0; moves < STEP_ROWS && collector->phase != COLLECTED; moves++)
+	{
+		uint64_t	begin = collector->begin[collector->done];
+		size_t		rows = collector->begin[collector->done + 1] - begin;
+
+		if (collector->cursor == 0)
+			turn(collector, rows);
+		else
+			move_element(collector, collector->event + begin, rows);
+	}
 }
 
 tfrs_status
 tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, tfrs_error *error)
 {
-	if (collector->reading)
-	{
-		tfrs_status status = read_rows(collector, error);
+	tfrs_status status = TFRS_OK;
 
+	if (collector->phase == PLACE)
+		place_queries(collector);
+	else if (collector->phase == READ)
+		status = read_rows(collector, error);
+	else
+		sort_queries(collector);
+	if (status != TFRS_OK || collector->phase != COLLECTED)
 		return status == TFRS_OK ? TFRS_MORE : status;
-	}
-	if (collector->done < collector->queries)
-	{
-		finish_queries(collector);
-		return TFRS_MORE;
-	}
+	release_rows(collector);
 	events->queries = collector->queries;
 	events->count = collector->offsets[collector->queries];
 	events->offsets = collector->offsets;
 	events->candidate = collector->candidate;
 	events->at = collector->at;
 	events->weight = collector->weight;
+	events->several = collector->several;
+	events->later = collector->later;
+	events->length = collector->squares / (double) events->count;
 	return TFRS_OK;
 }

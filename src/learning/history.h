@@ -1,8 +1,8 @@
 /*
  * history.h: what each query chose, and bags of it: the default query tower.
  *
- * Events are kept query by query, distinct (query, candidate) pairs with the first time of each,
- * oldest first.  The query vector is a sum of bags of the query's own candidates, each bag with an
+ * Events are kept query by query, oldest first: distinct (query, candidate) pairs with the first
+ * time of each, as a rule.  The query vector is a sum of bags of the query's own candidates, each bag with an
  * embedding table of its own:
  *
  *     all       every event alike, sum / sqrt(count); needs no time
@@ -43,7 +43,11 @@ typedef struct tfrs_events
 	const uint64_t *offsets;	/* (V + 1) */
 	const uint32_t *candidate;	/* (E) */
 	const int64_t *at;			/* (E) or NULL */
-	const float *weight;		/* (E) or NULL for ones; training only */
+	/* for training only */
+	const float *weight;		/* (E) or NULL for ones */
+	size_t		several;		/* queries with two events or more */
+	size_t		later;			/* events that begin a time after their query's first */
+	double		length;			/* events of the query of a random event: sum n^2 / sum n */
 } tfrs_events;
 
 static inline tfrs_event_list

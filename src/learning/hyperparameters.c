@@ -100,7 +100,7 @@ choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 	}
 	if (options->history.columns > 0)
 		steps *= SAMPLED_STEPS;
-	return ceil(steps * options->epochs / 10.0);
+	return fmin(ceil(steps * options->epochs / 10.0), TFRS_MAX_STEPS);
 }
 
 /* Short histories tell less, and a colder softmax would make too much of it. */
@@ -140,10 +140,14 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 		history->decays = 0;
 		history->hide_share = 1.0f;
 	}
+	if (!history->all)
+		history->hide_share = 0.0f; /* nothing would see what is not hidden */
 	if (history->columns < 0)
 		choose_columns(history, counts);
 	if (history->steps == 0)
 		history->steps = (uint32_t) choose_steps(options, counts);
+	if (options->epochs > history->steps)
+		options->epochs = history->steps;
 	if (options->loss.temperature == 0.0f)
 		options->loss.temperature = (float) choose_temperature(counts);
 }

@@ -65,11 +65,22 @@ tfrs_trainer_options(const tfrs_trainer *trainer)
 	return &trainer->options;
 }
 
+static tfrs_event_options
+event_options(const tfrs_interactions *interactions)
+{
+	const tfrs_interactions_options *given = tfrs_interactions_settings(interactions);
+
+	return (tfrs_event_options) {
+		.has_weight = given->has_weight, .has_time = given->has_time
+	};
+}
+
 tfrs_status
 tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					  size_t *bytes, tfrs_error *error)
 {
 	tfrs_train_options used = *options;
+	tfrs_event_options events = event_options(interactions);
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions);
@@ -79,7 +90,8 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 
 	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * sizeof(tfrs_model_epoch);
-	fits = !used.store || tfrs_event_collector_bytes(rows, queries, bytes);
+	fits = !(used.store || used.history.on) ||
+		tfrs_event_collector_bytes(&events, rows, queries, bytes);
 	if (fits)
 		fits = used.history.on ?
 			tfrs_history_trainer_bytes(&used, queries, candidates, rows, bytes) :
@@ -93,7 +105,7 @@ static tfrs_status
 init(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_train_options *options = &trainer->options;
-	const tfrs_interactions_options *given = tfrs_interactions_settings(trainer->interactions);
+	tfrs_event_options events = event_options(trainer->interactions);
 	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
 
 	if (status == TFRS_OK && options->history.on)
@@ -104,8 +116,7 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 		status = TFRS_GET(trainer->arena, &trainer->vector, options->dim, error);
 	if (status == TFRS_OK && (options->store || options->history.on))
 		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
-										  trainer->interactions, given->has_weight,
-										  given->has_time, error);
+										  trainer->interactions, &events, error);
 	return status == TFRS_OK ? begin_fit(trainer, error) : status;
 }
 
@@ -160,24 +171,6 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 									trainer->interactions, error);
 }
 
-static tfrs_train_counts
-count_events(const tfrs_events *events, size_t candidates)
-{
-	tfrs_train_counts counts = {.candidates = candidates, .events = events->count};
-	double		squares = 0;
-
-	for (size_t q = 0; q < events->queries; q++)
-	{
-		tfrs_event_list list = tfrs_events_of(events, (uint32_t) q);
-
-		squares += (double) list.count * (double) list.count;
-		for (size_t i = 1; i < list.count && list.at != NULL; i++)
-			counts.next_states += list.at[i] != list.at[i - 1];
-	}
-	counts.history_length = squares / (double) events->count;
-	return counts;
-}
-
 /* No query has two candidates, so that there is no history to predict from. */
 static tfrs_status
 give_up_history(tfrs_trainer *trainer, tfrs_error *error)
@@ -190,21 +183,21 @@ give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 static tfrs_status
 begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_train_counts counts = {.candidates = candidate_count(trainer)};
+	const tfrs_events *events = &trainer->events;
+	tfrs_train_counts counts = {
+		.candidates = candidate_count(trainer), .events = events->count,
+		.next_states = events->later, .history_length = events->length
+	};
 
 	trainer->phase = FIT_TABLES;
-	if (trainer->options.history.on)
-	{
-		counts = count_events(&trainer->events, counts.candidates);
-		if (counts.events == trainer->events.queries)
-			return give_up_history(trainer, error);
-	}
+	if (trainer->options.history.on && events->several == 0)
+		return give_up_history(trainer, error);
 	tfrs_train_options_resolve(&trainer->options, &counts);
 	if (!trainer->options.history.on)
 		return TFRS_OK;
 	trainer->phase = FIT_HISTORY;
 	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
-									  &trainer->events, counts.candidates, error);
+									  events, counts.candidates, error);
 }
 
 static tfrs_status
