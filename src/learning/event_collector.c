@@ -355,6 +355,6 @@ tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, 
 	events->weight = collector->weight;
 	events->several = collector->several;
 	events->later = collector->later;
-	events->squares = collector->squares;
+	events->length = collector->squares / (double) events->count;
 	return TFRS_OK;
 }

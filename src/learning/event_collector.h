@@ -42,7 +42,7 @@ typedef struct tfrs_event_collector
 	size_t		kept;			/* where its events begin that are sorted and merged */
 	size_t		several;		/* as in tfrs_events */
 	size_t		later;
-	double		squares;
+	double		squares;		/* sum of n^2 over the queries' events */
 	tfrs_interaction *rows;		/* a block of rows */
 	tfrs_collected_event *event;	/* (rows of the interactions) */
 	uint64_t   *begin;			/* (V + 1) where a query's rows begin */

@@ -47,7 +47,7 @@ typedef struct tfrs_events
 	const float *weight;		/* (E) or NULL for ones */
 	size_t		several;		/* queries with two events or more */
 	size_t		later;			/* events that begin a time after their query's first */
-	double		squares;		/* sum over queries of their number of events, squared */
+	double		length;			/* events of the query of a random event: sum n^2 / sum n */
 } tfrs_events;
 
 static inline tfrs_event_list

@@ -143,7 +143,11 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 	if (options->dim == 1)
 		options->candidate_bias = false;	/* it would take the only number */
 	if (counts->next_states == 0)
-		tfrs_history_options_without_times(history);
+	{
+		history->all = true;
+		history->decays = 0;
+		history->hide_share = 1.0f;
+	}
 	if (!history->all)
 		history->hide_share = 0.0f; /* nothing would see what is not hidden */
 	if (history->columns < 0)

@@ -184,19 +184,20 @@ static tfrs_status
 begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_events *events = &trainer->events;
-	tfrs_train_counts counts = {candidate_count(trainer), events->count, events->later, 0};
+	tfrs_train_counts counts = {
+		.candidates = candidate_count(trainer), .events = events->count,
+		.next_states = events->later, .history_length = events->length
+	};
 
 	trainer->phase = FIT_TABLES;
 	if (trainer->options.history.on && events->several == 0)
 		return give_up_history(trainer, error);
-	if (events->count > 0)
-		counts.history_length = events->squares / (double) events->count;
 	tfrs_train_options_resolve(&trainer->options, &counts);
 	if (!trainer->options.history.on)
 		return TFRS_OK;
 	trainer->phase = FIT_HISTORY;
 	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
-									  &trainer->events, counts.candidates, error);
+									  events, counts.candidates, error);
 }
 
 static tfrs_status

@@ -105,6 +105,7 @@ CHECK_TEST(events_by_hand)
 	}
 	CHECK_EQUAL(result.events.several, 1);
 	CHECK_EQUAL(result.events.later, 1);
+	CHECK_NEAR(result.events.length, 2.5, 1e-12);
 	release(&result);
 }
 
