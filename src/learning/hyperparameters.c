@@ -112,14 +112,6 @@ choose_temperature(const tfrs_train_counts *counts)
 	return 1.0 / (0.8 * log(fmax((double) counts->candidates, 4.0)) * fmax(certainty, 0.1));
 }
 
-void
-tfrs_history_options_without_times(tfrs_history_options *history)
-{
-	history->decays = 0;
-	history->all = true;
-	history->hide_share = 1.0f;
-}
-
 /* Many candidates, each with few events: all of them share what one table learns. */
 static void
 choose_columns(tfrs_history_options *history, const tfrs_train_counts *counts)

@@ -75,9 +75,6 @@ extern void tfrs_train_options_tfrs(tfrs_train_options *options);
 /* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
 extern void tfrs_train_options_without_history(tfrs_train_options *options);
 
-/* Where no times tell what came later: no recency bags, the bag of all events alone. */
-extern void tfrs_history_options_without_times(tfrs_history_options *history);
-
 /* What the data tells about itself before training. */
 typedef struct tfrs_train_counts
 {
