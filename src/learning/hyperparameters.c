@@ -27,7 +27,7 @@
 /* Histories of this length on the average need no warmer softmax. */
 #define LONG_HISTORY 80.0
 
-/* Where they come from: bench/quality/README.md. */
+/* Where they come from: doc/defaults.md. */
 static void
 history_default(tfrs_history_options *history)
 {

@@ -87,7 +87,7 @@ typedef struct tfrs_train_counts
 /*
  * Chooses what the options leave open: steps, columns, temperature.  Leaves out what these data
  * can't have: recency bags and next states without times, more epochs than steps.  The rules and
- * their measurements: bench/quality/README.md.
+ * their measurements: doc/defaults.md.
  */
 extern void tfrs_train_options_resolve(tfrs_train_options *options,
 									   const tfrs_train_counts *counts);
