@@ -1,21 +1,21 @@
 /*
  * block_cache.c: the cache of models and indexes.
  *
- * A session's entries are least recently used first out once they exceed tfrs.cache_size; those that
- * a site has pinned stay.  A block larger than the whole cache serves its statement and is then
- * dropped.  Each entry has a memory context of its own, which hangs under the caller's until the
- * block has been verified: an error or a cancel in between leaves nothing behind.
+ * A session's entries are least recently used first out once they exceed tfrs.cache_size; those
+ * that a site has pinned stay.  A block larger than the whole cache serves its statement and is
+ * then dropped.  Each entry has a memory context of its own, which hangs under the caller's until
+ * the block has been verified: an error or a cancel in between leaves nothing behind.
  *
- * A large stored block lies in a file that all sessions map (shared_file.h).  Who comes first writes
+ * A large stored block lies in a file that all sessions map (shared_file.h). Who comes first writes
  * it, verifies what it has written, and publishes it; the others trust a published file, so that
  * their first call costs no pass over the block.  Where there can be no file, and for everything
  * else, the block lies in the session's memory.
  *
- * Key: TOAST relation, TOAST value id, digest (and database, in a file's name).  The identity alone
+ * Key: TOAST relation, TOAST value id, digest (and database, in a file's name). The identity alone
  * would do as long as value ids are not used twice; the digest covers that case for the price of
  * reading one chunk.  The digest alone would let one role plant content under another's name, or
- * read what another has stored by claiming its digest.  VACUUM FULL and ALTER TABLE either keep both
- * numbers or change them: both are safe.
+ * read what another has stored by claiming its digest.  VACUUM FULL and ALTER TABLE either keep
+ * both numbers or change them: both are safe.
  */
 #include "server/block_cache.h"
 
