@@ -129,8 +129,13 @@ GRANT SELECT ON shelf TO regress_tfrs_reader;
 GRANT USAGE ON SCHEMA public TO regress_tfrs_reader;
 SET ROLE regress_tfrs_reader;
 SELECT candidate FROM shelf, top_k(index, '[1,0]', 1) WHERE name = 'b';
-SELECT kind, shared FROM cache;
+SELECT kind, shared, hits FROM cache;
 SELECT clear_cache();
+\c
+SET search_path = public, tfrs;
+SELECT count(*) > 0 AS files FROM cache;
+SET ROLE regress_tfrs_reader;
+SELECT count(*) > 0 AS files FROM cache;
 RESET ROLE;
 REVOKE SELECT ON shelf FROM regress_tfrs_reader;
 SET ROLE regress_tfrs_reader;

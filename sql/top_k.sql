@@ -189,6 +189,15 @@ CREATE FUNCTION best(q embedding) RETURNS text LANGUAGE plpgsql STABLE AS
 	$$ BEGIN RETURN (SELECT candidate FROM shelf, top_k(by_int, q, 1)); END $$;
 SELECT best('[1,1]'), best('[-1,1]');
 
+-- domains count as what they are over
+CREATE DOMAIN key AS int;
+CREATE DOMAIN vector8 AS embedding(8);
+CREATE DOMAIN keys AS int[];
+SELECT count(*) FROM recommender, top_k(model, 42::key, 3);
+SELECT count(*) FROM recommender, top_k(model, embed_query(model, 42)::vector8, 3);
+SELECT t.candidate, pg_typeof(candidate) FROM shelf, top_k_as(NULL::key, by_int, '[1,1]', 1, exclude => ARRAY[3]::keys) t;
+DROP DOMAIN key, vector8, keys;
+
 -- the planner knows k
 CREATE FUNCTION plan(statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;

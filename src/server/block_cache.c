@@ -1,28 +1,30 @@
 /*
  * block_cache.c: the cache of models and indexes.
  *
- * A session's entries are least recently used first out once they exceed tfrs.cache_size; those that
- * a site has pinned stay.  A block larger than the whole cache serves its statement and is then
- * dropped.  Each entry has a memory context of its own, which hangs under the caller's until the
- * block has been verified: an error or a cancel in between leaves nothing behind.
+ * A session's entries are least recently used first out once they exceed tfrs.cache_size; those
+ * that a site has pinned stay.  A block larger than the whole cache serves its statement and is
+ * then dropped.  Each entry has a memory context of its own, which hangs under the caller's until
+ * the block has been verified: an error or a cancel in between leaves nothing behind.
  *
- * A large stored block lies in a file that all sessions map (shared_file.h).  Who comes first writes
+ * A large stored block lies in a file that all sessions map (shared_file.h). Who comes first writes
  * it, verifies what it has written, and publishes it; the others trust a published file, so that
  * their first call costs no pass over the block.  Where there can be no file, and for everything
  * else, the block lies in the session's memory.
  *
- * Key: TOAST relation, TOAST value id, digest (and database, in a file's name).  The identity alone
+ * Key: TOAST relation, TOAST value id, digest (and database, in a file's name). The identity alone
  * would do as long as value ids are not used twice; the digest covers that case for the price of
  * reading one chunk.  The digest alone would let one role plant content under another's name, or
- * read what another has stored by claiming its digest.  VACUUM FULL and ALTER TABLE either keep both
- * numbers or change them: both are safe.
+ * read what another has stored by claiming its digest.  VACUUM FULL and ALTER TABLE either keep
+ * both numbers or change them: both are safe.
  */
 #include "server/block_cache.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "funcapi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
@@ -332,6 +334,23 @@ load_shared(tfrs_cached_block *view, const tfrs_block_source *source, const tfrs
 	return share(view, source, key, arena, context);
 }
 
+/* Once a session: such a block costs every statement what it costs the first. */
+static void
+warn_of_size(const tfrs_cached_block *view, size_t bytes)
+{
+	static bool warned = false;
+
+	if (warned)
+		return;
+	warned = true;
+	ereport(WARNING,
+			(errmsg("a %s of %zu kB is read anew by each statement",
+					type_of_kind(view->kind)->name, bytes >> 10),
+			 errdetail("It does not fit into tfrs.cache_size, which is %zu kB.",
+					   tfrs_settings_cache_bytes() >> 10),
+			 errhint("Have tfrs.cache_size raised.")));
+}
+
 /* Enters a verified block. */
 static tfrs_cache_entry *
 enter(const tfrs_block_key *key, tfrs_cached_block *view, MemoryContext context, size_t bytes)
@@ -341,6 +360,8 @@ enter(const tfrs_block_key *key, tfrs_cached_block *view, MemoryContext context,
 
 	if (fits)
 		make_room(bytes);
+	else
+		warn_of_size(view, bytes);
 	entry = hash_search(cache.entries, key, HASH_ENTER, NULL);
 	entry->view = view;
 	entry->context = context;
@@ -463,7 +484,10 @@ put_file(const char *name, size_t bytes, void *context)
 		put_row(context, key.digest, kind, bytes, true, 0);
 }
 
-/* tfrs.cache: what this session holds, and what lies ready for all sessions of this database. */
+/*
+ * tfrs.cache: what this session holds; to those who may watch the server also what lies ready for
+ * all sessions of this database.
+ */
 Datum
 tfrs_cache_entries(PG_FUNCTION_ARGS)
 {
@@ -477,7 +501,8 @@ tfrs_cache_entries(PG_FUNCTION_ARGS)
 	while ((entry = hash_seq_search(&scan)) != NULL)
 		put_row(result, entry->key.digest, entry->view->kind, entry->bytes, entry->shared,
 				entry->hits);
-	tfrs_shared_file_list(beginning_of_files().text, put_file, result);
+	if (has_privs_of_role(GetUserId(), ROLE_PG_MONITOR))
+		tfrs_shared_file_list(beginning_of_files().text, put_file, result);
 	PG_RETURN_VOID();
 }
 

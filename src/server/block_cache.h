@@ -1,9 +1,10 @@
 /*
  * block_cache.h: from a model or index in an SQL value to checked memory that is ready to use.
  *
- * A value is read from its table once: afterwards it is found under its TOAST identity and the digest
- * in its first bytes.  Values without such an identity are found under their digest and compared
- * byte by byte.  What is in the cache has been verified; a claimed digest is never believed.
+ * A value is read from its table once: afterwards it is found under its TOAST identity and the
+ * digest in its first bytes.  Values without such an identity are found under their digest and
+ * compared byte by byte.  What is in the cache has been verified; a claimed digest is never
+ * believed.
  *
  * A site is one argument of one function call in a query.  It keeps its block pinned until the
  * query ends, however it ends, and answers for a value that it saw last without any look-up: zeroed

@@ -1,9 +1,9 @@
 /*
  * block_source.c: where the block of an SQL value lies, and reading it.
  *
- * A stored, uncompressed value (the normal case: storage is EXTERNAL) is read from its TOAST table in
- * pieces, straight to where its bytes belong: the server's own functions would read it whole into
- * memory of theirs, of an alignment of theirs, without looking at a cancel.
+ * A stored, uncompressed value (the normal case: storage is EXTERNAL) is read from its TOAST table
+ * in pieces, straight to where its bytes belong: the server's own functions would read it whole
+ * into memory of theirs, of an alignment of theirs, without looking at a cancel.
  */
 #include "server/block_source.h"
 

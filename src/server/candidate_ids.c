@@ -145,6 +145,7 @@ void
 tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 					MemoryContext context)
 {
+	const char *name = tfrs_id_tag_name(view->tag);
 	tfrs_id_reader reader;
 	Oid			input;
 
@@ -152,13 +153,15 @@ tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 	if (reader.tag != view->tag && type != TEXTOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("candidates are of type %s, not %s", tfrs_id_tag_name(view->tag),
+				 errmsg("candidates are of type %s, not %s", name == NULL ? "unknown" : name,
 						format_type_be(type)),
-				 errhint("Write NULL::%s as the first argument.", tfrs_id_tag_name(view->tag))));
+				 errhint("Write NULL::%s as the first argument.", name == NULL ? "text" : name)));
+	writer->ready = true;
 	writer->tag = view->tag;
 	writer->type = type;
-	writer->direct = type == INT2OID || type == INT4OID || type == INT8OID || type == TEXTOID;
-	if (writer->direct)
+	writer->direct = view->kind == TFRS_ID_INTEGER &&
+		(type == INT2OID || type == INT4OID || type == INT8OID);
+	if (writer->direct || type == TEXTOID)
 		return;
 	getTypeInputInfo(type, &input, &writer->input_parameter);
 	fmgr_info_cxt(input, &writer->input, context);
@@ -180,12 +183,13 @@ write_integer(Oid type, int64 value)
 	return type == INT4OID ? Int32GetDatum((int32) value) : Int16GetDatum((int16) value);
 }
 
+/* By way of its text an id that is none of its tag is found out; a direct one may be any number. */
 Datum
 tfrs_id_write(tfrs_id_writer *writer, tfrs_id id)
 {
-	if (writer->direct && writer->type != TEXTOID)
-		return write_integer(writer->type, id.integer);
 	if (writer->direct)
+		return write_integer(writer->type, id.integer);
+	if (writer->type == TEXTOID)
 		return CStringGetTextDatum(tfrs_id_to_cstring(writer->tag, id));
 	return InputFunctionCall(&writer->input, tfrs_id_to_cstring(writer->tag, id),
 							 writer->input_parameter, -1);

@@ -19,7 +19,7 @@ typedef struct tfrs_row_list
 } tfrs_row_list;
 
 /*
- * The array that a list of candidates is given as; an untyped literal is read as text[].  Raises for
+ * The array that a list of candidates is given as; an untyped literal is read as text[]. Raises for
  * what is no array; argument names it in errors.
  */
 extern ArrayType *tfrs_candidate_array(Oid type, Datum array, const char *argument);
@@ -41,9 +41,10 @@ extern void tfrs_row_list_sort(tfrs_row_list *list);
 /* How an id becomes a value of an SQL type. */
 typedef struct tfrs_id_writer
 {
-	uint32		tag;			/* of the ids it was made for; 0: not made yet */
+	bool		ready;
+	uint32		tag;			/* of the ids it was made for */
 	Oid			type;
-	bool		direct;			/* an integer type or text: no input function needed */
+	bool		direct;			/* integers to an integer type: no text between */
 	FmgrInfo	input;
 	Oid			input_parameter;
 } tfrs_id_writer;

@@ -1,6 +1,6 @@
 /*
- * model_query.h: a query by its id, as a model knows it: its vector, what it has chosen already, and
- * what a query gets that the model has never seen.
+ * model_query.h: a query by its id, as a model knows it: its vector, what it has chosen already,
+ * and what a query gets that the model has never seen.
  */
 #ifndef TFRS_MODEL_QUERY_H
 #define TFRS_MODEL_QUERY_H

@@ -5,9 +5,9 @@
  * the server clears its directory for temporary files when it starts, and after a crash unless
  * remove_temp_files_after_crash is off, in which case whole files are as good as before.
  *
- * Files are written with write(2), never through a map: on a full disk that is an error code, while a
- * store to a map would be SIGBUS.  They are plain files outside of the server's virtual descriptors,
- * which would remove them at the end of the session.
+ * Files are written with write(2), never through a map: on a full disk that is an error code, while
+ * a store to a map would be SIGBUS. They are plain files outside of the server's virtual
+ * descriptors, which would remove them at the end of the session.
  */
 #include "server/shared_file.h"
 

@@ -3,8 +3,8 @@
  *
  * A file lies in the server's directory for temporary files, base/pgsql_tmp, under a name that the
  * server removes when it starts.  It is written under a private name and then renamed, so under its
- * name there are only whole files, which nobody changes any more.  A file may be removed at any time:
- * who has it mapped keeps what it holds.
+ * name there are only whole files, which nobody changes any more.  A file may be removed at any
+ * time: who has it mapped keeps what it holds.
  *
  * Whatever goes wrong (no space, no right to write, no directory) is no error: the caller is told
  * and does without.

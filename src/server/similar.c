@@ -1,9 +1,10 @@
 /*
  * similar.c: candidates like another one.
  *
- * Three cases.  Normalized vectors: the product with the bias left out of one side is the cosine, so
- * the index is searched as it is.  No bias: the same vectors under the cosine metric.  A bias beside
- * vectors of any length: a scan of our own, since rows cannot be searched without their last number.
+ * Three cases.  Normalized vectors: the product with the bias left out of one side is the cosine,
+ * so the index is searched as it is.  No bias: the same vectors under the cosine metric.  A bias
+ * beside vectors of any length: a scan of our own, since rows cannot be searched without their last
+ * number.
  */
 #include "server/similar.h"
 

@@ -2,13 +2,13 @@
  * top_k.c: the best k candidates for a query, and those most like a candidate, as set-returning
  * functions.
  *
- * The first call of a set searches and keeps the hits; every call returns one of them as a row.  All
- * forms (over an index or a model, the candidate as text or in its own type) are one function whose
- * arguments start at another place.
+ * The first call of a set searches and keeps the hits; every call returns one of them as a row.
+ * All forms (over an index or a model, the candidate as text or in its own type) are one function
+ * whose arguments start at another place.
  *
  * What a call needs lies in fn_extra and so outlives the set: in a join over many queries the block
- * is found without a look-up, and nothing is allocated but rows.  The server's SRF macros keep their
- * state there and forget it after every set, which is why they are not used.
+ * is found without a look-up, and nothing is allocated but rows.  The server's SRF macros keep
+ * their state there and forget it after every set, which is why they are not used.
  */
 #include "postgres.h"
 
@@ -20,6 +20,7 @@
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -109,13 +110,15 @@ is_embedding(Oid type, Oid source_type)
 {
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(source_type));
 	Oid			schema;
+	Oid			embedding;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for type %u", source_type);
 	schema = ((Form_pg_type) GETSTRUCT(tuple))->typnamespace;
 	ReleaseSysCache(tuple);
-	return type == GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("embedding"),
-								   ObjectIdGetDatum(schema));
+	embedding = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("embedding"),
+								ObjectIdGetDatum(schema));
+	return getBaseType(type) == embedding;
 }
 
 /* The type of the rows.  That with text is kept for the session. */
@@ -279,7 +282,7 @@ search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
 	if (!read_request(fcinfo, form, call, &request))
 		return;
 	call->candidates = request.candidates;
-	if (call->writer.tag != call->candidates->tag)
+	if (!call->writer.ready || call->writer.tag != call->candidates->tag)
 		tfrs_id_writer_init(&call->writer, call->candidates, call->writer.type, call->context);
 	make_room(call, Min(request.search.k, request.index->count));
 	if (request.like != TFRS_NO_ROW)

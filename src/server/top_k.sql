@@ -107,3 +107,32 @@ CREATE FUNCTION top_k_many(model model, ids anycompatiblearray, k integer = 10,
 	RETURNS TABLE (query text, rank integer, candidate text, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_top_k_many_model' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 1000 COST 200000;
+
+COMMENT ON FUNCTION top_k(candidate_index, embedding, integer, "any", "any", real, jsonb) IS
+	'the best k candidates of an index for a vector';
+COMMENT ON FUNCTION top_k(model, "any", integer, "any", "any", real, jsonb, candidate_index) IS
+	'the best k candidates for a query of a model, or for a finished query vector';
+COMMENT ON FUNCTION top_k(model, text, integer, "any", "any", real, jsonb, candidate_index) IS
+	'the best k candidates for a query, given as text of any id type';
+COMMENT ON FUNCTION top_k(model, jsonb, integer, "any", "any", real, jsonb, candidate_index) IS
+	'the best k candidates for a query, given as a JSON string, number or boolean';
+COMMENT ON FUNCTION top_k_as(anyelement, candidate_index, embedding, integer, "any", "any", real, jsonb) IS
+	'as top_k, with candidates of the type of the first argument';
+COMMENT ON FUNCTION top_k_as(anyelement, model, "any", integer, "any", "any", real, jsonb, candidate_index) IS
+	'as top_k, with candidates of the type of the first argument';
+COMMENT ON FUNCTION top_k_as(anyelement, model, text, integer, "any", "any", real, jsonb, candidate_index) IS
+	'as top_k, with candidates of the type of the first argument';
+COMMENT ON FUNCTION top_k_as(anyelement, model, jsonb, integer, "any", "any", real, jsonb, candidate_index) IS
+	'as top_k, with candidates of the type of the first argument';
+COMMENT ON FUNCTION similar(candidate_index, "any", integer, "any", "any", real, jsonb) IS
+	'the candidates of an index most like one of them, by cosine';
+COMMENT ON FUNCTION similar(candidate_index, text, integer, "any", "any", real, jsonb) IS
+	'the candidates of an index most like one of them, given as text of any id type';
+COMMENT ON FUNCTION similar(model, "any", integer, "any", "any", real, jsonb) IS
+	'the candidates of a model most like one of them, by cosine, any bias left out';
+COMMENT ON FUNCTION similar(model, text, integer, "any", "any", real, jsonb) IS
+	'the candidates of a model most like one of them, given as text of any id type';
+COMMENT ON FUNCTION top_k_many(candidate_index, anycompatiblearray, embedding[], integer, "any", "any", real, jsonb) IS
+	'the best k candidates for each of many vectors, named by ids';
+COMMENT ON FUNCTION top_k_many(model, anycompatiblearray, integer, "any", "any", real, jsonb, candidate_index) IS
+	'the best k candidates for each of many queries of a model';

@@ -1,9 +1,9 @@
 /*
  * top_k_support.c: what the planner is told about top_k and its kin: rows and cost.
  *
- * Rows are k, where it is known, for each query that is asked.  What a search costs cannot be known when planning,
- * for the index is a column of a table: it is taken for a medium one, half a millisecond, and
- * charged before the first row, since LIMIT makes no search cheaper.
+ * Rows are k, where it is known, for each query that is asked.  What a search costs cannot be known
+ * when planning, for the index is a column of a table: it is taken for a medium one, half a
+ * millisecond, and charged before the first row, since LIMIT makes no search cheaper.
  */
 #include "postgres.h"
 
