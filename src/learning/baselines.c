@@ -28,23 +28,52 @@ enum
 	BUILT
 };
 
-tfrs_status
-tfrs_popularity_begin(tfrs_popularity *popularity, tfrs_arena *arena, const uint32_t *counts,
-					  size_t candidates, tfrs_error *error)
+static tfrs_status
+order_by_counts(tfrs_popularity *popularity, const uint32_t *counts, tfrs_error *error)
 {
 	tfrs_status status = TFRS_OK;
 
-	tfrs_pair_set_init(&popularity->order, arena);
-	for (size_t n = 0; status == TFRS_OK && n < candidates; n++)
+	for (size_t n = 0; status == TFRS_OK && n < popularity->candidates; n++)
 		status = tfrs_pair_set_add(&popularity->order, UINT32_MAX - counts[n], (uint32_t) n,
 								   error);
 	return status;
 }
 
 tfrs_status
+tfrs_popularity_begin(tfrs_popularity *popularity, tfrs_arena *arena, const tfrs_events *events,
+					  const uint32_t *counts, size_t candidates, tfrs_error *error)
+{
+	memset(popularity, 0, sizeof(*popularity));
+	tfrs_pair_set_init(&popularity->order, arena);
+	popularity->events = events;
+	popularity->candidates = candidates;
+	if (events == NULL)
+		return order_by_counts(popularity, counts, error);
+	return TFRS_GET_ZERO(arena, &popularity->counts, candidates, error);
+}
+
+/* The end of a step that begins at position. */
+static size_t
+step_end(size_t position, size_t count)
+{
+	return count - position < STEP_ENTRIES ? count : position + STEP_ENTRIES;
+}
+
+tfrs_status
 tfrs_popularity_step(tfrs_popularity *popularity, tfrs_error *error)
 {
-	return tfrs_pair_set_finish_step(&popularity->order, error);
+	const tfrs_events *events = popularity->events;
+	tfrs_status status;
+
+	if (popularity->order.count > 0)
+		return tfrs_pair_set_finish_step(&popularity->order, error);
+	for (size_t end = step_end(popularity->position, events->count); popularity->position < end;
+		 popularity->position++)
+		popularity->counts[events->candidate[popularity->position]]++;
+	if (popularity->position < events->count)
+		return TFRS_MORE;
+	status = order_by_counts(popularity, popularity->counts, error);
+	return status == TFRS_OK ? TFRS_MORE : status;
 }
 
 size_t
@@ -79,22 +108,21 @@ tfrs_item_item_scratch_get(tfrs_item_item_scratch *scratch, tfrs_arena *arena, s
 }
 
 tfrs_status
-tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *arena, const tfrs_seen *seen,
+tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *arena, const tfrs_events *events,
 					 size_t candidates, int threads, tfrs_item_item_scratch *scratch,
 					 tfrs_error *error)
 {
-	size_t		events = seen->offsets[seen->queries];
 	tfrs_status status;
 
 	memset(item_item, 0, sizeof(*item_item));
 	item_item->arena = arena;
-	item_item->seen = *seen;
+	item_item->events = events;
 	item_item->candidates = candidates;
 	item_item->threads = threads;
 	item_item->scratch = scratch;
 	status = TFRS_GET_ZERO(arena, &item_item->chosen_start, candidates + 1, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &item_item->chosen, events, error);
+		status = TFRS_GET(arena, &item_item->chosen, events->count, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &item_item->nearest, candidates * TFRS_NEIGHBOURS, error);
 	if (status == TFRS_OK)
@@ -137,13 +165,11 @@ next_phase(tfrs_item_item *item_item)
 static void
 count_events(tfrs_item_item *item_item)
 {
-	size_t		events = item_item->seen.offsets[item_item->seen.queries];
-	size_t		end = events - item_item->position < STEP_ENTRIES ? events
-		: item_item->position + STEP_ENTRIES;
+	size_t		end = step_end(item_item->position, item_item->events->count);
 
 	for (; item_item->position < end; item_item->position++)
-		item_item->chosen_start[item_item->seen.candidate[item_item->position]]++;
-	if (end < events)
+		item_item->chosen_start[item_item->events->candidate[item_item->position]]++;
+	if (end < item_item->events->count)
 		return;
 	counts_to_starts(item_item->chosen_start, item_item->candidates);
 	next_phase(item_item);
@@ -152,19 +178,19 @@ count_events(tfrs_item_item *item_item)
 static void
 place_events(tfrs_item_item *item_item)
 {
-	const tfrs_seen *seen = &item_item->seen;
+	const tfrs_events *events = item_item->events;
 	size_t		left = STEP_ENTRIES;
 
-	for (; item_item->position < seen->queries && left > 0; item_item->position++)
+	for (; item_item->position < events->queries && left > 0; item_item->position++)
 	{
 		size_t		query = item_item->position;
-		size_t		count = seen->offsets[query + 1] - seen->offsets[query];
+		size_t		count = events->offsets[query + 1] - events->offsets[query];
 
-		for (uint64_t e = seen->offsets[query]; e < seen->offsets[query + 1]; e++)
-			item_item->chosen[item_item->chosen_start[seen->candidate[e]]++] = (uint32_t) query;
+		for (uint64_t e = events->offsets[query]; e < events->offsets[query + 1]; e++)
+			item_item->chosen[item_item->chosen_start[events->candidate[e]]++] = (uint32_t) query;
 		left -= left < count + 1 ? left : count + 1;
 	}
-	if (item_item->position < seen->queries)
+	if (item_item->position < events->queries)
 		return;
 	move_starts_back(item_item->chosen_start, item_item->candidates);
 	next_phase(item_item);
@@ -180,7 +206,7 @@ times_chosen(const tfrs_item_item *item_item, size_t candidate)
 static size_t
 count_common(const tfrs_item_item *item_item, size_t candidate, tfrs_item_item_scratch *scratch)
 {
-	const tfrs_seen *seen = &item_item->seen;
+	const tfrs_events *events = item_item->events;
 	size_t		touched = 0;
 
 	for (size_t c = item_item->chosen_start[candidate];
@@ -188,9 +214,9 @@ count_common(const tfrs_item_item *item_item, size_t candidate, tfrs_item_item_s
 	{
 		uint32_t	query = item_item->chosen[c];
 
-		for (uint64_t e = seen->offsets[query]; e < seen->offsets[query + 1]; e++)
+		for (uint64_t e = events->offsets[query]; e < events->offsets[query + 1]; e++)
 		{
-			uint32_t	other = seen->candidate[e];
+			uint32_t	other = events->candidate[e];
 
 			scratch->touched[touched] = other;
 			touched += scratch->common[other]++ == 0;
@@ -228,14 +254,14 @@ link_candidate(void *context, int worker, size_t task)
 static void
 link_candidates(tfrs_item_item *item_item)
 {
-	const tfrs_seen *seen = &item_item->seen;
+	const tfrs_events *events = item_item->events;
 	size_t		most = STEP_COUNTS * (size_t) item_item->threads;
 	size_t		end = item_item->position;
 
 	for (size_t work = 0; end < item_item->candidates && work < most; end++)
 		for (size_t c = item_item->chosen_start[end]; c < item_item->chosen_start[end + 1]; c++)
-			work += 1 + seen->offsets[item_item->chosen[c] + 1] -
-				seen->offsets[item_item->chosen[c]];
+			work += 1 + events->offsets[item_item->chosen[c] + 1] -
+				events->offsets[item_item->chosen[c]];
 	tfrs_team_run(item_item->threads, end - item_item->position, link_candidate, item_item);
 	item_item->position = end;
 	if (end == item_item->candidates)
@@ -324,15 +350,15 @@ size_t
 tfrs_item_item_rank(const tfrs_item_item *item_item, uint32_t query, const uint64_t *marked,
 					size_t k, tfrs_item_item_scratch *scratch, uint32_t *top)
 {
-	const tfrs_seen *seen = &item_item->seen;
+	const tfrs_events *events = item_item->events;
 	size_t		touched = 0;
 	tfrs_topk	topk;
 
-	if (query >= seen->queries)
+	if (query >= events->queries)
 		return 0;
-	for (uint64_t e = seen->offsets[query]; e < seen->offsets[query + 1]; e++)
+	for (uint64_t e = events->offsets[query]; e < events->offsets[query + 1]; e++)
 	{
-		uint32_t	own = seen->candidate[e];
+		uint32_t	own = events->candidate[e];
 
 		for (size_t n = item_item->start[own]; n < item_item->start[own + 1]; n++)
 		{

@@ -1,7 +1,7 @@
 /*
  * baselines.h: two rankings that need no training, which a model must beat.
  *
- *     popularity   candidates by how often they were chosen; the same for everybody
+ *     popularity   candidates by how many queries chose them; the same for everybody
  *     item-item    score(q, j) = sum of cosine(i, j) over those of q's candidates i that are among
  *                  the TFRS_NEIGHBOURS nearest of j;
  *                  cosine(i, j) = |Q_i and Q_j| / sqrt(|Q_i| |Q_j|), Q_i: the queries that chose i
@@ -25,12 +25,19 @@
 typedef struct tfrs_popularity
 {
 	tfrs_pair_set order;		/* (UINT32_MAX - count, candidate) */
+	const tfrs_events *events;	/* NULL: the caller has counted */
+	uint32_t   *counts;			/* (N) of events */
+	size_t		candidates;		/* N */
+	size_t		position;		/* events counted */
 } tfrs_popularity;
 
-/* counts (N) */
+/*
+ * Counts the queries that chose a candidate.  Without events (NULL) counts (N) are taken for it, such
+ * as numbers of rows, where a query may count more than once.
+ */
 extern tfrs_status tfrs_popularity_begin(tfrs_popularity *popularity, tfrs_arena *arena,
-										 const uint32_t *counts, size_t candidates,
-										 tfrs_error *error);
+										 const tfrs_events *events, const uint32_t *counts,
+										 size_t candidates, tfrs_error *error);
 extern tfrs_status tfrs_popularity_step(tfrs_popularity *popularity, tfrs_error *error);
 
 /* The first k that are not marked, into top; returns how many there are. */
@@ -52,7 +59,7 @@ extern tfrs_status tfrs_item_item_scratch_get(tfrs_item_item_scratch *scratch, t
 typedef struct tfrs_item_item
 {
 	tfrs_arena *arena;
-	tfrs_seen	seen;
+	const tfrs_events *events;
 	size_t		candidates;		/* N */
 	int			threads;
 	tfrs_item_item_scratch *scratch;	/* (threads) the caller's */
@@ -70,7 +77,7 @@ typedef struct tfrs_item_item
 
 /* Takes 4 bytes an event and at most 1,600 a candidate.  What is not given back goes with the arena. */
 extern tfrs_status tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *arena,
-										const tfrs_seen *seen, size_t candidates, int threads,
+										const tfrs_events *events, size_t candidates, int threads,
 										tfrs_item_item_scratch *scratch, tfrs_error *error);
 extern tfrs_status tfrs_item_item_step(tfrs_item_item *item_item, tfrs_error *error);
 

@@ -76,7 +76,7 @@ struct tfrs_evaluation
 	size_t		dim;			/* D */
 	size_t		depth;			/* K: the largest cutoff, at most N */
 	float		longest;		/* max |x| */
-	float		inverse_temperature;
+	float		inverse_temperature;	/* 1 where query vectors hold it already */
 	size_t		rows;			/* R */
 	size_t		width;			/* of a block */
 	size_t		stride;			/* of a tile's row */
@@ -477,7 +477,7 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 	self->test = (tfrs_held_out) {
 		.queries = model->query_ids.count,
 		.candidates = model->candidate_ids.count,
-		.seen = test->seen,
+		.events = model->has_events ? &model->events : NULL,
 		.keep_seen = options->keep_seen,
 		.relevant = test->relevant,
 		.excluded = test->excluded
@@ -486,7 +486,7 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 	self->dim = model->shape->dim;
 	self->depth = smaller(options->cutoffs[options->cutoff_count - 1], self->candidates);
 	self->longest = longest(model);
-	self->inverse_temperature = 1.0f / model->shape->temperature;
+	self->inverse_temperature = model->history != NULL ? 1.0f : 1.0f / model->shape->temperature;
 	choose_shape(self);
 	begin_part(self, &self->sum);
 	tfrs_matmul_load();
@@ -509,7 +509,7 @@ begin_item_item(tfrs_evaluation *evaluation, tfrs_error *error)
 	if (status != TFRS_OK)
 		return status;
 	return tfrs_item_item_begin(&evaluation->item_item, &evaluation->arena,
-								&evaluation->test.seen, evaluation->candidates,
+								evaluation->test.events, evaluation->candidates,
 								evaluation->options.threads, evaluation->scratch, error);
 }
 
@@ -522,10 +522,11 @@ next_ranking(tfrs_evaluation *evaluation, tfrs_error *error)
 	evaluation->next = 0;
 	evaluation->prepared = false;
 	if (!evaluation->options.baselines ||
-		(evaluation->ranking == TFRS_RANKING_ITEM_ITEM && evaluation->test.seen.offsets == NULL))
+		(evaluation->ranking == TFRS_RANKING_ITEM_ITEM && evaluation->test.events == NULL))
 		evaluation->ranking = TFRS_RANKINGS;
 	if (evaluation->ranking == TFRS_RANKING_POPULARITY)
 		return tfrs_popularity_begin(&evaluation->popularity, &evaluation->arena,
+									 evaluation->test.events,
 									 evaluation->model->candidate_counts, evaluation->candidates,
 									 error);
 	if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)

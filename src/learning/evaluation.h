@@ -2,8 +2,7 @@
  * evaluation.h: how well a model ranks candidates that it was not trained on.
  *
  * Each query of the test ranks the whole catalogue; what it was trained on is left out of its
- * ranking (a model of which nothing is known about that leaves nothing out), and so is what the
- * caller excludes.  A relevant candidate that is left out is taken out of the test; one that the
+ * ranking (where the model stores events), and so is what the caller excludes.  A relevant candidate that is left out is taken out of the test; one that the
  * model does not know stays in it as a miss.  A query that the model does not know ranks by the
  * unknown slot.  Figures are means over the queries with at least one relevant candidate left, as
  * base/metrics.h defines them; ranks are those of an exact search (base/shortlist.h).
@@ -12,8 +11,8 @@
  *               over all candidates that are not left out
  *     coverage  candidates that are among the first k of any query
  *
- * The same is done for two rankings that need no training, to compare with: candidates by how often
- * they were chosen, and item-item cosine (learning/baselines.h).
+ * The same is done for two rankings that need no training, to compare with: candidates by how many
+ * queries chose them, and item-item cosine (learning/baselines.h).
  */
 #ifndef TFRS_EVALUATION_H
 #define TFRS_EVALUATION_H
@@ -50,7 +49,6 @@ extern const char *tfrs_evaluation_options_check(const tfrs_evaluation_options *
 typedef struct tfrs_evaluation_test
 {
 	const tfrs_model *model;
-	tfrs_seen	seen;			/* offsets NULL: nothing is known about it */
 	tfrs_pair_set *relevant;
 	const tfrs_pair_set *excluded;	/* or NULL; candidates below N */
 } tfrs_evaluation_test;

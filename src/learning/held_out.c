@@ -14,10 +14,12 @@ tfrs_held_out_left_out(const tfrs_held_out *test, uint32_t query)
 	tfrs_left_out out = {0};
 	size_t		list;
 
-	if (test->seen.offsets != NULL && !test->keep_seen && query < test->seen.queries)
+	if (test->events != NULL && !test->keep_seen && query < test->events->queries)
 	{
-		out.seen = test->seen.candidate + test->seen.offsets[query];
-		out.seen_count = test->seen.offsets[query + 1] - test->seen.offsets[query];
+		tfrs_event_list events = tfrs_events_of(test->events, query);
+
+		out.seen = events.candidate;
+		out.seen_count = events.count;
 	}
 	if (test->excluded != NULL && tfrs_pair_set_find(test->excluded, query, &list))
 	{

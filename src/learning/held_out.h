@@ -12,15 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learning/history.h"
 #include "learning/pair_set.h"
-
-/* What each query was trained on. */
-typedef struct tfrs_seen
-{
-	size_t		queries;		/* V */
-	const uint64_t *offsets;	/* (V + 1), NULL: nothing is known about it */
-	const uint32_t *candidate;
-} tfrs_seen;
 
 /* What has been left of a query's relevant candidates; the known ones are at the front of its list. */
 typedef struct tfrs_held_out_query
@@ -37,7 +30,7 @@ typedef struct tfrs_held_out
 {
 	size_t		queries;		/* V */
 	size_t		candidates;		/* N */
-	tfrs_seen	seen;
+	const tfrs_events *events;	/* what each query was trained on, NULL: not known */
 	bool		keep_seen;		/* only what is excluded is left out */
 	tfrs_pair_set *relevant;	/* used up */
 	const tfrs_pair_set *excluded;	/* candidates below N; or NULL */
