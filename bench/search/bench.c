@@ -2,10 +2,12 @@
  * bench.c: measures the index alone, without a server.
  *
  * usage: bench ROWS.fbin QUERIES.fbin dot|cosine|l2 [-k K] [-t THREADS] [-n QUERIES] [-m MANY]
+ *              [-x EXCLUDED] [-X EXCLUDED]
  *
  * Prints one line for the full scan, the exact index and the tree tuned to several recalls on the
- * even queries and measured on the odd ones; with -m also many queries at once.  Times are medians of
- * a thread's own CPU time, so that other work on the machine shows less.
+ * even queries and measured on the odd ones; with -m also many queries at once, with -x each query
+ * leaves out that many rows, with -X its own best ones.  Times are medians of a thread's own CPU time, so that other work on
+ * the machine shows less.
  */
 #define _GNU_SOURCE
 
@@ -33,6 +35,8 @@ typedef struct setup
 	tfrs_metric metric;
 	size_t		k;
 	int			threads;
+	bool		excludes_best;
+	tfrs_search *searches;		/* (queries) */
 	tfrs_hit   *truth;			/* (queries, k) */
 	tfrs_arena	arena;
 } setup;
@@ -115,7 +119,7 @@ count_found(const tfrs_hit *hits, size_t count, const tfrs_hit *truth, size_t k)
 
 /* One query after another; the first round warms up. */
 static void
-measure(setup *setup, const char *name, const tfrs_index *index, const tfrs_search *search)
+measure(setup *setup, const char *name, const tfrs_index *index)
 {
 	size_t		count = setup->queries.count;
 	double	   *times = malloc(count * sizeof(double));
@@ -131,8 +135,8 @@ measure(setup *setup, const char *name, const tfrs_index *index, const tfrs_sear
 		{
 			double		start = milliseconds(CLOCK_THREAD_CPUTIME_ID);
 
-			check(tfrs_index_search(index, setup->queries.values + i * index->dim, search,
-									&setup->arena, hits, &hit_count, &error));
+			check(tfrs_index_search(index, setup->queries.values + i * index->dim,
+									&setup->searches[i], &setup->arena, hits, &hit_count, &error));
 			times[i] = milliseconds(CLOCK_THREAD_CPUTIME_ID) - start;
 			found += count_found(hits, hit_count, setup->truth + i * setup->k, setup->k);
 		}
@@ -148,15 +152,58 @@ measure(setup *setup, const char *name, const tfrs_index *index, const tfrs_sear
 	free(hits);
 }
 
-static void
-find_truth(setup *setup, const tfrs_index *plain, const tfrs_search *search)
+static int
+compare_rows(const void *a, const void *b)
 {
-	size_t		count;
+	uint32_t	left = *(const uint32_t *) a;
+	uint32_t	right = *(const uint32_t *) b;
 
-	setup->truth = malloc(setup->queries.count * setup->k * sizeof(tfrs_hit));
-	for (size_t i = 0; i < setup->queries.count; i++)
-		check(tfrs_index_search(plain, setup->queries.values + i * plain->dim, search,
-								&setup->arena, setup->truth + i * setup->k, &count, &error));
+	return left < right ? -1 : left > right;
+}
+
+static size_t
+keep_distinct(uint32_t *rows, size_t count)
+{
+	size_t		kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		if (kept == 0 || rows[i] != rows[kept - 1])
+			rows[kept++] = rows[i];
+	}
+	return kept;
+}
+
+/* What each query asks for, and what is true then. */
+static void
+find_truth(setup *setup, const tfrs_index *plain, size_t excluded)
+{
+	size_t		count = setup->queries.count;
+	tfrs_hit   *best = malloc((excluded + 1) * sizeof(tfrs_hit));
+	size_t		found;
+
+	setup->truth = malloc(count * setup->k * sizeof(tfrs_hit));
+	setup->searches = malloc(count * sizeof(tfrs_search));
+	for (size_t i = 0; i < count; i++)
+	{
+		const float *query = setup->queries.values + i * plain->dim;
+		tfrs_search *search = &setup->searches[i];
+		uint32_t   *rows = malloc((excluded + 1) * sizeof(uint32_t));
+
+		tfrs_search_default(search);
+		search->k = excluded;
+		check(tfrs_index_search(plain, query, search, &setup->arena, best, &found, &error));
+		for (size_t j = 0; j < found; j++)
+			rows[j] = setup->excludes_best ? best[j].row
+				: (uint32_t) ((i * 7919 + j) * 2654435761u % plain->count);
+		qsort(rows, found, sizeof(uint32_t), compare_rows);
+		search->k = setup->k;
+		search->excluded = rows;
+		search->excluded_count = keep_distinct(rows, found);
+		check(tfrs_index_search(plain, query, search, &setup->arena,
+								setup->truth + i * setup->k, &found, &error));
+	}
+	free(best);
 }
 
 static tfrs_index_builder *
@@ -205,8 +252,7 @@ measure_many(setup *setup, const char *name, const tfrs_index *index, size_t cou
 	{
 		memcpy(queries + i * dim, setup->queries.values + i % setup->queries.count * dim,
 			   dim * sizeof(float));
-		tfrs_search_default(&searches[i]);
-		searches[i].k = setup->k;
+		searches[i] = setup->searches[i % setup->queries.count];
 	}
 	check(tfrs_index_many_begin(&many, index, &many_queries, &setup->arena, &error));
 	while (tfrs_index_many_step(many) == TFRS_MORE)
@@ -222,7 +268,7 @@ measure_many(setup *setup, const char *name, const tfrs_index *index, size_t cou
 }
 
 static void
-measure_trees(setup *setup, const tfrs_search *search, size_t many)
+measure_trees(setup *setup, size_t many)
 {
 	static const float targets[] = {0.9f, 0.95f, 0.99f, 0.999f};
 	tfrs_index_options options;
@@ -239,7 +285,7 @@ measure_trees(setup *setup, const tfrs_search *search, size_t many)
 	check(tfrs_index_builder_begin(&builder, &setup->arena, &options, setup->rows.values,
 								   setup->rows.count, setup->rows.dim, &error));
 	index = tfrs_index_builder_index(run(setup, builder, "build tree"));
-	measure(setup, "tree, tuned on rows", &index, search);
+	measure(setup, "tree, tuned on rows", &index);
 	for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++)
 	{
 		tfrs_index	better;
@@ -250,7 +296,7 @@ measure_trees(setup *setup, const tfrs_search *search, size_t many)
 		snprintf(name, sizeof(name), "tune tree to %.3f", (double) targets[i]);
 		better = tfrs_index_builder_index(run(setup, tuned, name));
 		snprintf(name, sizeof(name), "tree %.3f", (double) targets[i]);
-		measure(setup, name, &better, search);
+		measure(setup, name, &better);
 		if (many > 0)
 			measure_many(setup, "  many", &better, many);
 		tfrs_index_builder_destroy(tuned);
@@ -259,20 +305,17 @@ measure_trees(setup *setup, const tfrs_search *search, size_t many)
 }
 
 static void
-measure_all(setup *setup, size_t many)
+measure_all(setup *setup, size_t many, size_t excluded)
 {
 	tfrs_index	plain = tfrs_index_over(setup->rows.values, setup->rows.count, setup->rows.dim,
 										setup->metric);
 	tfrs_index_options options;
 	tfrs_index_builder *builder;
 	tfrs_index	index;
-	tfrs_search search;
 
-	tfrs_search_default(&search);
-	search.k = setup->k;
-	find_truth(setup, &plain, &search);
+	find_truth(setup, &plain, excluded);
 	printf("%-22s   median      p10      p90 ms\n", "");
-	measure(setup, "full scan", &plain, &search);
+	measure(setup, "full scan", &plain);
 	if (many > 0)
 		measure_many(setup, "  many", &plain, many);
 	tfrs_index_options_default(&options);
@@ -282,11 +325,11 @@ measure_all(setup *setup, size_t many)
 	check(tfrs_index_builder_begin(&builder, &setup->arena, &options, setup->rows.values,
 								   setup->rows.count, setup->rows.dim, &error));
 	index = tfrs_index_builder_index(run(setup, builder, "build exact"));
-	measure(setup, "exact", &index, &search);
+	measure(setup, "exact", &index);
 	if (many > 0)
 		measure_many(setup, "  many", &index, many);
 	tfrs_index_builder_destroy(builder);
-	measure_trees(setup, &search, many);
+	measure_trees(setup, many);
 }
 
 static tfrs_metric
@@ -302,9 +345,10 @@ main(int argc, char **argv)
 	static setup setup = {.k = 10, .threads = 2};
 	size_t		most = 500;
 	size_t		many = 0;
+	size_t		excluded = 0;
 	int			option;
 
-	while ((option = getopt(argc, argv, "k:t:n:m:")) != -1)
+	while ((option = getopt(argc, argv, "k:t:n:m:x:X:")) != -1)
 	{
 		switch (option)
 		{
@@ -320,6 +364,11 @@ main(int argc, char **argv)
 			case 'm':
 				many = (size_t) atol(optarg);
 				break;
+			case 'x':
+			case 'X':
+				setup.excludes_best = option == 'X';
+				excluded = (size_t) atol(optarg);
+				break;
 			default:
 				return 2;
 		}
@@ -327,7 +376,7 @@ main(int argc, char **argv)
 	if (argc - optind != 3)
 	{
 		fprintf(stderr, "usage: bench ROWS.fbin QUERIES.fbin dot|cosine|l2 [-k K] [-t THREADS]"
-				" [-n QUERIES] [-m MANY]\n");
+				" [-n QUERIES] [-m MANY] [-x EXCLUDED] [-X EXCLUDED]\n");
 		return 2;
 	}
 	tfrs_kernels_choose(true);
@@ -337,6 +386,6 @@ main(int argc, char **argv)
 	tfrs_arena_init(&setup.arena, tfrs_allocator_malloc(), SIZE_MAX);
 	printf("%s: %zu x %zu, %s, k %zu, kernels %s\n", argv[optind], setup.rows.count,
 		   setup.rows.dim, argv[optind + 2], setup.k, tfrs_kernels.name);
-	measure_all(&setup, many);
+	measure_all(&setup, many, excluded);
 	return 0;
 }

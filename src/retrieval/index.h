@@ -94,7 +94,7 @@ typedef struct tfrs_index_facts
 	size_t		structure_bytes;	/* beside the vectors */
 	uint32_t	leaves_to_search;	/* 0: as many as the bounds demand */
 	uint32_t	rerank;
-	float		reach;			/* with leaves_to_search 0: see tree.h; at 1 recall is 1 */
+	float		reach;			/* how far the bounds are believed in; at 1 recall is 1 */
 	float		recall;			/* estimated when it was tuned, at recall_k; 1 where it is certain */
 	uint32_t	recall_k;
 } tfrs_index_facts;

@@ -47,8 +47,7 @@ load_head(tfrs_index_head *head, const tfrs_block *block, const char *prefix, tf
 		head->metric < TFRS_METRIC_DOT || head->metric > TFRS_METRIC_L2 ||
 		head->dim > TFRS_MAX_DIM || head->count > TFRS_MAX_ROWS ||
 		(head->leaves_to_search > 0) != (head->rerank > 0) || head->recall_k == 0 ||
-		!(head->reach >= 0 && head->reach <= 1) ||
-		(head->reach > 0) != (head->leaves_to_search == 0) ||
+		!(head->reach > 0 && head->reach <= 1) ||
 		!(head->recall >= 0 && head->recall <= 1) ||
 		!(head->bytes >= 0 && head->bytes < INFINITY) ||
 		!(head->bounded_bytes >= 0 && head->bounded_bytes < INFINITY))

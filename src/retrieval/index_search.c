@@ -11,6 +11,9 @@
 #define UNTUNED_LEAVES_SHARE 16
 #define UNTUNED_RERANK_PER_K 16
 
+/* A ranked search serves k up to this many times the one it was tuned for; bounds serve any. */
+#define MOST_GROWTH 4
+
 tfrs_corpus
 tfrs_index_corpus(const tfrs_index *index)
 {
@@ -79,24 +82,26 @@ ranked_effort(const tfrs_index *index, const tfrs_search *search)
 }
 
 /*
- * Kind exact is bounded.  Kind tree goes as far as asked or as tuned, unless re-ranking alone would
- * cost as much as the bounds.
+ * Kind exact is bounded.  Kind tree goes as far as asked or as tuned; with a list of allowed rows
+ * it is bounded too, since only rows that reach the threshold are then looked up in the list.
  */
 static tfrs_tree_effort
 choose_effort(const tfrs_index *index, const tfrs_search *search)
 {
 	const tfrs_index_structure *structure = index->structure;
 	const tfrs_tree_effort exact = {0, 0, 1};
-	tfrs_tree_effort effort;
+	tfrs_tree_effort effort = structure->tuned.effort;
 
 	if (index->kind != TFRS_INDEX_TREE || search->exact)
 		return exact;
 	if (search->leaves_to_search > 0 || search->rerank > 0)
 		return ranked_effort(index, search);
-	if (structure->tuned.effort.leaves == 0)
-		return structure->tuned.effort;
-	effort = ranked_effort(index, search);
-	return cost_of_rows(index, effort.rerank) < structure->tuned.bounded_bytes ? effort : exact;
+	if (effort.leaves > 0 && !search->has_among &&
+		search->k <= MOST_GROWTH * (size_t) structure->tuned_k)
+		return ranked_effort(index, search);
+	effort.leaves = 0;
+	effort.rerank = 0;
+	return effort;
 }
 
 /* Whether every allowed row is to be scored: there is no structure, or few rows are allowed. */

@@ -37,6 +37,9 @@
 /* Classes that the ranked search counts candidates in, to find the rerank-th best. */
 #define CLASSES 4096
 
+/* Most candidates are told by one bit that they are not excluded. */
+#define EXCLUDED_BITS 65536
+
 /* How far ahead of its use a row number and a row are fetched. */
 #define NUMBERS_AHEAD 24
 #define ROWS_AHEAD 12
@@ -69,6 +72,7 @@ struct tfrs_tree_scratch
 	uint32_t	pending[PENDING_ROWS + CHUNK_ROWS];	/* positions in tree->rows */
 	uint32_t	kept[CLASSES];	/* candidates of each class */
 	uint32_t	dropped[CLASSES];	/* rows that the predicates kept out */
+	uint64_t	excluded[EXCLUDED_BITS / 64];	/* a bit is set for each excluded row's hash */
 };
 
 /* One search. */
@@ -384,12 +388,44 @@ compact(probe *probe, ranking *ranking)
 	ranking->above = ranking->count = count;
 }
 
+static uint32_t
+excluded_bit(uint32_t row)
+{
+	return (row * UINT32_C(0x9e3779b1)) >> 16;
+}
+
+static void
+mark_excluded(probe *probe)
+{
+	const tfrs_search *search = probe->collector->search;
+	uint64_t   *bits = probe->scratch->excluded;
+
+	memset(bits, 0, sizeof(probe->scratch->excluded));
+	for (size_t i = 0; i < search->excluded_count; i++)
+	{
+		uint32_t	bit = excluded_bit(search->excluded[i]);
+
+		bits[bit / 64] |= UINT64_C(1) << bit % 64;
+	}
+}
+
+static bool
+is_kept_out(const probe *probe, size_t position)
+{
+	const tfrs_search *search = probe->collector->search;
+	uint32_t	row = probe->tree->rows[position];
+	uint32_t	bit = excluded_bit(row);
+
+	if (!search->has_among && (probe->scratch->excluded[bit / 64] >> bit % 64 & 1) == 0)
+		return false;
+	return !tfrs_search_allows(search, row);
+}
+
 /* Counts the hits of a chunk in; offset is what the leaf adds to their sums. */
 static void
 add_candidates(probe *probe, ranking *ranking, size_t first, size_t count, int32_t offset)
 {
 	tfrs_tree_scratch *scratch = probe->scratch;
-	const tfrs_search *search = probe->collector->search;
 
 	for (size_t b = 0; b < count; b++)
 	{
@@ -400,7 +436,7 @@ add_candidates(probe *probe, ranking *ranking, size_t first, size_t count, int32
 			int32_t		sum = scratch->sums[b * TFRS_CODE_ROWS + r] + offset;
 			uint32_t	class = sum > 0 ? (uint32_t) sum >> ranking->shift : 0;
 
-			if (ranking->filtered && !tfrs_search_allows(search, probe->tree->rows[position]))
+			if (ranking->filtered && is_kept_out(probe, position))
 			{
 				scratch->dropped[class]++;
 				continue;
@@ -456,6 +492,23 @@ leaves_wanted(const probe *probe, const ranking *ranking, size_t leaves, size_t 
 	return wanted < probe->tree->leaves ? wanted : probe->tree->leaves;
 }
 
+/* Whether predicates kept out more than half as many rows as are wanted that rank before those. */
+static bool
+best_are_kept_out(const probe *probe, const ranking *ranking)
+{
+	const tfrs_tree_scratch *scratch = probe->scratch;
+	size_t		k = probe->collector->topk.k;
+	size_t		kept = 0;
+	size_t		dropped = 0;
+
+	for (size_t class = CLASSES; ranking->filtered && class-- > 0 && kept < k;)
+	{
+		kept += scratch->kept[class];
+		dropped += scratch->dropped[class];
+	}
+	return 2 * dropped > k;
+}
+
 static void
 score_candidates(probe *probe, ranking *ranking)
 {
@@ -485,12 +538,20 @@ search_ranked(probe *probe, tfrs_tree_effort effort)
 		ranking.shift++;
 	memset(scratch->kept, 0, sizeof(scratch->kept));
 	if (ranking.filtered)
+	{
 		memset(scratch->dropped, 0, sizeof(scratch->dropped));
+		mark_excluded(probe);
+	}
 	while (visited < wanted)
 	{
 		order_leaves(probe, wanted);
 		for (; visited < wanted; visited++)
 			visit_ranked(probe, &ranking, scratch->order[visited].row);
+		if (best_are_kept_out(probe, &ranking))
+		{
+			search_bounded(probe);
+			return;
+		}
 		wanted = leaves_wanted(probe, &ranking, effort.leaves, visited);
 	}
 	score_candidates(probe, &ranking);

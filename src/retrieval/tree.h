@@ -50,11 +50,14 @@ typedef struct tfrs_tree
 	const uint32_t *rows;		/* (blocks, 32): row numbers; past a leaf's size TFRS_NO_ROW */
 } tfrs_tree;
 
-/* How far a search goes. */
+/*
+ * How far a search goes.  A ranked one turns into a bounded one of that reach where predicates keep
+ * out many of the best rows: what is left among equals can't be ranked by codes.
+ */
 typedef struct tfrs_tree_effort
 {
 	uint32_t	leaves;			/* ranked; 0: bounded */
-	uint32_t	rerank;			/* ranked: at least 1 */
+	uint32_t	rerank;			/* ranked: at least k */
 	float		reach;			/* bounded: above 0; at 1 the full scan's answer */
 } tfrs_tree_effort;
 

@@ -214,7 +214,7 @@ current_effort(const tfrs_tuning *tuning)
 			return (tfrs_tree_effort) {0, 0, tuning->reach};
 		case RANKS:
 			return (tfrs_tree_effort) {tuning->leaves_steps[tuning->leaves_at],
-				tuning->rerank_steps[tuning->rerank_at], 0};
+				tuning->rerank_steps[tuning->rerank_at], tuning->reach};
 		default:
 			return (tfrs_tree_effort) {0, 0, 1};
 	}
@@ -292,9 +292,10 @@ static bool
 judge(tfrs_tuning *tuning, double bytes)
 {
 	double		recall = measure_recall(tuning);
-	bool		reached = recall >= tuning->options.target_recall || is_given(tuning);
+	bool		given = tuning->phase == RANKS && is_given(tuning);
+	bool		reached = recall >= tuning->options.target_recall || given;
 
-	if (reached && (bytes < tuning->result.bytes || is_given(tuning)))
+	if (reached && (bytes < tuning->result.bytes || given))
 		tuning->result = (tfrs_tuning_result) {current_effort(tuning), recall, bytes,
 			tuning->result.bounded_bytes};
 	return reached;
@@ -306,7 +307,7 @@ static bool
 end_truth(tfrs_tuning *tuning, double bytes)
 {
 	tuning->result = (tfrs_tuning_result) {current_effort(tuning), 1, bytes, bytes};
-	tuning->phase = tuning->options.leaves > 0 || tuning->options.rerank > 0 ? RANKS : REACH;
+	tuning->phase = REACH;
 	tuning->reach = LEAST_REACH;
 	return !tuning->options.bounded_only;
 }
@@ -314,11 +315,15 @@ end_truth(tfrs_tuning *tuning, double bytes)
 static bool
 end_reach(tfrs_tuning *tuning, double bytes)
 {
-	bool		reached = judge(tuning, bytes);
-
-	tuning->reach += REACH_STEP;
-	if (reached || tuning->reach >= 1 || bytes >= tuning->result.bytes)
+	if (judge(tuning, bytes))
 		tuning->phase = RANKS;
+	else
+		tuning->reach += REACH_STEP;
+	if (tuning->reach > 1 - REACH_STEP / 2)
+	{
+		tuning->reach = 1;
+		tuning->phase = RANKS;
+	}
 	return true;
 }
 
