@@ -417,6 +417,14 @@ entry_serves(const tfrs_cache_entry *entry, const tfrs_block_source *source)
 		memcmp(header, tfrs_block_source_bytes(source), source->block_bytes) == 0;
 }
 
+/* Whether it is the stored value that the site read last. */
+static bool
+has_pointer(const tfrs_block_site *site, const struct varlena *datum)
+{
+	return site->stored && VARATT_IS_EXTERNAL_ONDISK(datum) &&
+		memcmp(VARDATA_EXTERNAL(datum), &site->pointer, sizeof(varatt_external)) == 0;
+}
+
 const tfrs_cached_block *
 tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 					 tfrs_block_kind kind)
@@ -426,8 +434,7 @@ tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 	tfrs_block_source source;
 	tfrs_block_key key;
 
-	if (site->entry != NULL && site->stored && VARATT_IS_EXTERNAL_ONDISK(datum) &&
-		memcmp(VARDATA_EXTERNAL(datum), &site->pointer, sizeof(varatt_external)) == 0)
+	if (site->entry != NULL && has_pointer(site, datum))
 	{
 		site->entry->hits++;
 		return site->entry->view;
@@ -444,6 +451,22 @@ tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 	if (source.datum != datum)
 		pfree(source.datum);
 	return entry->view;
+}
+
+bool
+tfrs_block_site_holds(const tfrs_block_site *site, Datum value)
+{
+	struct varlena *datum = (struct varlena *) DatumGetPointer(value);
+	tfrs_block_source source;
+	tfrs_block_key key;
+
+	if (has_pointer(site, datum))
+		return true;
+	source = tfrs_block_source_open(value, type_of_kind(site->entry->view->kind));
+	key = tfrs_block_source_key(&source);
+	if (source.datum != datum)
+		pfree(source.datum);
+	return memcmp(key.digest, site->entry->key.digest, TFRS_DIGEST_BYTES) == 0;
 }
 
 const tfrs_cached_block *

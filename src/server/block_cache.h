@@ -50,7 +50,14 @@ typedef struct tfrs_block_site
 extern const tfrs_cached_block *tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context,
 													 Datum value, tfrs_block_kind kind);
 
-/* The same for an argument of a function that needs fn_extra for nothing else. */
+/*
+ * Whether a value is the one whose block the site holds: by its pointer where it is stored, else by
+ * the digest that it claims, so at no cost a row.  For aggregates over one model or index: whoever
+ * claims another's digest gets the other's block.
+ */
+extern bool tfrs_block_site_holds(const tfrs_block_site *site, Datum value);
+
+/* tfrs_block_cache_get for an argument of a function that needs fn_extra for nothing else. */
 extern const tfrs_cached_block *tfrs_block_cache_argument(FunctionCallInfo fcinfo, int argument,
 														  tfrs_block_kind kind);
 

@@ -22,12 +22,10 @@
 #include "base/id_sort.h"
 #include "learning/evaluation.h"
 #include "server/block_cache.h"
-#include "server/block_source.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/evaluate_report.h"
-#include "server/model_type.h"
 #include "server/options.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
@@ -55,7 +53,7 @@ typedef struct evaluate_state
 	MemoryContext context;		/* the aggregate's */
 	tfrs_arena	arena;			/* over it, for what is collected */
 	evaluate_options options;
-	Jsonb	   *given;			/* as in the first row, or NULL */
+	struct varlena *first_options;	/* of the first row, as it came; NULL: it was NULL */
 	tfrs_block_site site;
 	const tfrs_model *model;
 	bool		query_is_json;
@@ -100,7 +98,7 @@ check_collected(tfrs_status status, const tfrs_error *error)
 }
 
 static void
-read_options(evaluate_state *state, Jsonb *given)
+read_options(FunctionCallInfo fcinfo, evaluate_state *state, int argument)
 {
 	tfrs_evaluation_options defaults;
 
@@ -109,9 +107,10 @@ read_options(evaluate_state *state, Jsonb *given)
 	state->options.ks.count = (uint32) defaults.cutoff_count;
 	memcpy(state->options.ks.values, defaults.cutoffs,
 		   defaults.cutoff_count * sizeof(defaults.cutoffs[0]));
-	if (given != NULL)
-		state->given = (Jsonb *) pg_detoast_datum_copy((struct varlena *) given);
-	tfrs_options_read(&evaluate_scheme, state->given, &state->options);
+	if (argument >= PG_NARGS() || PG_ARGISNULL(argument))
+		return;
+	state->first_options = tfrs_options_keep(PG_GETARG_DATUM(argument));
+	tfrs_options_read(&evaluate_scheme, PG_GETARG_JSONB_P(argument), &state->options);
 }
 
 static void
@@ -133,7 +132,7 @@ open_model(evaluate_state *state, Datum model)
 
 /* The first row of a group whose model is not NULL. */
 static evaluate_state *
-begin_group(FunctionCallInfo fcinfo, MemoryContext context, Jsonb *given)
+begin_group(FunctionCallInfo fcinfo, MemoryContext context, int options_argument)
 {
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	evaluate_state *state = palloc0(sizeof(evaluate_state));
@@ -141,7 +140,7 @@ begin_group(FunctionCallInfo fcinfo, MemoryContext context, Jsonb *given)
 
 	state->context = context;
 	tfrs_bridge_arena(&state->arena, context, tfrs_bridge_maintenance_memory());
-	read_options(state, given);
+	read_options(fcinfo, state, options_argument);
 	state->query_is_json = query_type == JSONBOID;
 	if (!state->query_is_json)
 		tfrs_id_reader_init(&state->query, query_type, "query");
@@ -153,39 +152,13 @@ begin_group(FunctionCallInfo fcinfo, MemoryContext context, Jsonb *given)
 }
 
 static void
-check_same_options(const evaluate_state *state, const Jsonb *given)
-{
-	if ((given == NULL) != (state->given == NULL) ||
-		(given != NULL && (VARSIZE(given) != VARSIZE(state->given) ||
-						   memcmp(given, state->given, VARSIZE(given)) != 0)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options must be the same for all rows of a group")));
-}
-
-/*
- * A stored model is known by its pointer, any other by the digest it claims.  Whoever claims a wrong
- * one gets the first row's model.
- */
-static void
 check_same_model(const evaluate_state *state, Datum model)
 {
-	struct varlena *datum = (struct varlena *) DatumGetPointer(model);
-	tfrs_block_source source;
-	tfrs_block_key key;
-
-	if (state->site.stored && VARATT_IS_EXTERNAL_ONDISK(datum) &&
-		memcmp(VARDATA_EXTERNAL(datum), &state->site.pointer, sizeof(varatt_external)) == 0)
-		return;
-	source = tfrs_block_source_open(model, &tfrs_model_type);
-	key = tfrs_block_source_key(&source);
-	if (memcmp(key.digest, state->model->block.header->digest, TFRS_DIGEST_BYTES) != 0)
+	if (!tfrs_block_site_holds(&state->site, model))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the model must be the same for all rows of a group"),
 				 errhint("Add GROUP BY a column that tells the models apart.")));
-	if (source.datum != datum)
-		pfree(source.datum);
 }
 
 /* The state of the row's group, NULL while all its models were NULL. */
@@ -195,17 +168,17 @@ state_of_row(FunctionCallInfo fcinfo, int options_argument)
 	MemoryContext context;
 	evaluate_state *state = PG_ARGISNULL(STATE) ? NULL
 		: (evaluate_state *) PG_GETARG_POINTER(STATE);
-	Jsonb	   *given = NULL;
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		elog(ERROR, "tfrs.evaluate called outside of an aggregate");
 	if (PG_ARGISNULL(MODEL))
 		return state;
-	if (options_argument < PG_NARGS() && !PG_ARGISNULL(options_argument))
-		given = PG_GETARG_JSONB_P(options_argument);
 	if (state == NULL)
-		return begin_group(fcinfo, context, given);
-	check_same_options(state, given);
+		return begin_group(fcinfo, context, options_argument);
+	if (options_argument < PG_NARGS())
+		tfrs_options_check_same(evaluate_scheme.what, state->first_options,
+								PG_ARGISNULL(options_argument),
+								PG_GETARG_DATUM(options_argument));
 	check_same_model(state, PG_GETARG_DATUM(MODEL));
 	return state;
 }

@@ -10,6 +10,8 @@
  */
 #include "server/row_reader.h"
 
+#include <float.h>
+
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -44,6 +46,18 @@ static tfrs_id_kind
 kind_of_tag(uint32 tag)
 {
 	return tag == TFRS_TAG_TEXT || tag == TFRS_TAG_UUID ? TFRS_ID_BYTES : TFRS_ID_INTEGER;
+}
+
+double
+tfrs_weight_read(FunctionCallInfo fcinfo, int argument)
+{
+	double		weight = PG_ARGISNULL(argument) ? 1 : PG_GETARG_FLOAT8(argument);
+
+	if (!(weight >= 0 && weight <= FLT_MAX))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("a sample weight must be a finite number of at least 0")));
+	return weight;
 }
 
 const char *

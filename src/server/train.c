@@ -175,16 +175,8 @@ begin_group(FunctionCallInfo fcinfo)
 static float
 read_weight(FunctionCallInfo fcinfo)
 {
-	double		weight;
-
-	if (PG_NARGS() < COUNT_WITH_WEIGHT || PG_ARGISNULL(ARGUMENT_WEIGHT))
-		return 1;
-	weight = PG_GETARG_FLOAT8(ARGUMENT_WEIGHT);
-	if (!(weight >= 0 && weight <= FLT_MAX))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("a sample weight must be a finite number of at least 0")));
-	return (float) weight;
+	return PG_NARGS() < COUNT_WITH_WEIGHT ? 1
+		: (float) tfrs_weight_read(fcinfo, ARGUMENT_WEIGHT);
 }
 
 /* An unknown time and the ends of time are the earliest. */
