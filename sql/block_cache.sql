@@ -98,6 +98,7 @@ SELECT candidate FROM shelf, top_k(index, '[1,0]', 1) WHERE name = 'b';
 SELECT name, kind, shared, hits FROM cache JOIN digest USING (block);
 SELECT count(*) AS files, min(size) > 300000 AS whole FROM pg_ls_dir('base/pgsql_tmp') f, pg_stat_file('base/pgsql_tmp/' || f) s
 WHERE f LIKE (SELECT 'pgsql\_tmp\_tfrs\_' || oid || '\_%' FROM pg_database WHERE datname = current_database());
+SELECT flush();
 \c
 SET search_path = public, tfrs;
 SELECT name, kind, shared, hits FROM cache JOIN digest USING (block);
