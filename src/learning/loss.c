@@ -272,6 +272,7 @@ fill_columns(tfrs_loss *loss, const float *probability, const tfrs_loss_options 
 		loss->log_gain[j] = late ? base + correction : 0.0f;
 		if (count != NULL)
 			loss->log_gain[j] += count[j] > 0.0f ? logf(count[j]) : TFRS_LOSS_HIDDEN;
+		problem->has_zero_count |= count != NULL && count[j] == 0.0f;
 	}
 	problem->leave_target_out = late;
 	problem->adjust = probability != NULL && !late ? loss->adjust : NULL;

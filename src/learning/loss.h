@@ -88,7 +88,7 @@ typedef struct tfrs_loss_distinct
 	const float *query;			/* (U, D) */
 	const float *candidate;		/* (V, D) */
 	const float *candidate_count;	/* (V) how many columns of the batch it stands for; 0 where it
-									 * is a positive only and no negative of anybody */
+									 * is a positive only: counted in its own pairs alone */
 	const float *probability;	/* (V) or NULL */
 	const uint32_t *pair_query; /* (P) */
 	const uint32_t *pair_candidate; /* (P) */

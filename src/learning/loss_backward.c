@@ -29,7 +29,8 @@ subtract_target(const tfrs_loss_tile *tile, size_t row, uint32_t target)
 		float		scale = -problem->target_own[target] * problem->inverse_temperature;
 
 		if (problem->heads > 1)
-			scale *= tfrs_loss_shares(tile, column / TFRS_LOSS_BLOCK, row, h)[column % TFRS_LOSS_BLOCK];
+			scale *= tfrs_loss_shares(tile, column / TFRS_LOSS_BLOCK, row,
+									  h)[column % TFRS_LOSS_BLOCK];
 		if (problem->d_query != NULL)
 			tfrs_kernels.add_scaled(problem->d_query +
 									((tile->first + row) * problem->heads + h) * dim,
@@ -69,8 +70,9 @@ add_query_gradient(const tfrs_loss_tile *tile, size_t block, size_t width)
 	size_t		dim = problem->dim;
 	size_t		floats = problem->heads * dim;
 
-	tfrs_matmul_nn(tile->rows * problem->heads, dim, width, 1.0f, tfrs_loss_shares(tile, block, 0, 0),
-				   TFRS_LOSS_STRIDE, problem->candidate + block * TFRS_LOSS_BLOCK * dim, dim, 0.0f, tile->partial,
+	tfrs_matmul_nn(tile->rows * problem->heads, dim, width, 1.0f,
+				   tfrs_loss_shares(tile, block, 0, 0), TFRS_LOSS_STRIDE,
+				   problem->candidate + block * TFRS_LOSS_BLOCK * dim, dim, 0.0f, tile->partial,
 				   dim);
 	for (size_t r = 0; r < tile->rows; r++)
 		tfrs_kernels.add_scaled(problem->d_query + (tile->first + r) * floats,
@@ -110,8 +112,9 @@ backward_block(const tfrs_loss_tile *tile, size_t block)
 	if (tile->d_candidate == NULL)
 		return;
 	scale_queries(tile, block);
-	tfrs_matmul_tn(width, dim, tile->rows * problem->heads, 1.0f, tfrs_loss_shares(tile, block, 0, 0),
-				   TFRS_LOSS_STRIDE, tile->scaled, dim, 1.0f, tile->d_candidate + block * TFRS_LOSS_BLOCK * dim, dim);
+	tfrs_matmul_tn(width, dim, tile->rows * problem->heads, 1.0f,
+				   tfrs_loss_shares(tile, block, 0, 0), TFRS_LOSS_STRIDE, tile->scaled, dim, 1.0f,
+				   tile->d_candidate + block * TFRS_LOSS_BLOCK * dim, dim);
 }
 
 static void
@@ -122,7 +125,7 @@ write_logit_gradient(const tfrs_loss_tile *tile)
 	for (size_t r = 0; r < tile->rows; r++)
 		for (size_t j = 0; j < problem->columns; j++)
 			problem->d_logits[(tile->first + r) * problem->columns + j] =
-				tfrs_loss_cells(tile, j / TFRS_LOSS_BLOCK, r)[j % TFRS_LOSS_BLOCK] * block_factor(tile, j / TFRS_LOSS_BLOCK, r);
+				*tfrs_loss_cell(tile, r, j) * block_factor(tile, j / TFRS_LOSS_BLOCK, r);
 }
 
 void

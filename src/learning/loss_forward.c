@@ -95,8 +95,8 @@ note_targets(const tfrs_loss_tile *tile, size_t block, size_t row)
 
 /* Hides the columns of the keys base + j with j in the block, but for the column spared. */
 static void
-hide(const tfrs_loss_tile *tile, size_t block, size_t row, const uint64_t *keys, size_t count, uint64_t base,
-	 size_t spared)
+hide(const tfrs_loss_tile *tile, size_t block, size_t row, const uint64_t *keys, size_t count,
+	 uint64_t base, size_t spared)
 {
 	float	   *piece = tfrs_loss_cells(tile, block, row);
 	uint64_t	start = base + block * TFRS_LOSS_BLOCK;
@@ -217,8 +217,7 @@ keep_hardest(const tfrs_loss_tile *tile, size_t row)
 {
 	const tfrs_loss_problem *problem = tile->problem;
 	uint32_t	own = problem->target_column[problem->target_start[tile->first + row]];
-	float	   *own_cell = tfrs_loss_cells(tile, own / TFRS_LOSS_BLOCK, row) +
-		own % TFRS_LOSS_BLOCK;
+	float	   *own_cell = tfrs_loss_cell(tile, row, own);
 	float		own_logit = *own_cell;
 	tfrs_topk	topk;
 
@@ -238,8 +237,7 @@ keep_hardest(const tfrs_loss_tile *tile, size_t row)
 		}
 	}
 	for (size_t k = 0; k < topk.count; k++)
-		tfrs_loss_cells(tile, topk.hits[k].row / TFRS_LOSS_BLOCK,
-						row)[topk.hits[k].row % TFRS_LOSS_BLOCK] = topk.hits[k].score;
+		*tfrs_loss_cell(tile, row, topk.hits[k].row) = topk.hits[k].score;
 	*own_cell = own_logit;
 }
 
@@ -304,7 +302,7 @@ own_column_of(const tfrs_loss_problem *problem, size_t row, size_t column)
 	double		count = problem->count == NULL ? 1.0 : problem->count[column];
 	own_column	own = {0.0, 0.0};
 
-	if (is_masked(problem, row, column))
+	if (count == 0.0 || is_masked(problem, row, column))
 		own.added = 1.0;
 	else if (problem->leave_target_out)
 	{
@@ -327,7 +325,7 @@ log_sum_of_target(const tfrs_loss_tile *tile, size_t row, uint32_t target, own_c
 	size_t		column = tile->problem->target_column[target];
 	size_t		block = column / TFRS_LOSS_BLOCK;
 	double		shift = tile->peak[row * tile->shape->blocks + block] - tile->row_peak[row];
-	double		cell = tfrs_loss_cells(tile, block, row)[column % TFRS_LOSS_BLOCK] * exp(shift);
+	double		cell = *tfrs_loss_cell(tile, row, column) * exp(shift);
 	double		logit = tile->problem->target_logit[target];
 	double		rest;
 
@@ -378,11 +376,10 @@ take_own_part(const tfrs_loss_tile *tile, size_t row, uint32_t target, double fa
 {
 	size_t		column = tile->problem->target_column[target];
 	own_column	own = own_column_of(tile->problem, tile->first + row, column);
-	float	   *cell = tfrs_loss_cells(tile, column / TFRS_LOSS_BLOCK, row) +
-		column % TFRS_LOSS_BLOCK;
 
 	if (factor > 0.0 && own.taken > 0.0)
-		*cell *= (float) (1.0 - own.taken * target_factor(tile, row, target) / factor);
+		*tfrs_loss_cell(tile, row, column) *=
+			(float) (1.0 - own.taken * target_factor(tile, row, target) / factor);
 }
 
 /* The common case: all targets of the row have the row's sum.  Returns sum of w_t / Z_t. */
@@ -413,7 +410,8 @@ finish_targets(const tfrs_loss_tile *tile, size_t row, double sum)
 	uint32_t	end = problem->target_start[tile->first + row + 1];
 	double		factor = 0.0;
 
-	if (problem->masked == NULL && !problem->own_once && !problem->leave_target_out)
+	if (problem->masked == NULL && !problem->own_once && !problem->leave_target_out &&
+		!problem->has_zero_count)
 		return finish_targets_alike(tile, row, sum);
 	for (uint32_t t = first; t < end; t++)
 		finish_target(tile, row, t, sum);

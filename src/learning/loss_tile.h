@@ -11,7 +11,7 @@
  *
  * where taken and added say how t's own column enters its sum: 0, 0 as a rule; 1 - 1 / count, 0
  * where accidental hits are removed; 1, 1 where the target is no sample of what is summed; 0, 1
- * where it is hidden.
+ * where it is hidden or counts 0 times.
  *
  * A tile is some rows against all columns, cut into blocks of columns that stay in the second-level
  * cache.  A block is exponentiated against its own row maximum right after its product, so a cell
@@ -49,6 +49,7 @@ typedef struct tfrs_loss_problem
 	const float *adjust;		/* (V) added to the logits of a column, or NULL */
 	const float *log_gain;		/* (V) ln gain, or NULL for gains of 1 */
 	const float *count;			/* (V) columns that one stands for, or NULL for ones */
+	bool		has_zero_count;	/* one of them is 0: as a target the column is hidden */
 	bool		own_once;		/* a target's other copies are no negatives of it */
 	bool		leave_target_out;	/* a target is no sample: its own column has no gain */
 
@@ -116,7 +117,7 @@ typedef struct tfrs_loss_tile
 	tfrs_hit   *hits;			/* (hard_negatives) */
 	float	   *scaled;			/* (tile_rows * H, D) */
 	float	   *partial;		/* (tile_rows * H, D) */
-	float	   *cells;			/* (blocks, tile_rows, TFRS_LOSS_STRIDE): logits, then exponentials */
+	float	   *cells;			/* (blocks, tile_rows, TFRS_LOSS_STRIDE) logits, then their exp */
 	float	   *shares;			/* (blocks, tile_rows * H, TFRS_LOSS_STRIDE); the cells for H = 1 */
 } tfrs_loss_tile;
 
@@ -135,11 +136,17 @@ tfrs_loss_block_width(const tfrs_loss_tile *tile, size_t block)
 	return rest < TFRS_LOSS_BLOCK ? rest : TFRS_LOSS_BLOCK;
 }
 
-/* The cells of one row in one block. */
+/* The cells of one row in one block, and one cell. */
 static inline float *
 tfrs_loss_cells(const tfrs_loss_tile *tile, size_t block, size_t row)
 {
 	return tile->cells + (block * tile->shape->tile_rows + row) * TFRS_LOSS_STRIDE;
+}
+
+static inline float *
+tfrs_loss_cell(const tfrs_loss_tile *tile, size_t row, size_t column)
+{
+	return tfrs_loss_cells(tile, column / TFRS_LOSS_BLOCK, row) + column % TFRS_LOSS_BLOCK;
 }
 
 /* The same for one head: its logits, then its share of the row's gradient, then its cells. */

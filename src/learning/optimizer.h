@@ -1,5 +1,5 @@
 /*
- * optimizer.h: steps of SGD, Adagrad, Adam and ClippyAdagrad on rows of a table, as Keras does them.
+ * optimizer.h: steps of SGD, Adagrad, Adam and ClippyAdagrad on rows of a table, as in Keras.
  *
  * A gradient touches some rows of a table; gradients of one row are summed before they come here,
  * so a row appears once.  Formulas (test/fixtures/README):
@@ -65,7 +65,7 @@ typedef struct tfrs_optimizer_table
 } tfrs_optimizer_table;
 
 /*
- * One step, number step (from 1).  Returns the factor that ClippyAdagrad shrank the step by, else 1.
+ * One step, number step (from 1).  Returns the factor that ClippyAdagrad shrank it by, else 1.
  * Rows do not influence each other except through that factor.
  */
 extern float tfrs_optimizer_apply(const tfrs_optimizer *optimizer, uint64_t step,
@@ -74,7 +74,7 @@ extern float tfrs_optimizer_apply(const tfrs_optimizer *optimizer, uint64_t step
 /* Whether the touched rows of one step may as well come in several calls with the same number. */
 extern bool tfrs_optimizer_is_by_rows(const tfrs_optimizer *optimizer);
 
-/* The bound of ClippyAdagrad in general: sum over r of factor[r] |reference[r][i]|, plus absolute. */
+/* The bound of ClippyAdagrad: sum over r of factor[r] |reference[r][i]|, plus absolute. */
 typedef struct tfrs_optimizer_limit
 {
 	size_t		references;

@@ -656,24 +656,40 @@ CHECK_TEST(no_negatives_no_loss)
 	}
 }
 
-/* A column of count 0 is somebody's positive and nobody's negative. */
+/* A column of count 0 counts in its own pairs alone, as one that is masked in every row does. */
 CHECK_TEST(count_zero_is_no_negative)
 {
-	features	f = {.users = 6,.items = 8,.rows = 20,.dim = 4};
-	scene		s = make_scene(&f, 10);
-	distinct	d = make_distinct(&s);
-	uint64_t	keys[64];
-	double		with_count;
-	double		masked;
+	for (unsigned bits = 0; bits < 4; bits++)
+	{
+		features	f = {.users = 6,.items = 8,.rows = 20,.dim = 4};
+		scene		s;
+		distinct	counted;
+		distinct	masked;
+		uint64_t	keys[6];
+		double		total_counted;
+		double		total_masked;
 
-	for (size_t u = 0; u < s.users; u++)
-		keys[u] = u * s.items + 2;
-	d.batch.masked = keys;
-	d.batch.masked_count = s.users;
-	run_distinct(&d, &s, 1, &masked);
-	d.count[2] = 0.0f;
-	run_distinct(&d, &s, 1, &with_count);
-	CHECK_NEAR(with_count, masked, 0.0);
+		f.hits = bits & 1;
+		f.leave_out = bits & 2;
+		s = make_scene(&f, 10);
+		counted = make_distinct(&s);
+		masked = make_distinct(&s);
+		CHECK(counted.count[2] > 0.0f);
+		for (size_t u = 0; u < s.users; u++)
+			keys[u] = u * s.items + 2;
+		masked.batch.masked = keys;
+		masked.batch.masked_count = s.users;
+		/* in the corrected sum the number of columns matters, so there both count 0 */
+		masked.count[2] = f.leave_out ? 0.0f : 1.0f;
+		counted.count[2] = 0.0f;
+		run_distinct(&counted, &s, 1, &total_counted);
+		run_distinct(&masked, &s, 1, &total_masked);
+		CHECK_NEAR(total_counted, total_masked, 1e-6);
+		for (size_t i = 0; i < s.users * s.dim; i++)
+			CHECK_NEAR(counted.batch.d_query[i], masked.batch.d_query[i], 1e-5);
+		for (size_t i = 0; i < s.items * s.dim; i++)
+			CHECK_NEAR(counted.batch.d_candidate[i], masked.batch.d_candidate[i], 1e-5);
+	}
 }
 
 CHECK_TEST(pair_losses_and_ranks)
