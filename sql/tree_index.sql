@@ -62,7 +62,7 @@ CREATE TABLE tuned AS
 	SELECT target, tune_index(index, ARRAY(SELECT q FROM asked), target) AS index
 	FROM shelf, unnest(ARRAY[0.5, 0.999]::real[]) target WHERE kind = 'tree' AND metric = 'dot';
 SELECT target, (index_info(index) ->> 'recall')::real >= target AS reached FROM tuned ORDER BY 1;
-SELECT a.info ->> 'digest' <> b.info ->> 'digest' AS differ, a.info - '{digest,recall,rerank,leaves_to_search}'::text[] = b.info - '{digest,recall,rerank,leaves_to_search}'::text[] AS otherwise_same,
+SELECT a.info ->> 'digest' <> b.info ->> 'digest' AS differ, a.info - '{digest,recall,rerank,leaves_to_search,reach}'::text[] = b.info - '{digest,recall,rerank,leaves_to_search,reach}'::text[] AS otherwise_same,
 	(a.info ->> 'recall')::real < (b.info ->> 'recall')::real AS less
 FROM (SELECT index_info(index) AS info FROM tuned WHERE target < 0.6) a, (SELECT index_info(index) AS info FROM tuned WHERE target > 0.6) b;
 SELECT count(tune_index(index, '{}')) FROM shelf WHERE kind = 'tree';

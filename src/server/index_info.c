@@ -46,8 +46,8 @@ metric_name(tfrs_metric metric)
 	return "unknown";
 }
 
-/* The structure, and what was measured with it; without leaves_to_search a search goes as far as the
- * bounds demand. */
+/* The structure, and what was measured with it; without leaves_to_search a search goes as far as
+ * the bounds demand, or for a reach below 1 a share of that. */
 static void
 append_structure(StringInfo json, const tfrs_index *index)
 {
@@ -59,6 +59,8 @@ append_structure(StringInfo json, const tfrs_index *index)
 	if (facts.leaves_to_search > 0)
 		appendStringInfo(json, ", \"leaves_to_search\": %u, \"rerank\": %u",
 						 facts.leaves_to_search, facts.rerank);
+	else if (facts.reach < 1)
+		appendStringInfo(json, ", \"reach\": %.4f", facts.reach);
 	if (index->kind == TFRS_INDEX_TREE)
 		appendStringInfo(json, ", \"recall\": %.4f, \"k\": %u", facts.recall, facts.recall_k);
 }
