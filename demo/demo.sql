@@ -1,14 +1,11 @@
--- The demo: purchases of an online shop, in; recommendations, out.  Run by demo/run; to run it
--- elsewhere: psql -v data=demo/online_retail -f demo/demo.sql in an empty database.
+-- The demo: a shop's purchases in, recommendations out.  demo/run starts it in a server of its own;
+-- elsewhere, in an empty database: psql -X -v data=demo/online_retail -f demo/demo.sql
 \set QUIET on
 \set ON_ERROR_STOP on
+\pset pager off
 \pset footer off
-\pset null ''
-\pset linestyle ascii
 \pset border 1
 SET client_min_messages = warning;
-
-SELECT clock_timestamp() AS began \gset
 
 CREATE EXTENSION tfrs_retrieval;
 
@@ -20,64 +17,114 @@ CREATE TABLE purchase (customer_id integer, item_id text, quantity integer, invo
 \copy item FROM 'items.tsv' (FORMAT csv, HEADER, DELIMITER E'\t', QUOTE E'\b')
 \copy purchase FROM PROGRAM 'gzip -dc purchases.tsv.gz' (FORMAT csv, HEADER, DELIMITER E'\t', QUOTE E'\b')
 
--- Each customer's last invoice is held out, for customers with two or more.
+-- Held out for the test: the last invoice of each customer with two or more.
 CREATE TABLE last_invoice AS
 SELECT DISTINCT ON (customer_id) customer_id, invoice
 FROM purchase JOIN (SELECT customer_id FROM purchase
 	GROUP BY 1 HAVING count(DISTINCT invoice) > 1) AS returning_customer USING (customer_id)
 ORDER BY customer_id, bought_at DESC, invoice DESC;
 
-CREATE TABLE known_purchase AS
-SELECT * FROM purchase WHERE (customer_id, invoice) NOT IN (SELECT customer_id, invoice FROM last_invoice);
+CREATE TABLE history AS
+SELECT purchase.* FROM purchase LEFT JOIN last_invoice AS held_out USING (customer_id, invoice)
+WHERE held_out.invoice IS NULL;
 
-CREATE INDEX ON known_purchase (customer_id, item_id);
-VACUUM ANALYZE known_purchase;
+CREATE INDEX ON history (customer_id, item_id);
+VACUUM ANALYZE history;
 
--- What was new to its customer on the held-out invoice is what a recommendation could have found.
-CREATE TABLE new_purchase AS
-SELECT customer_id, array_agg(DISTINCT item_id) AS items
-FROM purchase JOIN last_invoice USING (customer_id, invoice)
-WHERE (customer_id, item_id) NOT IN (SELECT customer_id, item_id FROM known_purchase)
+-- Of it only what was new to the customer: what a recommendation could have found.
+CREATE TABLE bought_next AS
+SELECT customer_id, array_agg(item_id) AS items
+FROM (SELECT customer_id, item_id FROM purchase JOIN last_invoice USING (customer_id, invoice)
+	EXCEPT SELECT customer_id, item_id FROM history) AS new_to_the_customer
 GROUP BY customer_id;
 
 \echo
-\echo 'THE DATA: a British online gift shop, December 2010 to December 2011 (UCI, CC0)'
+\echo '1. The data: a British online gift shop, December 2010 to December 2011'
 \echo
 SELECT to_char(count(*), 'FM999,999') AS purchases,
 	to_char(count(DISTINCT customer_id), 'FM999,999') AS customers,
 	to_char(count(DISTINCT item_id), 'FM999,999') AS items,
-	to_char((SELECT count(*) FROM known_purchase), 'FM999,999') AS "to learn from",
-	to_char((SELECT count(*) FROM new_purchase), 'FM999,999') AS "customers to test on"
+	to_char((SELECT count(*) FROM history), 'FM999,999') AS "to learn from",
+	to_char((SELECT count(*) FROM bought_next), 'FM999,999') AS "customers to test on"
 FROM purchase;
 
-\echo 'Held out for the test: the last invoice of every customer.'
+\echo 'Held out for the test: each customer''s last invoice.'
 \echo
-\echo 'TRAINING, one SQL statement:'
+\echo '2. Training'
 \echo
-\echo '    CREATE TABLE recommender AS'
-\echo '    SELECT tfrs.train(customer_id, item_id, NULL, bought_at, ''{}'') AS model FROM known_purchase;'
+\echo '   CREATE TABLE recommender AS'
+\echo '   SELECT tfrs.train(customer_id, item_id, NULL, bought_at, ''{}'') AS model FROM history;'
 \echo
-SELECT clock_timestamp() AS training_began \gset
+SELECT clock_timestamp() AS began \gset
+
 CREATE TABLE recommender AS
-SELECT tfrs.train(customer_id, item_id, NULL, bought_at, '{}') AS model FROM known_purchase;
-SELECT round(extract(epoch FROM clock_timestamp() - :'training_began')::numeric, 1) AS seconds \gset
+SELECT tfrs.train(customer_id, item_id, NULL, bought_at, '{}') AS model FROM history;
 
-SELECT epoch, round(loss_per_row::numeric, 3) AS "loss per row",
-	repeat('#', round(40 * loss_per_row / max(loss_per_row) OVER ())::integer) AS " "
+SELECT round(extract(epoch FROM clock_timestamp() - :'began')::numeric, 1) AS seconds,
+	(tfrs.model_info(model)->'bytes'->>'total')::bigint / 1000000 AS megabytes
+FROM recommender \gset
+
+SELECT epoch, round(loss_per_row::numeric, 3) AS "loss"
 FROM recommender, tfrs.training_history(model) ORDER BY epoch;
-\echo :seconds 'seconds.'
 
+\echo :seconds 'seconds; the model is one value of' :megabytes 'MB in the table.'
 \echo
-\echo 'WHAT THREE CUSTOMERS BOUGHT LAST, AND WHAT IS RECOMMENDED TO THEM'
-\echo '    SELECT * FROM recommender, tfrs.top_k(model, 12347, k => 6);'
-\echo '(* the customer did buy it, on the invoice that was held out)'
+\echo '3. What three customers bought, and what is recommended to them'
 \echo
-
-PREPARE show_customer AS
-SELECT b.description AS "bought", r.description AS "recommended", r.hit AS "*"
-FROM (SELECT row_number() OVER (ORDER BY max(bought_at) DESC, item_id) AS rank, description
-	FROM known_purchase JOIN item USING (item_id) WHERE customer_id = $1 GROUP BY item_id LIMIT 6) AS b
-FULL JOIN (SELECT rank, description,
-		CASE WHEN candidate = ANY ((SELECT items FROM new_purchase WHERE customer_id = $1)) THEN '*' END AS hit
-	FROM recommender, tfrs.top_k(model, $1, k => 6) JOIN item ON item_id = candidate) AS r USING (rank)
+\echo '   SELECT t.* FROM recommender, tfrs.top_k(model, 15747, k => 6) AS t;'
+\echo
+PREPARE show AS
+SELECT left(bought.description, 34) AS "bought, last things first", '->' AS " ",
+	left(found.description, 34) AS recommended, found.really AS "bought next"
+FROM (SELECT row_number() OVER (ORDER BY max(bought_at) DESC, item.item_id) AS rank, description
+	FROM history JOIN item USING (item_id) WHERE customer_id = $1 GROUP BY item.item_id LIMIT 6) AS bought
+FULL JOIN (SELECT rank, description, CASE WHEN candidate = ANY (items) THEN 'yes' ELSE '' END AS really
+	FROM recommender, tfrs.top_k(model, $1::integer, k => 6)
+	JOIN item ON item_id = candidate
+	JOIN bought_next ON customer_id = $1) AS found USING (rank)
 ORDER BY rank;
+
+\echo 'Customer 15747'
+EXECUTE show(15747);
+\echo 'Customer 17507'
+EXECUTE show(17507);
+\echo 'Customer 16807'
+EXECUTE show(16807);
+\echo '"bought next": it was on the invoice that was held out.  These three went well; 5. is the average.'
+\echo
+\echo '4. Items like REGENCY CAKESTAND 3 TIER'
+\echo
+\echo '   SELECT t.* FROM recommender, tfrs.similar(model, ''22423'', k => 6) AS t;'
+\echo
+SELECT rank, description, round(score::numeric, 2) AS cosine
+FROM recommender, tfrs.similar(model, '22423', k => 6) JOIN item ON item_id = candidate
+ORDER BY rank;
+
+-- Share of the held-out items among 20 recommendations, averaged over the customers.
+CREATE TABLE popularity AS
+SELECT item_id, count(DISTINCT customer_id) AS customers FROM history GROUP BY item_id;
+CREATE INDEX ON popularity (customers DESC, item_id);
+ANALYZE popularity;
+
+\echo '5. The test: of the items new to a customer on the held-out invoice, how many were among 20'
+\echo '   recommendations (as a share of the most that could be; mean of the customers)'
+\echo
+WITH recommended (ranking, items, candidates) AS (
+	SELECT 'tfrs.top_k', items,
+		ARRAY(SELECT candidate FROM tfrs.top_k(model, customer_id, k => 20))
+	FROM bought_next, recommender
+	UNION ALL
+	SELECT 'most popular items', items,
+		ARRAY(SELECT item_id FROM popularity AS p
+			WHERE NOT EXISTS (SELECT FROM history AS h
+				WHERE h.customer_id = n.customer_id AND h.item_id = p.item_id)
+			ORDER BY customers DESC, item_id LIMIT 20)
+	FROM bought_next AS n
+), test AS (
+	SELECT ranking, cardinality(items) AS relevant,
+		(SELECT count(*) FROM unnest(candidates) AS c WHERE c = ANY (items)) AS hits
+	FROM recommended
+)
+SELECT ranking, round(avg(hits::numeric / least(relevant, 20)), 3) AS "recall@20",
+	to_char(100 * avg((hits > 0)::integer), 'FM90 %') AS "customers with a hit"
+FROM test GROUP BY ranking ORDER BY 2 DESC;
