@@ -172,7 +172,7 @@ read_number(const tfrs_option_key *key, const JsonbValue *value, double *number)
 	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 	*number = strtod(text, NULL);
 	pfree(text);
-	if (key->type != TFRS_OPTION_INTEGER)
+	if (key->type != TFRS_OPTION_INTEGER && key->type != TFRS_OPTION_INTEGERS)
 		*number = (float) *number;
 	else if (*number != floor(*number))
 		return false;
