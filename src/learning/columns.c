@@ -12,11 +12,9 @@ static void
 release(tfrs_columns *columns, tfrs_arena *arena)
 {
 	tfrs_arena_release(arena, columns->candidate);
-	tfrs_arena_release(arena, columns->weight);
 	tfrs_arena_release(arena, columns->vector);
 	tfrs_arena_release(arena, columns->scale);
 	columns->candidate = NULL;
-	columns->weight = NULL;
 	columns->vector = NULL;
 	columns->scale = NULL;
 	columns->capacity = 0;
@@ -38,21 +36,40 @@ reserve(tfrs_columns *columns, tfrs_arena *arena, size_t count, size_t dim, tfrs
 								error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &columns->scale, count, error);
-	if (status == TFRS_OK && columns->sampled > 0)
-		status = TFRS_GET(arena, &columns->weight, count, error);
 	if (status == TFRS_OK)
 		columns->capacity = count;
 	return status;
 }
 
 static void
-add_column(tfrs_columns *columns, uint32_t candidate, float weight)
+add_column(tfrs_columns *columns, uint32_t candidate)
 {
 	columns->column_of[candidate] = (uint32_t) columns->count;
 	columns->candidate[columns->count] = candidate;
-	if (columns->weight != NULL)
-		columns->weight[columns->count] = weight;
 	columns->count++;
+}
+
+static tfrs_status
+init_weights(tfrs_columns *columns, tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_status status = TFRS_GET(arena, &columns->weight, columns->sampled, error);
+
+	for (size_t c = 0; c < columns->sampled && status == TFRS_OK; c++)
+		columns->weight[c] = (float) columns->candidates / (float) columns->sampled;
+	columns->negatives = columns->sampled;
+	return status;
+}
+
+bool
+tfrs_columns_bytes(size_t candidates, size_t sampled, size_t columns, size_t dim, size_t *bytes)
+{
+	size_t		column = (dim + 2) * sizeof(float);
+	size_t		weights = sampled < candidates ? sampled : 0;
+	size_t		product;
+
+	return tfrs_size_multiply(columns, column, &product) &&
+		tfrs_size_add(product, (candidates + weights) * sizeof(uint32_t), &product) &&
+		tfrs_size_add(*bytes, product, bytes);
 }
 
 tfrs_status
@@ -69,10 +86,11 @@ tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, s
 		return status;
 	memset(columns->column_of, 0xff, candidates * sizeof(*columns->column_of));
 	if (columns->sampled > 0)
-		return TFRS_OK;
+		return init_weights(columns, arena, error);
 	status = reserve(columns, arena, candidates, dim, error);
 	for (size_t c = 0; c < candidates && status == TFRS_OK; c++)
-		add_column(columns, (uint32_t) c, 1.0f);
+		add_column(columns, (uint32_t) c);
+	columns->negatives = candidates;
 	return status;
 }
 
@@ -80,6 +98,7 @@ void
 tfrs_columns_free(tfrs_columns *columns, tfrs_arena *arena)
 {
 	release(columns, arena);
+	tfrs_arena_release(arena, columns->weight);
 	tfrs_arena_release(arena, columns->column_of);
 	memset(columns, 0, sizeof(*columns));
 }
@@ -96,19 +115,17 @@ forget_columns(tfrs_columns *columns)
 static void
 sample(tfrs_columns *columns, tfrs_random *random, const tfrs_ragged *target)
 {
-	float		weight = (float) columns->candidates / (float) columns->sampled;
-
 	for (size_t last = columns->candidates - columns->sampled; last < columns->candidates; last++)
 	{
 		uint32_t	candidate = tfrs_random_below(random, (uint32_t) last + 1);
 
 		if (columns->column_of[candidate] != TFRS_NO_ROW)
 			candidate = (uint32_t) last;
-		add_column(columns, candidate, weight);
+		add_column(columns, candidate);
 	}
 	for (size_t i = 0; i < target->count; i++)
 		if (columns->column_of[target->item[i]] == TFRS_NO_ROW)
-			add_column(columns, target->item[i], 0.0f);
+			add_column(columns, target->item[i]);
 }
 
 static void
@@ -155,22 +172,27 @@ tfrs_columns_choose(tfrs_columns *columns, tfrs_arena *arena, tfrs_random *rando
 }
 
 void
-tfrs_columns_forward(tfrs_columns *columns, const tfrs_history_shape *shape, const float *table)
+tfrs_columns_forward(tfrs_columns *columns, const tfrs_history_shape *shape, const float *table,
+					 size_t start, size_t end)
 {
 	size_t		dim = shape->dim;
 
-	for (size_t c = 0; c < columns->count; c++)
+	for (size_t c = start; c < end; c++)
 		memcpy(columns->vector + c * dim, table + (size_t) columns->candidate[c] * dim,
 			   dim * sizeof(float));
 	if (shape->normalize)
-		tfrs_normalize_forward(columns->vector, columns->count, tfrs_history_width(shape), dim,
-							   columns->scale);
+		tfrs_normalize_forward(columns->vector + start * dim, end - start,
+							   tfrs_history_width(shape), dim, columns->scale + start);
 }
 
 void
-tfrs_columns_backward(const tfrs_columns *columns, const tfrs_history_shape *shape, float *gradient)
+tfrs_columns_backward(const tfrs_columns *columns, const tfrs_history_shape *shape,
+					  float *gradient, size_t start, size_t end)
 {
+	size_t		dim = shape->dim;
+
 	if (shape->normalize)
-		tfrs_normalize_backward(columns->vector, columns->scale, columns->count,
-								tfrs_history_width(shape), shape->dim, gradient);
+		tfrs_normalize_backward(columns->vector + start * dim, columns->scale + start,
+								end - start, tfrs_history_width(shape), dim,
+								gradient + start * dim);
 }

@@ -1,9 +1,9 @@
 /*
  * columns.h: which candidates are the columns of a batch's softmax, and their served vectors.
  *
- * All N of them, or a uniform sample of n beside the batch's targets: a sampled column counts N / n,
- * a target's column that was not sampled counts 0 as a negative, so that the sum over negatives
- * stays unbiased.
+ * All N of them, or a uniform sample of n beside the batch's targets: a sampled column counts
+ * N / n, and a target's column that was not sampled is nobody's negative, so that the sum over
+ * negatives stays unbiased.
  */
 #ifndef TFRS_COLUMNS_H
 #define TFRS_COLUMNS_H
@@ -22,16 +22,22 @@ typedef struct tfrs_columns
 	size_t		candidates;		/* N */
 	size_t		sampled;		/* n; 0: all are columns */
 	size_t		count;			/* C */
+	size_t		negatives;		/* all, or the sampled ones, which come first */
 	size_t		capacity;
 	uint32_t   *candidate;		/* (capacity) */
 	uint32_t   *column_of;		/* (N) TFRS_NO_ROW where the candidate is no column */
-	float	   *weight;			/* (capacity); NULL where all are columns */
+	float	   *weight;			/* (n) N / n each; NULL where all are columns */
 	float	   *vector;			/* (capacity, D) as served: v / |v| and the bias */
 	float	   *scale;			/* (capacity) 1 / |v| */
 } tfrs_columns;
 
 extern tfrs_status tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates,
 									 size_t sampled, size_t dim, tfrs_error *error);
+
+/* Adds to *bytes what init and batches of at most that many columns take; false where that
+ * overflows. */
+extern bool tfrs_columns_bytes(size_t candidates, size_t sampled, size_t columns, size_t dim,
+							   size_t *bytes);
 extern void tfrs_columns_free(tfrs_columns *columns, tfrs_arena *arena);
 
 /*
@@ -42,12 +48,12 @@ extern tfrs_status tfrs_columns_choose(tfrs_columns *columns, tfrs_arena *arena,
 									   tfrs_random *random, tfrs_ragged *target,
 									   tfrs_ragged *masked, size_t dim, tfrs_error *error);
 
-/* vector = the rows of table (N, D) as served. */
+/* Columns start .. end: vector = the rows of table (N, D) as served. */
 extern void tfrs_columns_forward(tfrs_columns *columns, const tfrs_history_shape *shape,
-								 const float *table);
+								 const float *table, size_t start, size_t end);
 
-/* Gradient of the vectors (C, D) -> gradient of the table's rows, in place. */
+/* Columns start .. end: gradient of the vectors (C, D) -> that of the table's rows, in place. */
 extern void tfrs_columns_backward(const tfrs_columns *columns, const tfrs_history_shape *shape,
-								  float *gradient);
+								  float *gradient, size_t start, size_t end);
 
 #endif							/* TFRS_COLUMNS_H */

@@ -112,7 +112,10 @@ tfrs_history_finish(const tfrs_history_shape *shape, float *vector, float *scale
 		vector[width] = 1.0f;
 }
 
-/* With u = s x and the vector y = u / T:  d_x = s / T (d_y - u (u . d_y)),  u (u . d_y) = T^2 y (y . d_y) */
+/*
+ * With u = s x and the vector y = u / T:
+ *     d_x = s / T (d_y - u (u . d_y)),  u (u . d_y) = T^2 y (y . d_y)
+ */
 void
 tfrs_history_finish_backward(const tfrs_history_shape *shape, const float *vector, float scale,
 							 float *gradient)

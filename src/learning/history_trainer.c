@@ -1,5 +1,11 @@
 /*
  * history_trainer.c: the steps of history_trainer.h.
+ *
+ *     fill the tables -> find the states -> per step: draw -> columns -> bags -> loss
+ *     -> columns back -> bags back -> move the tables
+ *
+ * Each arrow is a phase, each call does one piece of one phase: rows or columns up to some number
+ * of multiply-adds.  A batch of the usual size takes one piece a phase.
  */
 #include "learning/history_trainer.h"
 
@@ -9,8 +15,24 @@
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "base/matmul.h"
-#include "learning/normalize.h"
 #include "learning/streams.h"
+
+/* Multiply-adds of a piece, a few milliseconds. */
+#define PIECE_WORK ((size_t) 1 << 22)
+
+typedef enum fit_phase
+{
+	FILL,
+	FIND,
+	DRAW,
+	COLUMNS,
+	BAGS,
+	BEGIN_LOSS,
+	RUN_LOSS,
+	COLUMNS_BACK,
+	BAGS_BACK,
+	MOVE
+} fit_phase;
 
 bool
 tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, uint32_t bag)
@@ -56,10 +78,21 @@ init_tables(tfrs_history_trainer *trainer, tfrs_error *error)
 	return status;
 }
 
+/* Rows of a batch: no more than there are states of a kind. */
+static size_t
+rows_of_batch(const tfrs_train_options *options, const tfrs_events *events)
+{
+	size_t		states = events->several > events->later ? events->several : events->later;
+
+	if (states < 1)
+		return 1;				/* an estimate for nobody */
+	return states < options->batch_size ? states : options->batch_size;
+}
+
 static tfrs_status
 init_scratch(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	size_t		batch = trainer->options->batch_size;
+	size_t		batch = trainer->batch_rows;
 	size_t		floats = batch * trainer->shape.dim;
 	tfrs_status status = TFRS_GET(trainer->arena, &trainer->query, floats, error);
 
@@ -81,11 +114,12 @@ init_states(tfrs_history_trainer *trainer, const tfrs_events *events, tfrs_error
 		.hidden_high = history->hidden_high,
 		.dropout = history->dropout,
 		.hide_share = history->hide_share,
+		.query_weight = 0.5f,
 		.seed = trainer->options->seed
 	};
 
-	return tfrs_states_init(&trainer->states, trainer->arena, &options, &trainer->shape, events,
-							error);
+	return tfrs_states_begin(&trainer->states, trainer->arena, &options, &trainer->shape, events,
+							 trainer->batch_rows, error);
 }
 
 /* The bag of all first, then the recency bags. */
@@ -121,6 +155,7 @@ tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
 	trainer->options = options;
 	trainer->shape = shape_of(options);
 	trainer->candidates = candidates;
+	trainer->batch_rows = rows_of_batch(options, events);
 	tfrs_state_loss_init(&trainer->loss, arena, options->threads);
 	tfrs_matmul_load();
 	status = init_tables(trainer, error);
@@ -175,25 +210,31 @@ backward_row(tfrs_history_trainer *trainer, size_t row)
 }
 
 static tfrs_status
-run_loss(tfrs_history_trainer *trainer, double *loss, tfrs_error *error)
+begin_loss(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_history_shape *shape = &trainer->shape;
 	tfrs_state_batch batch = {
 		.rows = trainer->states.rows,
 		.columns = trainer->columns.count,
-		.dim = shape->dim,
+		.dim = trainer->shape.dim,
 		.query = trainer->query,
 		.candidate = trainer->columns.vector,
+		.negatives = trainer->columns.negatives,
 		.column_weight = trainer->columns.weight,
-		.shift = shape->normalize ? 1.0f / shape->temperature : 0.0f,
 		.target = &trainer->states.target,
 		.masked = &trainer->states.masked,
 		.d_query = trainer->d_query,
 		.d_candidate = trainer->candidate.gradient.values
 	};
-	tfrs_status status = tfrs_state_loss_run(&trainer->loss, &batch, loss, error);
 
-	return status == TFRS_OK && !isfinite(*loss) ? TFRS_NOT_FINITE : status;
+	return tfrs_state_loss_begin(&trainer->loss, &batch, error);
+}
+
+static tfrs_status
+run_loss(tfrs_history_trainer *trainer)
+{
+	tfrs_status status = tfrs_state_loss_step(&trainer->loss, &trainer->total);
+
+	return status == TFRS_OK && !isfinite(trainer->total) ? TFRS_NOT_FINITE : status;
 }
 
 /* Room for the columns' gradients, which the loss writes, and for a tied bag's rows behind them. */
@@ -211,151 +252,248 @@ reset_candidate_gradient(tfrs_history_trainer *trainer, tfrs_error *error)
 		room = trainer->candidates;
 	status = tfrs_row_gradient_reset(gradient, trainer->arena, room, error);
 	for (size_t c = 0; c < trainer->columns.count && status == TFRS_OK; c++)
-		(void) tfrs_row_gradient_of(gradient, trainer->columns.candidate[c]);
+		tfrs_row_gradient_place(gradient, trainer->columns.candidate[c]);
 	return status;
 }
 
-/* Spreads the rows' gradients over the rows of the bag's table. */
+/* Draws the batch and its columns. */
 static tfrs_status
-backward_bag(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
+draw(tfrs_history_trainer *trainer, tfrs_error *error)
+{
+	tfrs_states *states = &trainer->states;
+	tfrs_status status;
+
+	trainer->step++;
+	tfrs_random_init(&trainer->random, trainer->options->seed, TFRS_STREAM_STEP, trainer->step);
+	status = tfrs_states_next(states, trainer->batch_rows, error);
+	if (status == TFRS_OK)
+		status = tfrs_columns_choose(&trainer->columns, trainer->arena, &trainer->random,
+									 &states->target, &states->masked, trainer->shape.dim, error);
+	return status == TFRS_OK ? reset_candidate_gradient(trainer, error) : status;
+}
+
+/* The end of a piece of count items that take work multiply-adds each. */
+static size_t
+end_of_piece(size_t done, size_t count, size_t work)
+{
+	size_t		piece = PIECE_WORK / work + 1;
+
+	return count - done < piece ? count : done + piece;
+}
+
+/* Columns from done on, there or back.  TFRS_MORE until all are done. */
+static tfrs_status
+pass_columns(tfrs_history_trainer *trainer, bool back)
+{
+	tfrs_columns *columns = &trainer->columns;
+	size_t		start = trainer->done;
+	size_t		end = end_of_piece(start, columns->count, trainer->shape.dim);
+
+	if (back)
+		tfrs_columns_backward(columns, &trainer->shape, trainer->candidate.gradient.values, start,
+							  end);
+	else
+		tfrs_columns_forward(columns, &trainer->shape, trainer->candidate.table.values, start,
+							 end);
+	trainer->done = end;
+	return end < columns->count ? TFRS_MORE : TFRS_OK;
+}
+
+/* Rows from done on: query vectors. */
+static tfrs_status
+sum_bags(tfrs_history_trainer *trainer)
+{
+	const tfrs_states *states = &trainer->states;
+	size_t		items = 0;
+
+	while (trainer->done < states->rows && items * trainer->shape.dim < PIECE_WORK)
+	{
+		size_t		row = trainer->done++;
+
+		forward_row(trainer, row, &trainer->random);
+		for (uint32_t b = 0; b < trainer->shape.bags; b++)
+			items += states->bag[b].start[row + 1] - states->bag[b].start[row];
+		items++;
+	}
+	return trainer->done < states->rows ? TFRS_MORE : TFRS_OK;
+}
+
+/* Room for the gradient of a bag's table; that of a tied one lies behind the columns'. */
+static tfrs_status
+reset_bag_gradient(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
+{
+	size_t		count = trainer->states.bag[b].count;
+	size_t		room = count < trainer->candidates ? count : trainer->candidates;
+
+	if (tfrs_history_trainer_is_tied(trainer, b))
+		return TFRS_OK;
+	return tfrs_row_gradient_reset(&trainer->bag[b].gradient, trainer->arena, room, error);
+}
+
+/* Spreads the gradient of a row's sum of bags over the rows of the bag's table. */
+static void
+spread_row(tfrs_history_trainer *trainer, uint32_t b, size_t row)
 {
 	size_t		dim = trainer->shape.dim;
 	const tfrs_ragged *bag = &trainer->states.bag[b];
 	tfrs_row_gradient *gradient = &table_of(trainer, b)->gradient;
-	size_t		room = bag->count < trainer->candidates ? bag->count : trainer->candidates;
 
-	if (!tfrs_history_trainer_is_tied(trainer, b))
-	{
-		tfrs_status status = tfrs_row_gradient_reset(gradient, trainer->arena, room, error);
-
-		if (status != TFRS_OK)
-			return status;
-	}
-	for (size_t r = 0; r < trainer->states.rows; r++)
-		for (size_t i = bag->start[r]; i < bag->start[r + 1]; i++)
-			tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, bag->item[i]),
-									trainer->d_query + r * dim, dim, bag->weight[i]);
-	return TFRS_OK;
+	for (size_t i = bag->start[row]; i < bag->start[row + 1]; i++)
+		tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, bag->item[i]),
+								trainer->d_query + row * dim, dim, bag->weight[i]);
 }
 
+/* Rows from done on of the bag at hand, then those of the next one. */
 static tfrs_status
-move_table(const tfrs_history_trainer *trainer, tfrs_history_table *table,
-		   const tfrs_optimizer *optimizer)
+spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	return tfrs_table_apply(&table->table, optimizer, trainer->step, table->gradient.row,
-							table->gradient.count, table->gradient.values);
+	uint32_t	b = trainer->table;
+	const tfrs_ragged *bag = &trainer->states.bag[b];
+	size_t		items = 0;
+	tfrs_status status = TFRS_OK;
+
+	if (trainer->done == 0)
+		status = reset_bag_gradient(trainer, b, error);
+	if (status != TFRS_OK)
+		return status;
+	while (trainer->done < bag->rows && items * trainer->shape.dim < PIECE_WORK)
+	{
+		size_t		row = trainer->done++;
+
+		if (b == 0)
+			backward_row(trainer, row);
+		spread_row(trainer, b, row);
+		items += bag->start[row + 1] - bag->start[row] + 1;
+	}
+	if (trainer->done < bag->rows)
+		return TFRS_MORE;
+	trainer->done = 0;
+	trainer->table++;
+	return trainer->table < trainer->shape.bags ? TFRS_MORE : TFRS_OK;
+}
+
+/* The tables of their own in the order candidate, bag 0, bag 1, ...; NULL past the last. */
+static tfrs_history_table *
+table_at(tfrs_history_trainer *trainer)
+{
+	if (trainer->table == 0)
+		return &trainer->candidate;
+	while (trainer->table <= trainer->shape.bags &&
+		   tfrs_history_trainer_is_tied(trainer, trainer->table - 1))
+		trainer->table++;
+	return trainer->table <= trainer->shape.bags ? &trainer->bag[trainer->table - 1] : NULL;
+}
+
+/* Touched rows of the table from done on.  Only some optimizers allow for rows in pieces. */
+static tfrs_status
+move_rows(tfrs_history_trainer *trainer, tfrs_history_table *table)
+{
+	tfrs_optimizer optimizer = trainer->options->optimizer;
+	const tfrs_row_gradient *gradient = &table->gradient;
+	size_t		start = trainer->done;
+	size_t		end = gradient->count;
+	tfrs_status status;
+
+	optimizer.learning_rate *= tfrs_schedule_factor(&trainer->options->schedule, trainer->step,
+													trainer->options->history.steps);
+	if (tfrs_optimizer_is_by_rows(&optimizer))
+		end = end_of_piece(start, gradient->count, 4 * gradient->dim);
+	status = tfrs_table_apply(&table->table, &optimizer, trainer->step, gradient->row + start,
+							  end - start, gradient->values + start * gradient->dim);
+	trainer->done = end;
+	if (status != TFRS_OK)
+		return status;
+	return end < gradient->count ? TFRS_MORE : TFRS_OK;
 }
 
 static tfrs_status
 move_tables(tfrs_history_trainer *trainer)
 {
-	tfrs_optimizer optimizer = trainer->options->optimizer;
-	tfrs_status status;
-
-	optimizer.learning_rate *= tfrs_schedule_factor(&trainer->options->schedule, trainer->step,
-													trainer->options->history.steps);
-	status = move_table(trainer, &trainer->candidate, &optimizer);
-	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
-		if (!tfrs_history_trainer_is_tied(trainer, b) && trainer->bag[b].gradient.count > 0)
-			status = move_table(trainer, &trainer->bag[b], &optimizer);
-	return status;
-}
-
-/* Draws the batch and its columns and computes both sides' vectors. */
-static tfrs_status
-forward(tfrs_history_trainer *trainer, tfrs_error *error)
-{
-	tfrs_states *states = &trainer->states;
-	tfrs_columns *columns = &trainer->columns;
-	tfrs_random random;
-	tfrs_status status = tfrs_states_next(states, trainer->options->batch_size, error);
-
-	tfrs_random_init(&random, trainer->options->seed, TFRS_STREAM_STEP, trainer->step);
-	if (status == TFRS_OK)
-		status = tfrs_columns_choose(columns, trainer->arena, &random, &states->target,
-									 &states->masked, trainer->shape.dim, error);
-	if (status == TFRS_OK)
-		status = reset_candidate_gradient(trainer, error);
-	if (status != TFRS_OK)
-		return status;
-	tfrs_columns_forward(columns, &trainer->shape, trainer->candidate.table.values);
-	for (size_t r = 0; r < states->rows; r++)
-		forward_row(trainer, r, &random);
-	return TFRS_OK;
-}
-
-static tfrs_status
-backward(tfrs_history_trainer *trainer, tfrs_error *error)
-{
+	tfrs_history_table *table = table_at(trainer);
 	tfrs_status status = TFRS_OK;
 
-	tfrs_columns_backward(&trainer->columns, &trainer->shape,
-						  trainer->candidate.gradient.values);
-	for (size_t r = 0; r < trainer->states.rows; r++)
-		backward_row(trainer, r);
-	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
-		status = backward_bag(trainer, b, error);
-	return status;
-}
-
-/* The tables in the order candidate, bag 0, bag 1, ...; NULL past the last. */
-static tfrs_history_table *
-table_to_fill(tfrs_history_trainer *trainer)
-{
-	if (trainer->filled == 0)
-		return &trainer->candidate;
-	while (trainer->filled <= trainer->shape.bags &&
-		   tfrs_history_trainer_is_tied(trainer, trainer->filled - 1))
-		trainer->filled++;
-	return trainer->filled <= trainer->shape.bags ? &trainer->bag[trainer->filled - 1] : NULL;
+	if (table == NULL)
+		return TFRS_OK;
+	if (table->gradient.count > 0)
+		status = move_rows(trainer, table);
+	if (status != TFRS_OK)
+		return status;
+	trainer->done = 0;
+	trainer->table++;
+	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
 }
 
 /* A bias starts at 0, and where there is one the bags leave its place alone. */
 static void
-clear_bias(const tfrs_history_trainer *trainer, tfrs_table *table)
+clear_bias(const tfrs_history_trainer *trainer, tfrs_table *table, size_t start)
 {
-	for (size_t row = 0; row < table->rows && trainer->shape.bias; row++)
+	for (size_t row = start; row < table->done && trainer->shape.bias; row++)
 		table->values[(row + 1) * table->dim - 1] = 0.0f;
 }
 
-static void
-fill(tfrs_history_trainer *trainer, tfrs_history_table *table)
+static tfrs_status
+fill_tables(tfrs_history_trainer *trainer)
 {
-	if (table->table.done == 0)
-		tfrs_random_init(&trainer->fill, trainer->options->seed,
-						 trainer->filled == 0 ? TFRS_STREAM_CANDIDATE_TABLE
-						 : TFRS_STREAM_BAG_TABLE, trainer->filled);
+	tfrs_history_table *table = table_at(trainer);
+	size_t		start = table->table.done;
+
+	if (start == 0)
+		tfrs_random_init(&trainer->random, trainer->options->seed,
+						 trainer->table == 0 ? TFRS_STREAM_CANDIDATE_TABLE
+						 : TFRS_STREAM_BAG_TABLE, trainer->table);
 	if (tfrs_table_fill_step(&table->table, &trainer->options->optimizer,
-							 &trainer->fill) == TFRS_MORE)
-		return;
-	clear_bias(trainer, &table->table);
-	trainer->filled++;
+							 &trainer->random) == TFRS_MORE)
+	{
+		clear_bias(trainer, &table->table, start);
+		return TFRS_MORE;
+	}
+	trainer->table++;
+	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
+}
+
+/* A piece of the phase; TFRS_OK where that was its last one. */
+static tfrs_status
+run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
+{
+	switch ((fit_phase) trainer->phase)
+	{
+		case FILL:
+			return fill_tables(trainer);
+		case FIND:
+			return tfrs_states_find_step(&trainer->states);
+		case DRAW:
+			return draw(trainer, error);
+		case COLUMNS:
+			return pass_columns(trainer, false);
+		case BAGS:
+			return sum_bags(trainer);
+		case BEGIN_LOSS:
+			return begin_loss(trainer, error);
+		case RUN_LOSS:
+			return run_loss(trainer);
+		case COLUMNS_BACK:
+			return pass_columns(trainer, true);
+		case BAGS_BACK:
+			return spread_bags(trainer, error);
+		default:
+			return move_tables(trainer);
+	}
 }
 
 tfrs_status
 tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped, double *loss,
 						  tfrs_error *error)
 {
-	tfrs_history_table *table = table_to_fill(trainer);
-	tfrs_status status;
+	tfrs_status status = run_phase(trainer, error);
 
-	*stepped = table == NULL;
-	if (table != NULL)
-	{
-		fill(trainer, table);
-		return TFRS_MORE;
-	}
-	trainer->step++;
-	status = forward(trainer, error);
-	if (status == TFRS_OK)
-		status = run_loss(trainer, loss, error);
-	if (status == TFRS_OK)
-		status = backward(trainer, error);
-	if (status == TFRS_OK)
-		status = move_tables(trainer);
+	*stepped = status == TFRS_OK && trainer->phase == MOVE;
 	if (status != TFRS_OK)
 		return status;
-	return trainer->step < trainer->options->history.steps ? TFRS_MORE : TFRS_OK;
+	*loss = trainer->total;
+	trainer->phase = trainer->phase == MOVE ? DRAW : trainer->phase + 1;
+	trainer->table = 0;
+	trainer->done = 0;
+	return *stepped && trainer->step == trainer->options->history.steps ? TFRS_OK : TFRS_MORE;
 }
 
 static void
@@ -385,43 +523,56 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 	memset(trainer, 0, sizeof(*trainer));
 }
 
-static bool
-add_product(size_t a, size_t b, size_t size, size_t *bytes)
-{
-	size_t		product;
-
-	return tfrs_size_multiply(a, b, &product) && tfrs_size_multiply(product, size, &product) &&
-		tfrs_size_add(*bytes, product, bytes);
-}
-
-/* The columns of a batch at most, its targets among them where they are sampled. */
+/* Events of a batch at most that are in a bag. */
 static size_t
-most_columns(const tfrs_train_options *options, size_t candidates, size_t events)
+most_items(const tfrs_history_shape *shape, uint32_t bag, size_t longest, size_t rows)
 {
-	size_t		sampled = options->history.columns > 0 ? (size_t) options->history.columns : 0;
+	size_t		most = tfrs_states_most_events(longest, rows);
+	size_t		sized = rows * tfrs_history_bag_size(shape, bag, longest);
 
-	return sampled == 0 || sampled + events > candidates ? candidates : sampled + events;
+	return sized < most ? sized : most;
 }
 
-/* The lists of a batch hold all events of its queries, on the average; a few long queries hold more. */
-bool
-tfrs_history_trainer_bytes(const tfrs_train_options *options, size_t queries, size_t candidates,
-						   size_t events, size_t *bytes)
+static size_t
+least(size_t a, size_t b)
 {
+	return a < b ? a : b;
+}
+
+/* A table with its gradient of at most that many rows. */
+static bool
+table_bytes(const tfrs_train_options *options, size_t candidates, size_t rows, size_t *bytes)
+{
+	return tfrs_table_bytes(candidates, options->dim, tfrs_optimizer_slots(&options->optimizer),
+							bytes) &&
+		tfrs_row_gradient_bytes(candidates, least(candidates, rows), options->dim, bytes);
+}
+
+bool
+tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events *events,
+						   size_t longest, size_t candidates, size_t *bytes)
+{
+	const tfrs_history_options *history = &options->history;
 	tfrs_history_shape shape = shape_of(options);
-	int			slots = tfrs_optimizer_slots(&options->optimizer);
-	size_t		batch = options->batch_size;
-	size_t		listed = queries > batch ? events / queries * batch + batch : events;
-	size_t		columns = most_columns(options, candidates, listed);
+	size_t		batch = rows_of_batch(options, events);
+	size_t		listed = tfrs_states_most_events(longest, batch);
+	size_t		sampled = history->columns > 0 ? (size_t) history->columns : 0;
+	size_t		columns = sampled == 0 ? candidates : least(candidates, sampled + listed);
+	size_t		touched = columns;
 	bool		fits = true;
 
-	for (uint32_t t = 0; t <= shape.bags && fits; t++)
-		fits = tfrs_table_bytes(candidates, shape.dim, slots, bytes) &&
-			add_product(candidates, shape.dim + 2, sizeof(float), bytes);
-	return fits &&
-		add_product(listed, shape.bags + 3, sizeof(uint32_t) + sizeof(float), bytes) &&
-		add_product(events, 2, sizeof(uint32_t), bytes) &&
-		add_product(batch, 3 * (size_t) shape.dim, sizeof(float), bytes) &&
-		add_product(columns, shape.dim * (size_t) (1 + TFRS_STATE_LANES), sizeof(float), bytes) &&
-		add_product(columns, (size_t) options->threads * TFRS_STATE_TILE, sizeof(float), bytes);
+	for (uint32_t b = 0; b < shape.bags && fits; b++)
+	{
+		size_t		items = most_items(&shape, b, longest, batch);
+
+		if (history->tied && shape.decay[b] == 0)
+			touched += items;
+		else
+			fits = table_bytes(options, candidates, items, bytes);
+	}
+	return fits && table_bytes(options, candidates, touched, bytes) &&
+		tfrs_size_add(*bytes, batch * (3 * (size_t) shape.dim + 1) * sizeof(float), bytes) &&
+		tfrs_columns_bytes(candidates, sampled, columns, shape.dim, bytes) &&
+		tfrs_states_bytes(&shape, events, longest, batch, bytes) &&
+		tfrs_state_loss_bytes(batch, columns, shape.dim, listed, options->threads, bytes);
 }

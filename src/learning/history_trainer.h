@@ -2,9 +2,8 @@
  * history_trainer.h: fits the history tower (history.h) by steps over states (states.h).
  *
  * A step draws a batch of states, sums their bags, takes the softmax over the columns (columns.h,
- * state_loss.h) and moves the rows that were touched.  The learning rate falls linearly to its last
- * value; the last step is kept.  Nothing is learned about a query itself: its vector follows from
- * its events.
+ * state_loss.h) and moves the rows that were touched.  The learning rate follows the schedule; the
+ * last step is kept.  Nothing is learned about a query itself: its vector follows from its events.
  */
 #ifndef TFRS_HISTORY_TRAINER_H
 #define TFRS_HISTORY_TRAINER_H
@@ -35,18 +34,22 @@ typedef struct tfrs_history_trainer
 	const tfrs_train_options *options;
 	tfrs_history_shape shape;
 	size_t		candidates;		/* N */
-	uint32_t	filled;			/* tables that have their initial values */
-	tfrs_random fill;			/* of the table being filled */
-	uint64_t	step;			/* steps done */
+	size_t		batch_rows;		/* most rows of a batch */
+	int			phase;			/* what the next call does */
+	uint32_t	table;			/* which table or bag the phase is at */
+	size_t		done;			/* of its rows, or of the batch's */
+	tfrs_random random;			/* of the table being filled, or of the step's dropout */
+	uint64_t	step;			/* the step under way, from 1 */
+	double		total;			/* its loss */
 	tfrs_history_table candidate;
 	tfrs_history_table bag[TFRS_MAX_BAGS];
 	tfrs_states states;
 	tfrs_columns columns;
 	tfrs_state_loss loss;
-	float	   *query;			/* (batch, D) */
-	float	   *d_query;		/* (batch, D) */
-	float	   *keep;			/* (batch, D) 0 or 1 / (1 - dropout) */
-	float	   *scale;			/* (batch) of the L2 norm */
+	float	   *query;			/* (batch_rows, D) */
+	float	   *d_query;		/* (batch_rows, D) */
+	float	   *keep;			/* (batch_rows, D) 0 or 1 / (1 - dropout) */
+	float	   *scale;			/* (batch_rows) of the L2 norm */
 } tfrs_history_trainer;
 
 /* options, its history part on, and the events must outlive the trainer. */
@@ -56,8 +59,9 @@ extern tfrs_status tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfr
 											  tfrs_error *error);
 
 /*
- * TFRS_MORE until the last step is done; one call fills a part of a table (*stepped false) or does one
- * step, whose mean loss of a target *loss receives.  TFRS_NOT_FINITE as in update.h.
+ * TFRS_MORE until the last step is done.  One call does a bounded piece of the preparation or of a
+ * step; *stepped tells that it ended one, whose mean loss of a target *loss receives then.
+ * TFRS_NOT_FINITE as in update.h.
  */
 extern tfrs_status tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped,
 											 double *loss, tfrs_error *error);
@@ -68,9 +72,12 @@ extern bool tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, ui
 
 extern void tfrs_history_trainer_free(tfrs_history_trainer *trainer);
 
-/* Adds to *bytes what begin and the steps take for V queries with that many events in all; false
- * where that overflows. */
-extern bool tfrs_history_trainer_bytes(const tfrs_train_options *options, size_t queries,
-									   size_t candidates, size_t events, size_t *bytes);
+/*
+ * Adds to *bytes the most that begin and the steps take; of events only the counts are looked at,
+ * which may be upper bounds; longest: the most events of a query.  false where that overflows.
+ */
+extern bool tfrs_history_trainer_bytes(const tfrs_train_options *options,
+									   const tfrs_events *events, size_t longest,
+									   size_t candidates, size_t *bytes);
 
 #endif							/* TFRS_HISTORY_TRAINER_H */

@@ -28,7 +28,7 @@ reserve_items(tfrs_ragged *ragged, tfrs_arena *arena, size_t items, tfrs_error *
 	ragged->item = NULL;
 	ragged->weight = NULL;
 	ragged->capacity = 0;
-	items += items / 4;			/* the next batch is a little larger, as a rule */
+	items = tfrs_ragged_room(items);
 	status = TFRS_GET(arena, &ragged->item, items, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &ragged->weight, items, error);

@@ -26,6 +26,15 @@ typedef struct tfrs_ragged
 /* Empties the lists and makes room; keeps larger memory from before. */
 extern tfrs_status tfrs_ragged_reserve(tfrs_ragged *ragged, tfrs_arena *arena, size_t rows,
 									   size_t items, tfrs_error *error);
+
+/* Items that there is room for where that many were asked for: the next batch is a little larger,
+ * as a rule. */
+static inline size_t
+tfrs_ragged_room(size_t items)
+{
+	return items + items / 4;
+}
+
 extern void tfrs_ragged_release(tfrs_ragged *ragged, tfrs_arena *arena);
 
 static inline void

@@ -19,6 +19,16 @@ tfrs_row_gradient_init(tfrs_row_gradient *gradient, tfrs_arena *arena, size_t ta
 	return status;
 }
 
+bool
+tfrs_row_gradient_bytes(size_t table_rows, size_t rows, size_t dim, size_t *bytes)
+{
+	size_t		product;
+
+	return tfrs_size_multiply(rows, dim * sizeof(float) + sizeof(uint32_t), &product) &&
+		tfrs_size_add(product, table_rows * sizeof(uint32_t), &product) &&
+		tfrs_size_add(*bytes, product, bytes);
+}
+
 static void
 release_rows(tfrs_row_gradient *gradient, tfrs_arena *arena)
 {
@@ -58,17 +68,24 @@ tfrs_row_gradient_reset(tfrs_row_gradient *gradient, tfrs_arena *arena, size_t r
 	return status;
 }
 
+void
+tfrs_row_gradient_place(tfrs_row_gradient *gradient, uint32_t row)
+{
+	gradient->place[row] = (uint32_t) gradient->count;
+	gradient->row[gradient->count] = row;
+	gradient->count++;
+}
+
 float *
 tfrs_row_gradient_of(tfrs_row_gradient *gradient, uint32_t row)
 {
+	bool		touched = gradient->place[row] != TFRS_NO_ROW;
 	float	   *values;
 
-	if (gradient->place[row] != TFRS_NO_ROW)
-		return gradient->values + (size_t) gradient->place[row] * gradient->dim;
-	gradient->place[row] = (uint32_t) gradient->count;
-	gradient->row[gradient->count] = row;
-	values = gradient->values + gradient->count * gradient->dim;
-	memset(values, 0, gradient->dim * sizeof(float));
-	gradient->count++;
+	if (!touched)
+		tfrs_row_gradient_place(gradient, row);
+	values = gradient->values + (size_t) gradient->place[row] * gradient->dim;
+	if (!touched)
+		memset(values, 0, gradient->dim * sizeof(float));
 	return values;
 }

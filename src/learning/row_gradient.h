@@ -6,6 +6,7 @@
 #ifndef TFRS_ROW_GRADIENT_H
 #define TFRS_ROW_GRADIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +25,17 @@ typedef struct tfrs_row_gradient
 
 extern tfrs_status tfrs_row_gradient_init(tfrs_row_gradient *gradient, tfrs_arena *arena,
 										  size_t table_rows, size_t dim, tfrs_error *error);
+
+/* Adds to *bytes what init and batches of at most that many rows take; false where that overflows. */
+extern bool tfrs_row_gradient_bytes(size_t table_rows, size_t rows, size_t dim, size_t *bytes);
 extern void tfrs_row_gradient_free(tfrs_row_gradient *gradient, tfrs_arena *arena);
 
 /* Forgets the batch before and makes room for that many rows (at most the table's are needed). */
 extern tfrs_status tfrs_row_gradient_reset(tfrs_row_gradient *gradient, tfrs_arena *arena,
 										   size_t rows, tfrs_error *error);
+
+/* Gives a row that is not touched yet its place; its gradient is not set. */
+extern void tfrs_row_gradient_place(tfrs_row_gradient *gradient, uint32_t row);
 
 /* The row's gradient (D), zero at its first touch; the row must fit. */
 extern float *tfrs_row_gradient_of(tfrs_row_gradient *gradient, uint32_t row);

@@ -1,31 +1,33 @@
 /*
- * state_loss.h: softmax loss of states with several targets each.
+ * state_loss.h: softmax loss of rows with several targets each.
  *
- * A state (a row) has logits s_j = q . v_j over C columns, a set of targets and a set of masked
- * columns.  The loss of a target t is
+ * A row (a state of a query) has logits s_j = q . v_j over C columns, a set of targets and a set of
+ * masked columns.  The loss of a target t is
  *
- *     -log(e_t / (e_t + Z)),   e_j = exp(s_j),   Z = sum of c_j e_j over columns that are neither
- *                                                targets nor masked
+ *     -ln(e_t / (e_t + Z)),   e_j = exp(s_j),   Z = sum of c_j e_j over columns that are neither
+ *                                               targets nor masked
  *
- * with c_j a weight of the column (1, or N / sampled where columns are a sample).  One exponential a
- * column and row serves all its targets; with a = sum_t w_t / (e_t + Z) the gradient of a logit is
- * a c_j e_j on a negative and -w_t Z / (e_t + Z) on a target.
+ * with c_j > 0 a weight of the column (1, or N / sampled where columns are a sample); the last
+ * columns may be there as targets only, c_j = 0.  A target's own logit may be corrected by a number
+ * of its column.  Without negatives the loss is 0.  One
+ * exponential a column and row serves all its targets; with a = sum_t w_t / (e_t + Z) the gradient
+ * of a logit is a c_j e_j on a negative and -w_t Z / (e_t + Z) on a target.
  *
- * Rows are taken in tiles that stay in the second-level cache; B x C numbers are never held.  The
- * logits must stay within +-80 of shift (normalized vectors and a temperature see to that), so that
- * no row maximum is needed.  Results do not depend on the number of threads.
+ * Rows are taken in tiles that stay in the second-level cache where they can; B x C numbers are never
+ * held.  A step takes a tile for each lane.  Results do not depend on the number of threads.
  */
 #ifndef TFRS_STATE_LOSS_H
 #define TFRS_STATE_LOSS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "learning/ragged.h"
 
-/* Rows of a tile; tiles are dealt out to a fixed number of lanes, each with a column gradient of its
- * own, so that the sums do not depend on the number of threads. */
+/* Most rows of a tile.  Tiles are dealt out to a fixed number of lanes, each with a column gradient of
+ * its own, so that the sums do not depend on the number of threads. */
 #define TFRS_STATE_TILE 64
 #define TFRS_STATE_LANES 4
 
@@ -36,8 +38,9 @@ typedef struct tfrs_state_batch
 	size_t		dim;			/* D */
 	const float *query;			/* (B, D) */
 	const float *candidate;		/* (C, D) */
-	const float *column_weight; /* (C) or NULL for ones */
-	float		shift;			/* subtracted from each logit; an upper bound of them is best */
+	size_t		negatives;		/* the first so many columns are negatives of other rows */
+	const float *column_weight; /* (negatives) c_j, or NULL for ones */
+	const float *target_bias;	/* (C) added to the logit of a target, or NULL for zeros */
 	const tfrs_ragged *target;	/* B lists of columns with weights w_t */
 	const tfrs_ragged *masked;	/* B lists of columns; weights unused */
 	/* results, overwritten */
@@ -56,15 +59,29 @@ typedef struct tfrs_state_loss
 	float	   *tile;			/* (threads, TFRS_STATE_TILE, C) logits */
 	float	   *scaled;			/* (threads, TFRS_STATE_TILE, D) query rows times a */
 	float	   *partial;		/* (lanes - 1, C, D) column gradients of the lanes after the first */
-	double	   *lane_loss;		/* (lanes) */
-	float	   *target_logit;	/* (targets of the batch) */
+	float	   *of_target;		/* (targets of the batch) logit, then Z / (e_t + Z) */
+	/* the batch under way */
+	tfrs_state_batch batch;
+	size_t		tile_rows;
+	size_t		tiles;
+	size_t		lanes;
+	size_t		done;			/* tiles */
+	size_t		reduced;		/* lanes whose gradient is in d_candidate */
+	double		lane_loss[TFRS_STATE_LANES];
 } tfrs_state_loss;
 
 extern void tfrs_state_loss_init(tfrs_state_loss *loss, tfrs_arena *arena, int threads);
 extern void tfrs_state_loss_free(tfrs_state_loss *loss);
 
-/* Weighted sum of the losses of one batch, and the gradients.  Errors: memory. */
-extern tfrs_status tfrs_state_loss_run(tfrs_state_loss *loss, const tfrs_state_batch *batch,
-									   double *total, tfrs_error *error);
+/* One row at least; what batch points to must stay until the last step.  Errors: memory. */
+extern tfrs_status tfrs_state_loss_begin(tfrs_state_loss *loss, const tfrs_state_batch *batch,
+										 tfrs_error *error);
+
+/* TFRS_MORE until done; then *total is the weighted sum of the losses and the gradients stand. */
+extern tfrs_status tfrs_state_loss_step(tfrs_state_loss *loss, double *total);
+
+/* Adds to *bytes what batches of at most that size take; false where that overflows. */
+extern bool tfrs_state_loss_bytes(size_t rows, size_t columns, size_t dim, size_t targets,
+								  int threads, size_t *bytes);
 
 #endif							/* TFRS_STATE_LOSS_H */

@@ -1,8 +1,9 @@
 /*
  * states.c: drawing the batches of states.h.
  *
- * Random numbers come from streams that are named by the batch, so a batch depends on the seed and its
- * number alone.
+ * Random numbers come from streams that are named by the batch and the round, so a batch depends on
+ * the seed and its number alone.  A round's order is drawn as it is needed (Fisher and Yates from the
+ * front): no step shuffles millions of states.
  */
 #include "learning/states.h"
 
@@ -11,71 +12,32 @@
 
 #include "learning/streams.h"
 
-static size_t
-count_hide(const tfrs_events *events, uint32_t *state)
+/* Events that a step looks at. */
+#define STEP_EVENTS ((size_t) 1 << 20)
+
+static bool
+uses(const tfrs_states *states, tfrs_state_kind kind)
 {
-	size_t		count = 0;
+	bool		both = states->events->later > 0;
+	float		share = states->options.hide_share;
 
-	for (size_t q = 0; q < events->queries; q++)
-		if (events->offsets[q + 1] - events->offsets[q] > 1)
-		{
-			if (state != NULL)
-				state[count] = (uint32_t) q;
-			count++;
-		}
-	return count;
-}
-
-/* Events that begin a group of one time and have a group before them. */
-static size_t
-count_next(const tfrs_events *events, uint32_t *state)
-{
-	size_t		count = 0;
-
-	for (size_t q = 0; q < events->queries; q++)
-		for (uint64_t e = events->offsets[q] + 1; e < events->offsets[q + 1]; e++)
-			if (events->at[e] != events->at[e - 1])
-			{
-				if (state != NULL)
-					state[count] = (uint32_t) e;
-				count++;
-			}
-	return count;
+	return kind == TFRS_STATE_HIDE ? !both || share > 0.0f : both && share < 1.0f;
 }
 
 static tfrs_status
-fill_query_of(tfrs_states *states, tfrs_error *error)
+begin_pool(tfrs_states *states, tfrs_state_kind kind, tfrs_error *error)
 {
-	const tfrs_events *events = states->events;
-	tfrs_status status = TFRS_GET(states->arena, &states->query_of, events->count, error);
-
-	if (status != TFRS_OK)
-		return status;
-	for (size_t q = 0; q < events->queries; q++)
-		for (uint64_t e = events->offsets[q]; e < events->offsets[q + 1]; e++)
-			states->query_of[e] = (uint32_t) q;
-	return TFRS_OK;
-}
-
-static tfrs_status
-init_pool(tfrs_states *states, tfrs_state_kind kind, tfrs_error *error)
-{
-	size_t		(*count) (const tfrs_events *, uint32_t *) =
-		kind == TFRS_STATE_HIDE ? count_hide : count_next;
 	tfrs_state_pool *pool = &states->pool[kind];
-	tfrs_status status;
 
-	pool->count = count(states->events, NULL);
-	status = TFRS_GET(states->arena, &pool->state, pool->count, error);
-	if (status == TFRS_OK)
-		count(states->events, pool->state);
-	pool->position = pool->count;	/* the first draw shuffles */
-	return status;
+	if (uses(states, kind))
+		pool->count = kind == TFRS_STATE_HIDE ? states->events->several : states->events->later;
+	return TFRS_GET(states->arena, &pool->state, pool->count, error);
 }
 
 tfrs_status
-tfrs_states_init(tfrs_states *states, tfrs_arena *arena, const tfrs_states_options *options,
-				 const tfrs_history_shape *shape, const tfrs_events *events, tfrs_error *error)
+tfrs_states_begin(tfrs_states *states, tfrs_arena *arena, const tfrs_states_options *options,
+				  const tfrs_history_shape *shape, const tfrs_events *events, size_t rows,
+				  tfrs_error *error)
 {
 	tfrs_status status;
 
@@ -84,13 +46,13 @@ tfrs_states_init(tfrs_states *states, tfrs_arena *arena, const tfrs_states_optio
 	states->options = *options;
 	states->shape = shape;
 	states->events = events;
-	status = init_pool(states, TFRS_STATE_HIDE, error);
-	if (status == TFRS_OK && events->at != NULL)
-		status = init_pool(states, TFRS_STATE_NEXT, error);
-	if (status == TFRS_OK && states->pool[TFRS_STATE_NEXT].count > 0)
-		status = fill_query_of(states, error);
-	if (status == TFRS_OK && states->pool[TFRS_STATE_HIDE].count == 0)
-		status = tfrs_fail(error, TFRS_INVALID_ARGUMENT, "no query has two candidates");
+	status = begin_pool(states, TFRS_STATE_HIDE, error);
+	if (status == TFRS_OK)
+		status = begin_pool(states, TFRS_STATE_NEXT, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &states->row_query, rows, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &states->row_state, rows, error);
 	return status;
 }
 
@@ -101,60 +63,156 @@ tfrs_states_free(tfrs_states *states)
 		tfrs_ragged_release(&states->bag[b], states->arena);
 	tfrs_ragged_release(&states->target, states->arena);
 	tfrs_ragged_release(&states->masked, states->arena);
-	tfrs_arena_release(states->arena, states->query_of);
+	tfrs_arena_release(states->arena, states->row_query);
+	tfrs_arena_release(states->arena, states->row_state);
 	tfrs_arena_release(states->arena, states->pool[TFRS_STATE_HIDE].state);
 	tfrs_arena_release(states->arena, states->pool[TFRS_STATE_NEXT].state);
 }
 
-/* The pool's next states, at most rows of them; never across two shuffles. */
-static const uint32_t *
-draw(tfrs_states *states, size_t *rows)
+static bool
+add_product(size_t a, size_t b, size_t *bytes)
+{
+	size_t		product;
+
+	return tfrs_size_multiply(a, b, &product) && tfrs_size_add(*bytes, product, bytes);
+}
+
+bool
+tfrs_states_bytes(const tfrs_history_shape *shape, const tfrs_events *events, size_t longest,
+				  size_t rows, size_t *bytes)
+{
+	size_t		item = sizeof(uint32_t) + sizeof(float);
+	size_t		list = sizeof(size_t) * (rows + 1);
+	size_t		listed = tfrs_states_most_events(longest, rows);
+	bool		fits = add_product(rows, 2 * sizeof(uint32_t), bytes) &&
+		add_product(events->several, sizeof(uint32_t), bytes) &&
+		add_product(events->later, sizeof(uint32_t), bytes) &&
+		add_product(2, tfrs_ragged_room(listed) * item + list, bytes);
+
+	for (uint32_t b = 0; b < shape->bags && fits; b++)
+	{
+		size_t		sized = rows * tfrs_history_bag_size(shape, b, longest);
+
+		fits = add_product(tfrs_ragged_room(sized < listed ? sized : listed), item, bytes) &&
+			tfrs_size_add(*bytes, list, bytes);
+	}
+	return fits;
+}
+
+static void
+add_state(tfrs_state_pool *pool, uint32_t state)
+{
+	if (pool->filled < pool->count)
+		pool->state[pool->filled++] = state;
+}
+
+tfrs_status
+tfrs_states_find_step(tfrs_states *states)
+{
+	const tfrs_events *events = states->events;
+	size_t		left = events->count - states->event;
+	uint64_t	end = states->event + (left < STEP_EVENTS ? left : STEP_EVENTS);
+
+	for (uint64_t e = states->event; e < end; e++)
+	{
+		bool		first;
+
+		while (events->offsets[states->query + 1] <= e)
+			states->query++;
+		first = e == events->offsets[states->query];
+		if (first && events->offsets[states->query + 1] - e > 1)
+			add_state(&states->pool[TFRS_STATE_HIDE], states->query);
+		if (!first && events->at != NULL && events->at[e] != events->at[e - 1])
+			add_state(&states->pool[TFRS_STATE_NEXT], (uint32_t) e);
+	}
+	states->event = end;
+	return end < events->count ? TFRS_MORE : TFRS_OK;
+}
+
+/* The query of an event: the last one that does not begin behind it. */
+static uint32_t
+query_of_event(const tfrs_events *events, uint64_t event)
+{
+	size_t		low = 0;
+	size_t		high = events->queries;
+
+	while (high - low > 1)
+	{
+		size_t		middle = low + (high - low) / 2;
+
+		if (events->offsets[middle] <= event)
+			low = middle;
+		else
+			high = middle;
+	}
+	return (uint32_t) low;
+}
+
+/* The state that is next in the round's order; it stays next until the position moves. */
+static uint32_t
+draw_state(tfrs_states *states, tfrs_state_pool *pool)
+{
+	uint64_t	purpose = states->kind == TFRS_STATE_HIDE ? TFRS_STREAM_HIDE_ORDER
+		: TFRS_STREAM_NEXT_ORDER;
+	size_t		chosen;
+	uint32_t	state;
+
+	if (pool->position == 0)
+		tfrs_random_init(&pool->random, states->options.seed, purpose, pool->round++);
+	chosen = pool->position +
+		tfrs_random_below(&pool->random, (uint32_t) (pool->count - pool->position));
+	state = pool->state[chosen];
+	pool->state[chosen] = pool->state[pool->position];
+	pool->state[pool->position] = state;
+	return state;
+}
+
+/* Draws the batch's rows; returns the events that their queries have together. */
+static size_t
+draw(tfrs_states *states, size_t rows)
 {
 	tfrs_state_pool *pool = &states->pool[states->kind];
-	const uint32_t *drawn;
-	tfrs_random random;
-
-	if (pool->position == pool->count)
-	{
-		tfrs_random_init(&random, states->options.seed,
-						 states->kind == TFRS_STATE_HIDE ? TFRS_STREAM_HIDE_ORDER
-						 : TFRS_STREAM_NEXT_ORDER, pool->round++);
-		tfrs_random_shuffle(&random, pool->state, pool->count);
-		pool->position = 0;
-	}
-	if (*rows > pool->count - pool->position)
-		*rows = pool->count - pool->position;
-	drawn = pool->state + pool->position;
-	pool->position += *rows;
-	return drawn;
-}
-
-static uint32_t
-query_of(const tfrs_states *states, uint32_t state)
-{
-	return states->kind == TFRS_STATE_HIDE ? state : states->query_of[state];
-}
-
-static tfrs_status
-reserve(tfrs_states *states, const uint32_t *drawn, size_t rows, tfrs_error *error)
-{
 	size_t		events = 0;
-	tfrs_status status;
 
-	for (size_t r = 0; r < rows; r++)
-		events += tfrs_events_of(states->events, query_of(states, drawn[r])).count;
-	status = tfrs_ragged_reserve(&states->target, states->arena, rows, events, error);
-	if (status == TFRS_OK)
-		status = tfrs_ragged_reserve(&states->masked, states->arena, rows, events, error);
-	for (uint32_t b = 0; b < states->shape->bags && status == TFRS_OK; b++)
-		status = tfrs_ragged_reserve(&states->bag[b], states->arena, rows, events, error);
-	return status;
+	for (states->rows = 0; states->rows < rows && pool->position < pool->count; states->rows++)
+	{
+		uint32_t	state = draw_state(states, pool);
+		uint32_t	query = states->kind == TFRS_STATE_HIDE ? state
+			: query_of_event(states->events, state);
+		size_t		count = tfrs_events_of(states->events, query).count;
+
+		if (states->rows > 0 && events + count > TFRS_STATES_EVENTS)
+			break;
+		events += count;
+		states->row_query[states->rows] = query;
+		states->row_state[states->rows] = state;
+		pool->position++;
+	}
+	if (pool->position == pool->count)
+		pool->position = 0;
+	return events;
 }
 
-static float
-event_weight(const tfrs_states *states, uint64_t event)
+/* Room for lists of the drawn rows, whose queries have that many events. */
+static tfrs_status
+reserve(tfrs_states *states, size_t events, tfrs_error *error)
 {
-	return states->events->weight == NULL ? 1.0f : states->events->weight[event];
+	tfrs_status status = tfrs_ragged_reserve(&states->target, states->arena, states->rows, events,
+											 error);
+
+	if (status == TFRS_OK)
+		status = tfrs_ragged_reserve(&states->masked, states->arena, states->rows, events, error);
+	for (uint32_t b = 0; b < states->shape->bags && status == TFRS_OK; b++)
+	{
+		size_t		items = 0;
+
+		for (size_t r = 0; r < states->rows; r++)
+			items += tfrs_history_bag_size(states->shape, b,
+										   tfrs_events_of(states->events,
+														  states->row_query[r]).count);
+		status = tfrs_ragged_reserve(&states->bag[b], states->arena, states->rows, items, error);
+	}
+	return status;
 }
 
 /* Event i is a target with that weight before scaling to a sum of 1, or else masked. */
@@ -164,8 +222,10 @@ push_event(tfrs_states *states, uint32_t query, size_t i, bool target, float wei
 	uint64_t	event = states->events->offsets[query] + i;
 	uint32_t	candidate = states->events->candidate[event];
 
+	if (states->events->weight != NULL)
+		weight *= states->events->weight[event];
 	if (target)
-		tfrs_ragged_push(&states->target, candidate, weight * event_weight(states, event));
+		tfrs_ragged_push(&states->target, candidate, weight);
 	else
 		tfrs_ragged_push(&states->masked, candidate, 0.0f);
 }
@@ -212,7 +272,8 @@ hide_row(tfrs_states *states, uint32_t query, tfrs_random *random)
 		hidden = i == always_hidden || (hidden && i != always_kept);
 		push_event(states, query, i, hidden, 1.0f);
 	}
-	each = sqrtf((float) count) / (float) (states->target.count - first_target);
+	each = powf((float) count, 1.0f - options->query_weight) /
+		(float) (states->target.count - first_target);
 	for (size_t i = first_target; i < states->target.count; i++)
 		states->target.weight[i] *= each;
 	push_kept(states, first_kept);
@@ -220,12 +281,11 @@ hide_row(tfrs_states *states, uint32_t query, tfrs_random *random)
 }
 
 static void
-next_row(tfrs_states *states, uint32_t event, tfrs_random *random)
+next_row(tfrs_states *states, uint32_t query, uint32_t event, tfrs_random *random)
 {
-	uint32_t	query = states->query_of[event];
 	tfrs_event_list list = tfrs_events_of(states->events, query);
 	tfrs_event_list earlier = list;
-	float		weight = 1.0f / sqrtf((float) list.count);
+	float		weight = powf((float) list.count, -states->options.query_weight);
 	int64_t		now = states->events->at[event];
 
 	for (size_t i = 0; i < list.count; i++)
@@ -248,27 +308,33 @@ scale_weights(tfrs_ragged *target)
 		target->weight[i] = (float) (target->weight[i] / sum);
 }
 
+static tfrs_state_kind
+choose_kind(const tfrs_states *states, tfrs_random *random)
+{
+	float		coin = tfrs_random_float(random);
+
+	if (states->pool[TFRS_STATE_NEXT].count == 0)
+		return TFRS_STATE_HIDE;
+	return coin < states->options.hide_share ? TFRS_STATE_HIDE : TFRS_STATE_NEXT;
+}
+
 tfrs_status
 tfrs_states_next(tfrs_states *states, size_t rows, tfrs_error *error)
 {
-	const uint32_t *drawn;
 	tfrs_random random;
 	tfrs_status status;
 
 	tfrs_random_init(&random, states->options.seed, TFRS_STREAM_STATES, states->batch++);
-	states->kind = states->pool[TFRS_STATE_NEXT].count > 0 &&
-		tfrs_random_float(&random) >= states->options.hide_share ? TFRS_STATE_NEXT : TFRS_STATE_HIDE;
-	drawn = draw(states, &rows);
-	status = reserve(states, drawn, rows, error);
+	states->kind = choose_kind(states, &random);
+	status = reserve(states, draw(states, rows), error);
 	if (status != TFRS_OK)
 		return status;
-	states->rows = rows;
-	for (size_t r = 0; r < rows; r++)
+	for (size_t r = 0; r < states->rows; r++)
 	{
 		if (states->kind == TFRS_STATE_HIDE)
-			hide_row(states, drawn[r], &random);
+			hide_row(states, states->row_query[r], &random);
 		else
-			next_row(states, drawn[r], &random);
+			next_row(states, states->row_query[r], states->row_state[r], &random);
 	}
 	scale_weights(&states->target);
 	return TFRS_OK;

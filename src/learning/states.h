@@ -1,14 +1,14 @@
 /*
  * states.h: softmax rows of the history tower: states of a query with several targets.
  *
- *     hide   a random part of the query's candidates is hidden (at least one, not all); the bag of all
+ *     hide   a random part of the query's events is hidden (at least one, not all); the bag of all
  *            sees the kept, the targets are the hidden, the recency bags are empty
- *     next   the query just before one of its event times (not the first): the bags see what was earlier,
- *            the targets are that time's candidates
+ *     next   the query just before one of its event times (not the first): the bags see what was
+ *            earlier, the targets are that time's candidates
  *
  * All of the query's other candidates are masked: what is known to be liked is no negative.  Weights:
- * hide sqrt(n) spread over the targets, next 1 / sqrt(n) a target, n the query's events, times the
- * event's own weight; they sum to 1 over a batch.
+ * hide n^(1 - w) spread over the targets, next n^-w a target, n the query's events, w the option
+ * query_weight, times the event's own weight; they sum to 1 over a batch.
  */
 #ifndef TFRS_STATES_H
 #define TFRS_STATES_H
@@ -18,7 +18,11 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/random.h"
 #include "learning/history.h"
+
+/* Events that the queries of one batch have together; a longer query is a batch of its own. */
+#define TFRS_STATES_EVENTS ((size_t) 1 << 20)
 
 typedef enum tfrs_state_kind
 {
@@ -32,6 +36,7 @@ typedef struct tfrs_states_options
 	float		hidden_high;
 	float		dropout;		/* of the elements of bags in next states */
 	float		hide_share;		/* share of hide batches where both kinds can be had */
+	float		query_weight;	/* w */
 	uint64_t	seed;
 } tfrs_states_options;
 
@@ -39,9 +44,11 @@ typedef struct tfrs_states_options
 typedef struct tfrs_state_pool
 {
 	size_t		count;
-	uint32_t   *state;			/* (count) hide: a query; next: an event that begins a group */
-	size_t		position;
+	size_t		filled;			/* states found so far */
+	uint32_t   *state;			/* (count) hide: a query; next: an event that begins a later time */
+	size_t		position;		/* of the next state in this round */
 	uint64_t	round;
+	tfrs_random random;			/* of this round's order */
 } tfrs_state_pool;
 
 typedef struct tfrs_states
@@ -50,25 +57,45 @@ typedef struct tfrs_states
 	tfrs_states_options options;
 	const tfrs_history_shape *shape;
 	const tfrs_events *events;
-	uint32_t   *query_of;		/* (E) the query of each event; NULL where there are no next states */
 	tfrs_state_pool pool[2];	/* by tfrs_state_kind */
+	uint32_t	query;			/* where the search for states is */
+	uint64_t	event;
 	uint64_t	batch;			/* batches made so far */
 	/* the batch */
 	tfrs_state_kind kind;
 	size_t		rows;			/* B */
+	uint32_t   *row_query;		/* (rows asked for) */
+	uint32_t   *row_state;		/* (rows asked for) as in the pool */
 	tfrs_ragged bag[TFRS_MAX_BAGS];
 	tfrs_ragged target;			/* candidates with their weights */
 	tfrs_ragged masked;			/* the query's other candidates */
 } tfrs_states;
 
-/* Error TFRS_INVALID_ARGUMENT where no query has two candidates: there is nothing to learn from. */
-extern tfrs_status tfrs_states_init(tfrs_states *states, tfrs_arena *arena,
-									const tfrs_states_options *options,
-									const tfrs_history_shape *shape, const tfrs_events *events,
-									tfrs_error *error);
+/* rows: the most of a batch.  events->several is not 0, and both counts are true. */
+extern tfrs_status tfrs_states_begin(tfrs_states *states, tfrs_arena *arena,
+									 const tfrs_states_options *options,
+									 const tfrs_history_shape *shape, const tfrs_events *events,
+									 size_t rows, tfrs_error *error);
 extern void tfrs_states_free(tfrs_states *states);
 
-/* Makes the next batch of at most rows states. */
+/* Looks for states among some events: TFRS_MORE until all are found; before the first batch. */
+extern tfrs_status tfrs_states_find_step(tfrs_states *states);
+
+/* Makes the next batch of at most rows states: fewer at the end of a round, or for long queries. */
 extern tfrs_status tfrs_states_next(tfrs_states *states, size_t rows, tfrs_error *error);
+
+/* Events of a batch at most, where no query has more than longest. */
+static inline size_t
+tfrs_states_most_events(size_t longest, size_t rows)
+{
+	size_t		most = longest > TFRS_STATES_EVENTS ? longest : TFRS_STATES_EVENTS;
+
+	return most / rows < longest ? most : rows * longest;
+}
+
+/* Adds to *bytes what begin and the batches take; longest: the most events of a query; false where
+ * that overflows. */
+extern bool tfrs_states_bytes(const tfrs_history_shape *shape, const tfrs_events *events,
+							  size_t longest, size_t rows, size_t *bytes);
 
 #endif							/* TFRS_STATES_H */

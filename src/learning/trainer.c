@@ -75,26 +75,42 @@ event_options(const tfrs_interactions *interactions)
 	};
 }
 
+/* Rows of the query that has most. */
+static size_t
+most_rows(const tfrs_interactions *interactions)
+{
+	const uint32_t *counts = tfrs_interactions_query_counts(interactions);
+	size_t		queries = tfrs_interactions_queries(interactions)->count;
+	uint32_t	most = 0;
+
+	for (size_t q = 0; q < queries; q++)
+		most = counts[q] > most ? counts[q] : most;
+	return most;
+}
+
 tfrs_status
 tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					  size_t *bytes, tfrs_error *error)
 {
 	tfrs_train_options used = *options;
-	tfrs_event_options events = event_options(interactions);
+	tfrs_event_options collecting = event_options(interactions);
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions);
-	bool		timed = tfrs_interactions_settings(interactions)->has_time;
-	tfrs_train_counts counts = {candidates, rows, timed ? rows : 0, (double) rows / queries};
+	size_t		later = collecting.has_time ? rows : 0;
+	tfrs_train_counts counts = {candidates, rows, later, (double) rows / queries};
+	tfrs_events events = {
+		.queries = queries, .count = rows, .several = queries, .later = later
+	};
 	bool		fits;
 
 	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * sizeof(tfrs_model_epoch);
 	fits = !(used.store || used.history.on) ||
-		tfrs_event_collector_bytes(&events, rows, queries, bytes);
+		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
 	if (fits)
 		fits = used.history.on ?
-			tfrs_history_trainer_bytes(&used, queries, candidates, rows, bytes) :
+			tfrs_history_trainer_bytes(&used, &events, most_rows(interactions), candidates, bytes) :
 			tfrs_table_trainer_bytes(&used, queries, candidates, bytes);
 	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
 }

@@ -1,0 +1,95 @@
+/*
+ * training.h: whole trainings for the tests: rows to a model that is read again.
+ */
+#ifndef TFRS_TEST_TRAINING_H
+#define TFRS_TEST_TRAINING_H
+
+#include "rows.h"
+
+#include <string.h>
+
+#include "learning/trainer.h"
+
+typedef struct trained
+{
+	void	   *bytes;
+	size_t		length;
+	tfrs_model	model;
+} trained;
+
+static inline tfrs_status
+write_model(trained *result, tfrs_trainer *trainer, tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_block_writer writer;
+	tfrs_status status;
+
+	tfrs_block_writer_init(&writer, TFRS_BLOCK_MODEL);
+	status = tfrs_block_writer_add(&writer, "about", "{}", 2, 1, error);
+	if (status == TFRS_OK)
+		status = tfrs_trainer_save(trainer, 3, 4, &writer, error);
+	if (status == TFRS_OK)
+		status = tfrs_block_writer_size(&writer, &result->length, error);
+	if (status == TFRS_OK)
+		status = tfrs_arena_get(arena, &result->bytes, result->length, 1, error);
+	if (status != TFRS_OK)
+		return status;
+	tfrs_block_writer_begin(&writer, result->bytes);
+	while (tfrs_block_writer_step(&writer) == TFRS_MORE)
+		;
+	return tfrs_model_load(&result->model, result->bytes, result->length, error);
+}
+
+/* *trainer is valid (or NULL) also after an error. */
+static inline tfrs_status
+fit(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
+	tfrs_interactions *interactions, tfrs_error *error)
+{
+	tfrs_train_progress progress;
+	tfrs_status status = tfrs_trainer_begin(trainer, arena, options, interactions, error);
+
+	if (status != TFRS_OK)
+		return status;
+	do
+		status = tfrs_trainer_step(*trainer, &progress, error);
+	while (status == TFRS_MORE);
+	return status;
+}
+
+static inline tfrs_status
+train(trained *result, tfrs_arena *arena, const tfrs_train_options *options,
+	  tfrs_interactions *interactions, tfrs_error *error)
+{
+	tfrs_trainer *trainer;
+	tfrs_status status = fit(&trainer, arena, options, interactions, error);
+
+	if (status == TFRS_OK)
+		status = write_model(result, trainer, arena, error);
+	tfrs_trainer_destroy(trainer);
+	return status;
+}
+
+static inline tfrs_status
+collect_and_train(trained *result, const tfrs_train_options *options, size_t count, size_t budget,
+				  tfrs_error *error)
+{
+	tfrs_interactions_options collecting = {
+		.has_weight = true, .budget = budget, .seed = options->seed, .spools = &rows_spools,
+		.input_order = options->input_order
+	};
+	tfrs_interactions *interactions;
+	tfrs_status status = rows_collect(&interactions, check_arena(), &collecting, rows, count,
+									  error);
+
+	if (status == TFRS_OK)
+		status = train(result, check_arena(), options, interactions, error);
+	tfrs_interactions_destroy(interactions);
+	return status;
+}
+
+static inline bool
+same_bytes(const trained *a, const trained *b)
+{
+	return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
+}
+
+#endif							/* TFRS_TEST_TRAINING_H */
