@@ -29,13 +29,10 @@ typedef enum collect_phase
 
 typedef bool (*event_order) (const tfrs_collected_event *a, const tfrs_collected_event *b);
 
-/* Weights count too, so that their sum does not depend on the order of the rows. */
 static bool
 by_candidate(const tfrs_collected_event *a, const tfrs_collected_event *b)
 {
-	if (a->candidate != b->candidate)
-		return a->candidate < b->candidate;
-	return a->at != b->at ? a->at < b->at : a->weight < b->weight;
+	return a->candidate != b->candidate ? a->candidate < b->candidate : a->at < b->at;
 }
 
 static bool
@@ -235,7 +232,8 @@ merge_largest(tfrs_event_collector *collector, tfrs_collected_event *event, size
 	if (collector->kept < rows && is_repeat(collector, &largest, kept))
 	{
 		kept->at = largest.at;
-		kept->weight += largest.weight;
+		if (largest.weight > kept->weight)
+			kept->weight = largest.weight;
 		return;
 	}
 	collector->kept--;

@@ -89,7 +89,7 @@ CHECK_TEST(events_by_hand)
 	collected	result;
 	static const int candidates[] = {9, 5, 7, 7};
 	static const int64_t at[] = {100, 200, 200, 50};
-	static const float weights[] = {9.25f, 4.0f, 2.0f, 1.0f};
+	static const float weights[] = {8.0f, 4.0f, 2.0f, 0.5f};
 
 	fill_rows();
 	collect_rows(&result, &timed, 7, SIZE_MAX);
@@ -122,7 +122,7 @@ CHECK_TEST(repeats_are_kept_where_they_are_wanted)
 	CHECK_EQUAL(candidate_of(&result, 3), 9);
 	CHECK_EQUAL(result.events.at[3], 300);
 	CHECK(result.events.weight[0] == 0.25f);
-	CHECK(result.events.weight[3] == 9.0f);
+	CHECK(result.events.weight[3] == 8.0f);
 	CHECK_EQUAL(result.events.later, 2);
 	release(&result);
 }
