@@ -10,7 +10,11 @@
  */
 #include "learning/event_collector.h"
 
+#include <math.h>
 #include <string.h>
+
+/* Heavier events weigh as much: products with counts stay finite. */
+#define MOST_WEIGHT 1e25f
 
 /* Queries placed, rows read and elements moved by one step. */
 #define STEP_QUERIES ((size_t) 1 << 20)
@@ -206,7 +210,8 @@ read_rows(tfrs_event_collector *collector, tfrs_error *error)
 
 		event->at = collector->options.has_time ? row->at : 0;
 		event->candidate = row->candidate;
-		event->weight = collector->options.has_weight ? row->weight : 1.0f;
+		event->weight = collector->options.has_weight ? fminf(row->weight, MOST_WEIGHT)
+			: 1.0f;
 	}
 	if (count > 0)
 		return TFRS_OK;

@@ -21,6 +21,18 @@ choose_kernels(void)
 	tfrs_kernels_choose(true);
 }
 
+static tfrs_status
+collect_and_train(trained *result, const tfrs_train_options *options, size_t count, size_t budget,
+				  tfrs_error *error)
+{
+	tfrs_interactions_options collecting = {
+		.has_weight = true, .budget = budget, .seed = options->seed, .spools = &rows_spools,
+		.input_order = options->input_order
+	};
+
+	return train_rows(result, check_arena(), options, &collecting, rows, count, error);
+}
+
 /* Small and quick; every switch that adds work is on. */
 static tfrs_train_options
 small_options(void)
@@ -442,16 +454,10 @@ collect_and_train_in(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_train_options options = small_options();
 	tfrs_interactions_options collecting = {.budget = SIZE_MAX};
-	tfrs_interactions *interactions;
 	trained		result;
-	tfrs_status status;
 
 	options.loss.hard_negatives = 5;
-	status = rows_collect(&interactions, arena, &collecting, rows, 100, error);
-	if (status == TFRS_OK)
-		status = train(&result, arena, &options, interactions, error);
-	tfrs_interactions_destroy(interactions);
-	return status;
+	return train_rows(&result, arena, &options, &collecting, rows, 100, error);
 }
 
 CHECK_TEST(lack_of_memory)

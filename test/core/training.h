@@ -68,20 +68,17 @@ train(trained *result, tfrs_arena *arena, const tfrs_train_options *options,
 	return status;
 }
 
+/* Collects the rows and trains on them, all in one arena; the model's bytes stay in it. */
 static inline tfrs_status
-collect_and_train(trained *result, const tfrs_train_options *options, size_t count, size_t budget,
-				  tfrs_error *error)
+train_rows(trained *result, tfrs_arena *arena, const tfrs_train_options *options,
+		   const tfrs_interactions_options *collecting, const test_row *rows, size_t count,
+		   tfrs_error *error)
 {
-	tfrs_interactions_options collecting = {
-		.has_weight = true, .budget = budget, .seed = options->seed, .spools = &rows_spools,
-		.input_order = options->input_order
-	};
 	tfrs_interactions *interactions;
-	tfrs_status status = rows_collect(&interactions, check_arena(), &collecting, rows, count,
-									  error);
+	tfrs_status status = rows_collect(&interactions, arena, collecting, rows, count, error);
 
 	if (status == TFRS_OK)
-		status = train(result, check_arena(), options, interactions, error);
+		status = train(result, arena, options, interactions, error);
 	tfrs_interactions_destroy(interactions);
 	return status;
 }
