@@ -21,8 +21,8 @@
 #define SWEEPS 3
 
 /*
- * A group whose entries range over more than this times the mean range has its lowest entries
- * raised: finer steps for all others are worth more than its far end.
+ * A group whose entries range over more than this times the mean range (of groups that are not
+ * empty) has its lowest entries raised: finer steps for all are worth more than its far end.
  */
 #define MOST_RANGE 3.0f
 
@@ -30,6 +30,12 @@ enum
 {
 	PURPOSE_CENTRES = 0x7175
 };
+
+static size_t
+smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
 
 /* Squared distances of a point (g) to the 16 centres (g, 16). */
 static void
@@ -179,7 +185,7 @@ tfrs_quantizer_training_step(tfrs_quantizer_training *training)
 	size_t		cost = training->count * size * TFRS_CENTRES * (ITERATIONS + 1);
 	size_t		most = (STEP_DISTANCES / cost + 1) * (size_t) training->threads;
 	size_t		left = quantizer->codes - training->groups_done;
-	size_t		tasks = left < most ? left : most;
+	size_t		tasks = smaller(left, most);
 
 	tfrs_team_run(training->threads, tasks, train_group, training);
 	training->groups_done += tasks;
@@ -338,7 +344,7 @@ tfrs_quantizer_tabulate(const tfrs_quantizer *quantizer, const float *query, flo
 		widest = highest - lowest > widest ? highest - lowest : widest;
 		total += highest - lowest;
 	}
-	widest = fminf(widest, MOST_RANGE * total / (float) quantizer->codes);
+	widest = fminf(widest, MOST_RANGE * total / (float) smaller(quantizer->codes, quantizer->width));
 	tables->step = widest > FLT_MIN * 256 ? widest / 255 : FLT_MIN;
 	for (size_t m = 0; m < quantizer->codes; m++)
 	{
