@@ -45,7 +45,7 @@ struct tfrs_code_choice
 	float	   *sample;			/* (n, W): residuals */
 	uint32_t   *leaf;			/* (n) */
 	float	   *centres;		/* (W, 16) */
-	float	   *training_scratch;
+	tfrs_quantizer_training training;
 	float	   *scratch;		/* (threads, scratch_stride) */
 	size_t		scratch_stride;
 	tfrs_quantizer quantizer;	/* on trial */
@@ -100,7 +100,7 @@ get_memory(tfrs_code_choice *choice, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &choice->scratch, threads * choice->scratch_stride, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &choice->training_scratch, threads *
+		status = TFRS_GET(arena, &choice->training.scratch, threads *
 						  tfrs_quantizer_training_scratch(&coarsest, choice->rows), error);
 	return status;
 }
@@ -205,28 +205,25 @@ count_reached(void *context, int worker, size_t task)
 	}
 }
 
+/* What a search would read with the codes on trial, a row. */
 static void
-try_codes(tfrs_code_choice *choice, size_t codes)
+judge_codes(tfrs_code_choice *choice)
 {
-	const tfrs_corpus *corpus = choice->partition->corpus;
-	int			threads = choice->partition->threads;
 	size_t		tasks = (choice->rows + TASK_ROWS - 1) / TASK_ROWS;
+	size_t		row_bytes = choice->partition->corpus->dim * sizeof(float);
 	size_t		reached = 0;
 	double		bytes;
-	tfrs_quantizer_training training = {&choice->quantizer, choice->sample, choice->rows,
-		choice->partition->seed, choice->centres, choice->training_scratch};
 
-	choice->quantizer = (tfrs_quantizer) {choice->partition->space->width, codes, choice->centres};
-	tfrs_team_run(threads, codes, tfrs_quantizer_train, &training);
-	tfrs_team_run(threads, tasks, count_reached, choice);
+	tfrs_team_run(choice->partition->threads, tasks, count_reached, choice);
 	for (size_t task = 0; task < tasks; task++)
 		reached += choice->reached[task];
-	bytes = (double) codes / 2 + (double) reached / (double) (choice->rows * choice->queries) *
-		(TFRS_TREE_ROW_FACTOR * corpus->dim * sizeof(float) + TFRS_TREE_ROW_COST);
+	bytes = (double) choice->quantizer.codes / 2 +
+		(double) reached / (double) (choice->rows * choice->queries) *
+		(double) (TFRS_TREE_ROW_FACTOR * row_bytes + TFRS_TREE_ROW_COST);
 	if (bytes < choice->best_bytes)
 	{
 		choice->best_bytes = bytes;
-		choice->best_codes = codes;
+		choice->best_codes = choice->quantizer.codes;
 	}
 }
 
@@ -237,6 +234,29 @@ codes_of(const tfrs_code_choice *choice, size_t trial)
 	size_t		codes = (choice->partition->space->width * codes_for_8[trial] / 8 + 3) / 4 * 4;
 
 	return codes < 4 ? 4 : codes < TFRS_MAX_CODES ? codes : TFRS_MAX_CODES;
+}
+
+static void
+begin_trial(tfrs_code_choice *choice)
+{
+	const tfrs_partition_builder *partition = choice->partition;
+
+	choice->quantizer = (tfrs_quantizer) {partition->space->width,
+		codes_of(choice, choice->trial), choice->centres};
+	choice->training = (tfrs_quantizer_training) {&choice->quantizer, choice->sample, choice->rows,
+		partition->seed, partition->threads, choice->centres, choice->training.scratch, 0};
+}
+
+/* The next trial whose codes differ from the last one's; false when there is none. */
+static bool
+next_trial(tfrs_code_choice *choice)
+{
+	while (++choice->trial < TRIALS)
+	{
+		if (codes_of(choice, choice->trial) != choice->quantizer.codes)
+			return true;
+	}
+	return false;
 }
 
 tfrs_status
@@ -253,10 +273,15 @@ tfrs_code_choice_step(tfrs_code_choice *choice)
 		choice->queries_done += tasks;
 		return TFRS_MORE;
 	}
-	if (choice->trial == 0 || codes_of(choice, choice->trial) != codes_of(choice, choice->trial - 1))
-		try_codes(choice, codes_of(choice, choice->trial));
-	choice->trial++;
-	return choice->trial < TRIALS ? TFRS_MORE : TFRS_OK;
+	if (choice->quantizer.codes == 0)
+		begin_trial(choice);
+	if (tfrs_quantizer_training_step(&choice->training) == TFRS_MORE)
+		return TFRS_MORE;
+	judge_codes(choice);
+	if (!next_trial(choice))
+		return TFRS_OK;
+	begin_trial(choice);
+	return TFRS_MORE;
 }
 
 size_t
@@ -274,7 +299,7 @@ tfrs_code_choice_destroy(tfrs_code_choice *choice)
 	tfrs_arena_release(arena, choice->sample);
 	tfrs_arena_release(arena, choice->leaf);
 	tfrs_arena_release(arena, choice->centres);
-	tfrs_arena_release(arena, choice->training_scratch);
+	tfrs_arena_release(arena, choice->training.scratch);
 	tfrs_arena_release(arena, choice->scratch);
 	tfrs_arena_release(arena, choice);
 }

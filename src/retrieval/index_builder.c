@@ -251,7 +251,10 @@ decide_kind(const tfrs_tuning_result *result)
 		? TFRS_INDEX_EXACT : TFRS_INDEX_TREE;
 }
 
-/* A structure that reads no less than the full scan would only be in the way of kind exact. */
+/*
+ * A structure is only in the way of kind exact where it reads much more than the full scan (rows
+ * near to one another are counted too dearly for a closer comparison).
+ */
 static void
 finish_tuning(tfrs_index_builder *builder)
 {
@@ -262,7 +265,7 @@ finish_tuning(tfrs_index_builder *builder)
 		builder->kind = decide_kind(&builder->structure.tuned);
 	if (builder->kind == TFRS_INDEX_EXACT &&
 		builder->structure.tuned.bounded_bytes >=
-		(double) corpus->count * (double) corpus->dim * sizeof(float))
+		2.0 * (double) corpus->count * (double) corpus->dim * sizeof(float))
 		builder->structured = false;
 	builder->phase = FINISHED;
 }

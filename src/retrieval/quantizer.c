@@ -10,16 +10,32 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "base/team.h"
 
 #define ITERATIONS 10
 
+/* Components of distances that a step and thread computes: some 20 ms. */
+#define STEP_DISTANCES ((size_t) 1 << 25)
+
 /* Sweeps over the groups after which score-aware codes hardly change any more. */
 #define SWEEPS 3
+
+/*
+ * A group whose entries range over more than this times the mean range (of groups that are not
+ * empty) has its lowest entries raised: finer steps for all are worth more than its far end.
+ */
+#define MOST_RANGE 3.0f
 
 enum
 {
 	PURPOSE_CENTRES = 0x7175
 };
+
+static size_t
+smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
 
 /* Squared distances of a point (g) to the 16 centres (g, 16). */
 static void
@@ -133,16 +149,17 @@ move_centres(group *group)
 	}
 }
 
-void
-tfrs_quantizer_train(void *context, int worker, size_t task)
+static void
+train_group(void *context, int worker, size_t task)
 {
 	const tfrs_quantizer_training *training = context;
 	const tfrs_quantizer *quantizer = training->quantizer;
-	size_t		first = tfrs_quantizer_group(quantizer, task);
+	size_t		number = training->groups_done + task;
+	size_t		first = tfrs_quantizer_group(quantizer, number);
 	group		group;
 	tfrs_random random;
 
-	group.size = tfrs_quantizer_group(quantizer, task + 1) - first;
+	group.size = tfrs_quantizer_group(quantizer, number + 1) - first;
 	group.count = training->count;
 	group.points = training->scratch +
 		worker * tfrs_quantizer_training_scratch(quantizer, training->count);
@@ -152,12 +169,27 @@ tfrs_quantizer_train(void *context, int worker, size_t task)
 	for (size_t i = 0; i < group.count; i++)
 		memcpy(group.points + i * group.size, training->sample + i * quantizer->width + first,
 			   group.size * sizeof(float));
-	tfrs_random_init(&random, training->seed, PURPOSE_CENTRES, task);
+	tfrs_random_init(&random, training->seed, PURPOSE_CENTRES, number);
 	place_centre(&group, 0, tfrs_random_below(&random, (uint32_t) group.count));
 	for (size_t centre = 1; centre < TFRS_CENTRES; centre++)
 		place_centre(&group, centre, draw_point(&group, &random));
 	for (int i = 0; i < ITERATIONS; i++)
 		move_centres(&group);
+}
+
+tfrs_status
+tfrs_quantizer_training_step(tfrs_quantizer_training *training)
+{
+	const tfrs_quantizer *quantizer = training->quantizer;
+	size_t		size = quantizer->width / quantizer->codes + 1;
+	size_t		cost = training->count * size * TFRS_CENTRES * (ITERATIONS + 1);
+	size_t		most = (STEP_DISTANCES / cost + 1) * (size_t) training->threads;
+	size_t		left = quantizer->codes - training->groups_done;
+	size_t		tasks = smaller(left, most);
+
+	tfrs_team_run(training->threads, tasks, train_group, training);
+	training->groups_done += tasks;
+	return training->groups_done < quantizer->codes ? TFRS_MORE : TFRS_OK;
 }
 
 /*
@@ -300,6 +332,7 @@ tfrs_quantizer_tabulate(const tfrs_quantizer *quantizer, const float *query, flo
 						tfrs_quantizer_tables *tables)
 {
 	float		widest = 0;
+	float		total = 0;
 	float		lowest;
 	float		highest;
 	double		offset = 0;
@@ -309,7 +342,9 @@ tfrs_quantizer_tabulate(const tfrs_quantizer *quantizer, const float *query, flo
 	{
 		find_range(scratch + m * TFRS_CENTRES, &lowest, &highest);
 		widest = highest - lowest > widest ? highest - lowest : widest;
+		total += highest - lowest;
 	}
+	widest = fminf(widest, MOST_RANGE * total / (float) smaller(quantizer->codes, quantizer->width));
 	tables->step = widest > FLT_MIN * 256 ? widest / 255 : FLT_MIN;
 	for (size_t m = 0; m < quantizer->codes; m++)
 	{

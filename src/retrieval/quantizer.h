@@ -34,21 +34,24 @@ tfrs_quantizer_group(const tfrs_quantizer *quantizer, size_t group)
 	return group * quantizer->width / quantizer->codes;
 }
 
-/* Group by group: k-means over a sample of vectors. */
+/* Group by group: k-means over a sample of vectors.  The caller fills it in. */
 typedef struct tfrs_quantizer_training
 {
 	const tfrs_quantizer *quantizer;
 	const float *sample;		/* (n, W) */
 	size_t		count;			/* n > 0 */
 	uint64_t	seed;
+	int			threads;
 	float	   *centres;		/* (W, 16), written */
 	float	   *scratch;		/* (threads, tfrs_quantizer_training_scratch) */
+	size_t		groups_done;	/* 0 at first */
 } tfrs_quantizer_training;
 
+/* In floats. */
 extern size_t tfrs_quantizer_training_scratch(const tfrs_quantizer *quantizer, size_t count);
 
-/* A tfrs_team_work: context is a training, task a group. */
-extern void tfrs_quantizer_train(void *training, int worker, size_t group);
+/* TFRS_MORE until all centres are there. */
+extern tfrs_status tfrs_quantizer_training_step(tfrs_quantizer_training *training);
 
 /*
  * codes (M) of a vector (W), and the length of what they leave over.  row (W) is what the vector

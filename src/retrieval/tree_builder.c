@@ -41,6 +41,7 @@ typedef enum phase
 {
 	PARTITIONING,
 	CHOOSING,
+	PLACING,
 	TRAINING,
 	ENCODING,
 	FINISHED
@@ -86,6 +87,9 @@ struct tfrs_tree_builder
 	uint8_t    *shares;
 	uint8_t    *codes;
 	uint32_t   *rows;
+	/* training */
+	float	   *sample;			/* residuals */
+	tfrs_quantizer_training training;
 	/* encoding */
 	chunk	   *chunks;
 	size_t		chunk_count;
@@ -270,34 +274,38 @@ draw_residuals(tfrs_tree_builder *builder, float *sample, size_t count)
 }
 
 static tfrs_status
-train(tfrs_tree_builder *builder, tfrs_error *error)
+begin_training(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	tfrs_arena *arena = builder->arena;
 	tfrs_quantizer *quantizer = &builder->tree.quantizer;
 	size_t		width = builder->tree.space.width;
 	size_t		most = smaller(TRAINING_ROWS, TRAINING_FLOATS / width + 1);
 	size_t		count = smaller(builder->corpus->count, most);
-	tfrs_quantizer_training training = {quantizer, NULL, count, builder->options.seed, NULL, NULL};
-	float	   *sample = NULL;
+	int			threads = builder->options.threads;
+	float	   *scratch = NULL;
 	tfrs_status status;
 
 	status = TFRS_GET_ZERO(arena, &builder->centres, width * TFRS_CENTRES, error);
 	*quantizer = (tfrs_quantizer) {width, builder->options.codes, builder->centres};
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &sample, count * width, error);
+		status = TFRS_GET(arena, &builder->sample, count * width, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &training.scratch, builder->options.threads *
+		status = TFRS_GET(arena, &scratch, threads *
 						  tfrs_quantizer_training_scratch(quantizer, count), error);
+	builder->training = (tfrs_quantizer_training) {quantizer, builder->sample, count,
+		builder->options.seed, threads, builder->centres, scratch, 0};
 	if (status == TFRS_OK)
-	{
-		draw_residuals(builder, sample, count);
-		training.sample = sample;
-		training.centres = builder->centres;
-		tfrs_team_run(builder->options.threads, quantizer->codes, tfrs_quantizer_train, &training);
-	}
-	tfrs_arena_release(arena, training.scratch);
-	tfrs_arena_release(arena, sample);
+		draw_residuals(builder, builder->sample, count);
 	return status;
+}
+
+static void
+end_training(tfrs_tree_builder *builder)
+{
+	tfrs_arena_release(builder->arena, builder->training.scratch);
+	tfrs_arena_release(builder->arena, builder->sample);
+	builder->training.scratch = NULL;
+	builder->sample = NULL;
 }
 
 /* Encoding. */
@@ -444,7 +452,7 @@ step_partition(tfrs_tree_builder *builder, tfrs_error *error)
 										error);
 	if (status != TFRS_OK)
 		return status;
-	builder->phase = builder->options.codes == 0 ? CHOOSING : TRAINING;
+	builder->phase = builder->options.codes == 0 ? CHOOSING : PLACING;
 	return TFRS_MORE;
 }
 
@@ -454,7 +462,7 @@ step_choice(tfrs_tree_builder *builder)
 	if (tfrs_code_choice_step(builder->choice) == TFRS_OK)
 	{
 		builder->options.codes = tfrs_code_choice_get(builder->choice);
-		builder->phase = TRAINING;
+		builder->phase = PLACING;
 		tfrs_code_choice_destroy(builder->choice);
 		builder->choice = NULL;
 	}
@@ -462,14 +470,25 @@ step_choice(tfrs_tree_builder *builder)
 }
 
 static tfrs_status
-step_training(tfrs_tree_builder *builder, tfrs_error *error)
+step_placing(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	tfrs_status status = place(builder, error);
 
 	if (status == TFRS_OK)
-		status = train(builder, error);
-	if (status == TFRS_OK)
-		status = get_workplaces(builder, error);
+		status = begin_training(builder, error);
+	builder->phase = TRAINING;
+	return status == TFRS_OK ? TFRS_MORE : status;
+}
+
+static tfrs_status
+step_training(tfrs_tree_builder *builder, tfrs_error *error)
+{
+	tfrs_status status = tfrs_quantizer_training_step(&builder->training);
+
+	if (status != TFRS_OK)
+		return status;
+	end_training(builder);
+	status = get_workplaces(builder, error);
 	builder->phase = ENCODING;
 	return status == TFRS_OK ? TFRS_MORE : status;
 }
@@ -502,6 +521,9 @@ tfrs_tree_builder_step(tfrs_tree_builder *builder, double *share_done, tfrs_erro
 		case CHOOSING:
 			*share_done = 0.5;
 			return step_choice(builder);
+		case PLACING:
+			*share_done = 0.5;
+			return step_placing(builder, error);
 		case TRAINING:
 			*share_done = 0.5;
 			return step_training(builder, error);
@@ -526,6 +548,7 @@ tfrs_tree_builder_destroy(tfrs_tree_builder *builder)
 	tfrs_arena *arena = builder->arena;
 
 	tfrs_partition_free(&builder->partition);
+	end_training(builder);
 	if (builder->choice != NULL)
 		tfrs_code_choice_destroy(builder->choice);
 	for (int i = 0; builder->workplaces != NULL && i < builder->options.threads; i++)
