@@ -93,5 +93,19 @@ SELECT id % 2 AS odd, t.* FROM (SELECT id % 2 AS id, build_index(id, e) i FROM i
 	top_k(i, '[0,1,0]', 1) t ORDER BY odd;
 SELECT build_index(id, e) OVER () FROM item;
 
+-- hashed groups that are read again, without being filled again
+SET enable_sort = off;
+SET enable_material = off;
+SELECT x, count(*), count(DISTINCT built) FROM generate_series(1, 2) x LEFT JOIN
+	(SELECT id % 2 AS odd, build_index(id, e)::text AS built FROM item GROUP BY 1 OFFSET 0) b ON odd < x
+	GROUP BY x ORDER BY x;
+RESET enable_sort;
+RESET enable_material;
+
+-- memory is bounded
+SET tfrs.max_memory = '64kB';
+SELECT build_index(i, ARRAY[i, 1]::embedding) FROM generate_series(1, 10000) i;
+RESET tfrs.max_memory;
+
 DROP TABLE item, shelf;
 DROP TYPE size;

@@ -160,6 +160,9 @@ SELECT count(*) FROM shelf, similar(by_int, 3, search => '{"seen": true}');
 
 -- item to item, by cosine, without itself
 SELECT rank, candidate, round(score::numeric, 4) AS score FROM shelf, similar(by_int, 3) t;
+SELECT count(*) FROM shelf, similar(by_int, '3'::jsonb);
+SELECT count(*) FROM shelf, similar(by_int, 'null'::jsonb);
+SELECT similar(by_int, '{}'::jsonb) FROM shelf;
 SELECT rank, candidate, round(score::numeric, 4) AS score FROM shelf, similar(by_text, '2', 2, exclude => '{1}') t;
 CREATE TABLE kinds AS
 	SELECT kind, train(person, thing, options::jsonb) AS model FROM click, (VALUES

@@ -4,6 +4,7 @@
 #include "server/bridge.h"
 
 #include "miscadmin.h"
+#include "nodes/execnodes.h"
 #include "utils/memutils.h"
 
 static int
@@ -37,14 +38,25 @@ sqlstate_of(tfrs_status status)
 	return ERRCODE_INTERNAL_ERROR;
 }
 
+/* What a budget is made of is not the core's to know. */
+static const char *
+hint_of(const tfrs_error *error)
+{
+	if (error->status == TFRS_OVER_BUDGET && error->hint[0] == '\0')
+		return "Have tfrs.max_memory raised.";
+	return error->hint;
+}
+
 void
 tfrs_report(const tfrs_error *error)
 {
+	const char *hint = hint_of(error);
+
 	ereport(ERROR,
 			(errcode(sqlstate_of(error->status)),
 			 errmsg("%s", error->message),
 			 error->detail[0] != '\0' ? errdetail("%s", error->detail) : 0,
-			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
+			 hint[0] != '\0' ? errhint("%s", hint) : 0));
 	pg_unreachable();
 }
 
@@ -79,4 +91,15 @@ size_t
 tfrs_bridge_work_memory(void)
 {
 	return (size_t) work_mem * 1024;
+}
+
+bool
+tfrs_bridge_groups_are_hashed(FunctionCallInfo fcinfo)
+{
+	AggStrategy strategy;
+
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, AggState))
+		return false;
+	strategy = ((AggState *) fcinfo->context)->aggstrategy;
+	return strategy == AGG_HASHED || strategy == AGG_MIXED;
 }

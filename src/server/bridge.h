@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #include "base/arena.h"
 #include "base/status.h"
 
@@ -29,5 +31,11 @@ extern void tfrs_bridge_arena(tfrs_arena *arena, MemoryContext context, size_t b
 /* maintenance_work_mem and work_mem in bytes. */
 extern size_t tfrs_bridge_maintenance_memory(void);
 extern size_t tfrs_bridge_work_memory(void);
+
+/*
+ * Whether the planner hashes the groups of the aggregate that is being called: then many states are
+ * alive, and each may be asked for its result again.
+ */
+extern bool tfrs_bridge_groups_are_hashed(FunctionCallInfo fcinfo);
 
 #endif							/* TFRS_BRIDGE_H */

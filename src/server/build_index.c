@@ -47,6 +47,7 @@ typedef struct build_state
 	size_t		dim;			/* D; 0 before the first vector */
 	size_t		capacity;		/* rows that vectors has room for */
 	float	   *vectors;		/* (capacity, D) */
+	bool		sorted;			/* no further rows */
 } build_state;
 
 static const tfrs_option_choice kind_choices[] = {
@@ -105,7 +106,7 @@ begin_build(FunctionCallInfo fcinfo, MemoryContext context)
 	tfrs_error	error;
 
 	state->context = context;
-	tfrs_bridge_arena(&state->arena, context, SIZE_MAX);
+	tfrs_bridge_arena(&state->arena, context, tfrs_settings_memory_bytes());
 	tfrs_index_options_default(&state->options.index);
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(3))
 	{
@@ -247,7 +248,10 @@ build(build_state *state)
 	return value;
 }
 
-/* The rows are sorted in place and given back at once: the state serves one result only. */
+/*
+ * The rows are sorted in place, and given back at once unless groups are hashed: those may be asked
+ * again, since such an aggregate is rescanned without being filled anew.
+ */
 Datum
 tfrs_build_index_finish(PG_FUNCTION_ARGS)
 {
@@ -265,9 +269,14 @@ tfrs_build_index_finish(PG_FUNCTION_ARGS)
 				(errmsg("no candidate with an embedding: the index is null")));
 		PG_RETURN_NULL();
 	}
-	sort_rows(state);
+	if (!state->sorted)
+		sort_rows(state);
+	state->sorted = true;
 	value = build(state);
-	tfrs_arena_free(&state->arena);
-	pfree(state->vectors);
+	if (!tfrs_bridge_groups_are_hashed(fcinfo))
+	{
+		tfrs_arena_free(&state->arena);
+		pfree(state->vectors);
+	}
 	PG_RETURN_POINTER(value);
 }

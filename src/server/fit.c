@@ -93,9 +93,9 @@ check_memory(const tfrs_fit *fit)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("training needs %.0f MB of memory, more than tfrs.max_memory allows",
-					need / MEGABYTE),
-			 errdetail("tfrs.max_memory is %.0f MB.", limit / MEGABYTE),
+			 errmsg("training needs %zu kB of memory, more than tfrs.max_memory allows",
+					need / 1024 + 1),
+			 errdetail("tfrs.max_memory is %zu kB.", limit / 1024),
 			 errhint("Lower \"dim\" or \"batch_size\", or have tfrs.max_memory raised.")));
 }
 

@@ -235,7 +235,7 @@ tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id)
 	if (!JsonbExtractScalar((JsonbContainer *) &json->root, &value))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the %s of this model is a single value", role),
+				 errmsg("a %s is a single value", role),
 				 errhint("Pass the value itself, not a JSON object or array.")));
 	if (value.type == jbvNull)
 		return false;

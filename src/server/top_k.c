@@ -165,6 +165,16 @@ begin_calls(FunctionCallInfo fcinfo, const top_k_form *form)
 	return call;
 }
 
+/* false: it is a JSON null. */
+static bool
+read_id(const top_k_call *call, const tfrs_id_view *ids, Datum value, const char *role, tfrs_id *id)
+{
+	if (call->query_type == JSONBOID)
+		return tfrs_id_from_json(ids->tag, DatumGetJsonbP(value), role, id);
+	*id = tfrs_id_read_as(&call->reader, ids->tag, value, role);
+	return true;
+}
+
 /* The vector of one of the model's queries.  false: there are no rows. */
 static bool
 find_query(const top_k_call *call, Datum query, top_k_request *request)
@@ -175,9 +185,7 @@ find_query(const top_k_call *call, Datum query, top_k_request *request)
 	tfrs_query_kind kind;
 	tfrs_id		id;
 
-	if (call->query_type != JSONBOID)
-		id = tfrs_id_read_as(&call->reader, ids->tag, query, "query");
-	else if (!tfrs_id_from_json(ids->tag, DatumGetJsonbP(query), "query", &id))
+	if (!read_id(call, ids, query, "query", &id))
 		return false;
 	tfrs_embedding_check_same_dim(model->shape->dim, request->index->dim);
 	vector = palloc(model->shape->dim * sizeof(float));
@@ -193,8 +201,10 @@ static bool
 find_candidate(const top_k_call *call, Datum candidate, top_k_request *request)
 {
 	const tfrs_id_view *ids = request->candidates;
-	tfrs_id		id = tfrs_id_read_as(&call->reader, ids->tag, candidate, "candidate");
+	tfrs_id		id;
 
+	if (!read_id(call, ids, candidate, "candidate", &id))
+		return false;
 	request->like = tfrs_id_view_find(ids, id);
 	if (request->like == TFRS_NO_ROW && request->options.unknown == TFRS_UNKNOWN_ERROR)
 		tfrs_report_unknown(ids, id, "candidate");

@@ -21,7 +21,6 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/execnodes.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -93,9 +92,8 @@ static size_t
 grant_budget(FunctionCallInfo fcinfo, train_state *state)
 {
 	size_t		total = tfrs_bridge_maintenance_memory();
-	AggStrategy strategy = ((AggState *) fcinfo->context)->aggstrategy;
 
-	if (strategy != AGG_HASHED && strategy != AGG_MIXED)
+	if (!tfrs_bridge_groups_are_hashed(fcinfo))
 		return total;
 	state->granted = Max(LEAST_BUDGET, (total - Min(total, state->site->granted)) / 2);
 	state->site->granted += state->granted;

@@ -82,7 +82,7 @@ tfrs_tune_index(PG_FUNCTION_ARGS)
 
 	if (index->structure == NULL)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_index_builder_retune(&builder, &arena, &options, index, queries, count,
 										 &error), &error);
 	value = tfrs_index_value_of(&block->candidates, builder);
