@@ -13,7 +13,7 @@
 
 #include "server/compat.h"
 
-/* Edits between a key and the one that was meant: "epoch" and "epochs", "bach_size". */
+/* Edits between a key and the one that was meant ("epoch" and "epochs", "bach_size"), fewer than its length. */
 #define NEAR_ENOUGH 2
 
 static void
@@ -55,7 +55,7 @@ static const char *
 nearest_key(const tfrs_option_scheme *scheme, const char *name, size_t length)
 {
 	const char *nearest = NULL;
-	int			least = length < NAMEDATALEN ? NEAR_ENOUGH : -1;
+	int			least = length < NAMEDATALEN ? Min(NEAR_ENOUGH, (int) length - 1) : -1;
 
 	for (size_t i = 0; i < scheme->count; i++)
 	{
