@@ -22,7 +22,6 @@ make_rows(tfrs_metric metric, float offset)
 	tfrs_corpus corpus = {metric, ROWS, DIM, rows, NULL};
 	tfrs_random random;
 
-	tfrs_kernels_choose(true);
 	tfrs_random_init(&random, 2, 1, 0);
 	for (size_t i = 0; i < ROWS * DIM; i++)
 		rows[i] = offset + tfrs_random_normal(&random) + (float) (i / DIM % 5 == i % DIM) * 4;
@@ -56,6 +55,12 @@ distance_to(const tfrs_partition_builder *builder, const float *place, size_t le
 	size_t		width = builder->space->width;
 
 	return tfrs_kernels.squared_distance(place, builder->centroids + leaf * (width + 1), width);
+}
+
+__attribute__((constructor)) static void
+choose_kernels(void)
+{
+	tfrs_kernels_choose(true);
 }
 
 CHECK_TEST(rows_are_in_their_nearest_leaf)

@@ -63,6 +63,12 @@ length_of(const float *x, size_t width)
 static const size_t widths[] = {1, 3, 8, 32, 33, MOST_WIDTH};
 static const size_t lengths[] = {4, 8, 16, 32, 72};
 
+__attribute__((constructor)) static void
+choose_kernels(void)
+{
+	tfrs_kernels_choose(true);
+}
+
 /* The error that is returned is that of the codes, and no other code of a group is nearer. */
 CHECK_TEST(codes_are_the_nearest_centres)
 {
@@ -70,7 +76,6 @@ CHECK_TEST(codes_are_the_nearest_centres)
 	float		rest[MOST_WIDTH];
 	uint8_t		codes[TFRS_MAX_CODES];
 
-	tfrs_kernels_choose(true);
 	for (size_t i = 0; i < sizeof(widths) / sizeof(*widths); i++)
 		for (size_t j = 0; j < sizeof(lengths) / sizeof(*lengths); j++)
 		{
