@@ -4,8 +4,8 @@
  * Equal (query, candidate) pairs become one event at their first time, with the largest of their
  * weights; where repeats are kept, only those of one time.  (With the sum of the weights what is
  * bought often would outweigh everything: recall@20 of Online Retail .127 instead of .132.)  The
- * result does not depend on the order of the rows.  A step places some queries, reads a block of rows or moves some elements of a sort,
- * however many rows one query has.
+ * result does not depend on the order of the rows.  A step places some queries, reads a block of
+ * rows or moves some elements of a sort, however many rows one query has.
  */
 #ifndef TFRS_EVENT_COLLECTOR_H
 #define TFRS_EVENT_COLLECTOR_H

@@ -14,8 +14,8 @@
 #include "base/matmul.h"
 #include "base/team.h"
 
-/* Multiply-adds of one product of a tile, three of which take some 30 ms; but some rows at least. */
-#define TILE_WORK ((size_t) 1 << 28)
+/* Multiply-adds of one product of a tile, three of which take some 10 ms; but some rows at least. */
+#define TILE_WORK ((size_t) 1 << 26)
 #define LEAST_TILE 4
 
 void
