@@ -5,35 +5,35 @@
 
 #include <string.h>
 
+size_t
+tfrs_batch_columns(const tfrs_batch_sizes *sizes)
+{
+	size_t		columns = sizes->rows + sizes->added;
+
+	return sizes->all || columns > sizes->candidates ? sizes->candidates : columns;
+}
+
 static tfrs_status
-init_side(tfrs_batch_side *side, tfrs_arena *arena, size_t capacity, size_t ids,
+init_side(tfrs_batch_side *side, tfrs_arena *arena, size_t distinct, size_t items, size_t ids,
 		  tfrs_error *error)
 {
-	tfrs_status status = TFRS_GET(arena, &side->distinct, capacity, error);
+	tfrs_status status = TFRS_GET(arena, &side->distinct, distinct, error);
 
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &side->number, capacity, error);
+		status = TFRS_GET(arena, &side->number, items, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(arena, &side->place, ids, error);
 	return status;
 }
 
-tfrs_status
-tfrs_batch_init(tfrs_batch *batch, tfrs_arena *arena, size_t capacity, size_t queries,
-				size_t candidates, tfrs_error *error)
+static tfrs_status
+init_rows(tfrs_batch *batch, tfrs_arena *arena, size_t columns, tfrs_error *error)
 {
-	tfrs_status status;
+	size_t		capacity = batch->capacity;
+	tfrs_status status = TFRS_GET(arena, &batch->weight, capacity, error);
 
-	memset(batch, 0, sizeof(*batch));
-	batch->arena = arena;
-	batch->capacity = capacity;
-	status = init_side(&batch->query, arena, capacity, queries, error);
 	if (status == TFRS_OK)
-		status = init_side(&batch->candidate, arena, capacity, candidates, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &batch->weight, capacity, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &batch->candidate_count, capacity, error);
+		status = TFRS_GET(arena, &batch->candidate_count, columns, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &batch->pair_query, capacity, error);
 	if (status == TFRS_OK)
@@ -45,9 +45,45 @@ tfrs_batch_init(tfrs_batch *batch, tfrs_arena *arena, size_t capacity, size_t qu
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &batch->row, capacity, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &batch->pair_of, capacity, error);
+		status = TFRS_GET(arena, &batch->pair_of, columns, error);
+	return status;
+}
+
+/* The columns are the same in every batch. */
+static void
+number_all(tfrs_batch *batch, size_t candidates)
+{
+	tfrs_batch_side *side = &batch->candidate;
+
+	side->count = candidates;
+	for (size_t i = 0; i < candidates; i++)
+	{
+		side->distinct[i] = side->place[i] = (uint32_t) i;
+		batch->candidate_count[i] = 1.0f;
+	}
+}
+
+tfrs_status
+tfrs_batch_init(tfrs_batch *batch, tfrs_arena *arena, const tfrs_batch_sizes *sizes,
+				tfrs_error *error)
+{
+	size_t		columns = tfrs_batch_columns(sizes);
+	tfrs_status status;
+
+	memset(batch, 0, sizeof(*batch));
+	batch->arena = arena;
+	batch->capacity = sizes->rows;
+	batch->all = sizes->all;
+	status = init_side(&batch->query, arena, sizes->rows, sizes->rows, sizes->queries, error);
+	if (status == TFRS_OK)
+		status = init_side(&batch->candidate, arena, columns, sizes->rows + sizes->added,
+						   sizes->candidates, error);
+	if (status == TFRS_OK)
+		status = init_rows(batch, arena, columns, error);
 	if (status != TFRS_OK)
 		tfrs_batch_free(batch);
+	else if (sizes->all)
+		number_all(batch, sizes->candidates);
 	return status;
 }
 
@@ -71,13 +107,17 @@ tfrs_batch_free(tfrs_batch *batch)
 }
 
 bool
-tfrs_batch_bytes(size_t capacity, size_t queries, size_t candidates, size_t *bytes)
+tfrs_batch_bytes(const tfrs_batch_sizes *sizes, size_t *bytes)
 {
+	size_t		terms[] = {
+		sizes->added, sizes->queries, sizes->candidates, 3 * tfrs_batch_columns(sizes), 1
+	};
 	size_t		words;
+	bool		fits = tfrs_size_multiply(sizes->rows, 9, &words);
 
-	return tfrs_size_multiply(capacity, 12, &words) && tfrs_size_add(words, queries, &words) &&
-		tfrs_size_add(words, candidates, &words) && tfrs_size_add(words, 1, &words) &&
-		tfrs_size_multiply(words, sizeof(uint32_t), &words) &&
+	for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]) && fits; i++)
+		fits = tfrs_size_add(words, terms[i], &words);
+	return fits && tfrs_size_multiply(words, sizeof(uint32_t), &words) &&
 		tfrs_size_add(*bytes, words, bytes);
 }
 
@@ -94,20 +134,35 @@ number_of(tfrs_batch_side *side, uint32_t id)
 	return (uint32_t) side->count++;
 }
 
+void
+tfrs_batch_add_column(tfrs_batch *batch, uint32_t candidate)
+{
+	tfrs_batch_side *side = &batch->candidate;
+	size_t		before = side->count;
+	uint32_t	number = number_of(side, candidate);
+
+	if (number == before)
+		batch->candidate_count[number] = 0.0f;
+	batch->candidate_count[number] += 1.0f;
+	side->number[side->items++] = number;
+}
+
 static void
 number_rows(tfrs_batch *batch, const tfrs_interaction *rows)
 {
+	tfrs_batch_side *candidate = &batch->candidate;
+
 	batch->query.count = 0;
-	batch->candidate.count = 0;
+	batch->query.items = batch->rows;
+	candidate->items = 0;
+	if (!batch->all)
+		candidate->count = 0;
 	for (size_t i = 0; i < batch->rows; i++)
 	{
-		uint32_t	before = (uint32_t) batch->candidate.count;
-		uint32_t	candidate = number_of(&batch->candidate, rows[i].candidate);
-
-		if (candidate == before)
-			batch->candidate_count[candidate] = 0.0f;
-		batch->candidate_count[candidate] += 1.0f;
-		batch->candidate.number[i] = candidate;
+		if (batch->all)
+			candidate->number[candidate->items++] = rows[i].candidate;
+		else
+			tfrs_batch_add_column(batch, rows[i].candidate);
 		batch->query.number[i] = number_of(&batch->query, rows[i].query);
 		batch->weight[i] = rows[i].weight;
 	}

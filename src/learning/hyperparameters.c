@@ -6,6 +6,7 @@
  */
 #include "learning/hyperparameters.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -159,6 +160,22 @@ tfrs_train_options_resolve(tfrs_train_options *options, const tfrs_train_counts 
 		resolve_history(options, counts);
 	else if (options->loss.temperature == 0.0f)
 		options->loss.temperature = 1.0f;
+	if (options->full_softmax)
+		options->correction = TFRS_CORRECTION_NONE;
+}
+
+tfrs_optimizer
+tfrs_train_options_optimizer(const tfrs_train_options *options, size_t rows)
+{
+	tfrs_optimizer optimizer = options->optimizer;
+	float		share = 1.0f / (float) rows;
+
+	if (options->reduction == TFRS_REDUCTION_SUM)
+		return optimizer;
+	optimizer.epsilon *= optimizer.kind == TFRS_ADAM ? share : share * share;
+	optimizer.initial_accumulator_value *= share * share;
+	optimizer.accumulator_relative_threshold *= share;
+	return optimizer;
 }
 
 /* TFRS's tutorial: sum of losses, Adagrad 0.1, tables of ids, nothing corrected. */
@@ -206,18 +223,28 @@ check_history(const tfrs_train_options *options)
 		return "hide_share must be between 0 and 1";
 	if (history->length < 1 || history->steps > TFRS_MAX_STEPS)
 		return "length must be at least 1 and steps at most 100000000";
-	return tfrs_schedule_check(&options->schedule);
+	return NULL;
 }
 
 static const char *
 check_tables(const tfrs_train_options *options)
 {
-	if (options->correction != TFRS_CORRECTION_NONE &&
-		options->correction != TFRS_CORRECTION_IN_BATCH)
-		return "sampling_correction must be none or in_batch";
+	bool		plain = options->form == TFRS_FORM_PLAIN || options->loss.hard_negatives > 0;
+
+	if (options->correction > TFRS_CORRECTION_CORRECTED)
+		return "sampling_correction must be none, in_batch or corrected";
 	if (options->form == TFRS_FORM_DISTINCT && options->loss.hard_negatives > 0)
 		return "hard_negatives need the plain form of the loss";
-	return NULL;
+	if (plain && options->full_softmax)
+		return "full_softmax keeps all negatives: hard_negatives must be 0";
+	if (options->full_softmax && options->uniform_negatives > 0)
+		return "full_softmax samples nothing: uniform_negatives must be 0";
+	if (options->uniform_negatives > TFRS_MAX_BATCH)
+		return "uniform_negatives must be at most 1048576";
+	if (!(options->l2 >= 0.0f && options->l2 <= FLT_MAX) ||
+		!(options->clip_norm >= 0.0f && options->clip_norm <= FLT_MAX))
+		return "l2 and clip_norm must be finite and not negative";
+	return tfrs_schedule_check(&options->schedule);
 }
 
 static const char *

@@ -16,8 +16,16 @@
 typedef enum tfrs_sampling_correction
 {
 	TFRS_CORRECTION_NONE = 0,
-	TFRS_CORRECTION_IN_BATCH
+	TFRS_CORRECTION_IN_BATCH,
+	TFRS_CORRECTION_CORRECTED	/* in batch, and the positive is no sample (loss.h) */
 } tfrs_sampling_correction;
+
+/* Of a batch's losses; a mean is over the rows of a full batch, so that a last short one counts less. */
+typedef enum tfrs_reduction
+{
+	TFRS_REDUCTION_SUM = 0,
+	TFRS_REDUCTION_MEAN
+} tfrs_reduction;
 
 /* Which form of the loss: auto takes the cheaper one for each batch. */
 typedef enum tfrs_loss_form
@@ -61,6 +69,12 @@ typedef struct tfrs_train_options
 	float		dropout;		/* of the components of the query vector; history towers only */
 	bool		normalize;		/* L2 on both sides before the product (Keras UnitNormalization) */
 	tfrs_sampling_correction correction;
+	bool		full_softmax;	/* all candidates are columns, exact: nothing is sampled */
+	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch */
+	bool		mask_known;		/* a query's other candidates are no negatives of it */
+	tfrs_reduction reduction;
+	float		l2;				/* l2 |v|^2 is added to a step's loss for each row v it touches */
+	float		clip_norm;		/* most of a step's gradient's norm, 0: any */
 	uint64_t	seed;
 	bool		input_order;
 	bool		average_unknown;	/* unknown slot = count-weighted mean of the trained rows */
@@ -91,6 +105,14 @@ typedef struct tfrs_train_counts
  */
 extern void tfrs_train_options_resolve(tfrs_train_options *options,
 									   const tfrs_train_counts *counts);
+
+/*
+ * The optimizer for a loss of this reduction.  Its constants are meant for a sum of losses; for a
+ * mean over rows they are divided by what the gradients are divided by, which leaves the trajectory
+ * as it is (but for SGD, whose steps shrink).
+ */
+extern tfrs_optimizer tfrs_train_options_optimizer(const tfrs_train_options *options,
+												   size_t rows);
 
 /* A temperature of 0 passes: it is still open. */
 extern const char *tfrs_train_options_check(const tfrs_train_options *options);

@@ -17,7 +17,8 @@ enum
 	TFRS_STREAM_HIDE_ORDER = 6, /* index: round over the states */
 	TFRS_STREAM_NEXT_ORDER = 7,
 	TFRS_STREAM_STATES = 8,		/* index: step */
-	TFRS_STREAM_STEP = 9		/* columns and dropout of a step; index: step */
+	TFRS_STREAM_STEP = 9,		/* columns and dropout of a step; index: step */
+	TFRS_STREAM_NEGATIVES = 10	/* uniform negatives; index: step */
 };
 
 #endif							/* TFRS_STREAMS_H */

@@ -34,6 +34,7 @@ struct tfrs_table_trainer
 	tfrs_arena *arena;
 	const tfrs_train_options *options;
 	tfrs_interactions *interactions;
+	const tfrs_events *events;
 	tfrs_table	table[SIDES];
 	tfrs_random random[SIDES];	/* of the initial values */
 	float	   *probability;	/* (N) share of each candidate in the rows, or NULL */
@@ -63,17 +64,18 @@ counts_of(const tfrs_table_trainer *trainer, int side)
 
 bool
 tfrs_table_trainer_bytes(const tfrs_train_options *options, size_t queries, size_t candidates,
-						 size_t *bytes)
+						 size_t rows, size_t *bytes)
 {
 	int			slots = tfrs_optimizer_slots(&options->optimizer);
-	size_t		batch_rows = options->batch_size;
+	size_t		batch_rows = rows < options->batch_size ? rows : options->batch_size;
+	tfrs_update_counts counts = {batch_rows, queries, candidates, rows};
 
 	*bytes += batch_rows * sizeof(tfrs_interaction);
 	if (options->correction != TFRS_CORRECTION_NONE)
 		*bytes += candidates * sizeof(float);
 	return tfrs_table_bytes(queries, options->dim, slots, bytes) &&
 		tfrs_table_bytes(candidates, options->dim, slots, bytes) &&
-		tfrs_update_bytes(options, batch_rows, queries, candidates, bytes);
+		tfrs_update_bytes(options, &counts, bytes);
 }
 
 static tfrs_status
@@ -89,12 +91,24 @@ count_probabilities(tfrs_table_trainer *trainer, tfrs_error *error)
 	return status;
 }
 
+static uint64_t
+count_steps(const tfrs_table_trainer *trainer)
+{
+	size_t		rows = tfrs_interactions_count(trainer->interactions);
+
+	return (rows + trainer->batch_rows - 1) / trainer->batch_rows *
+		(uint64_t) trainer->options->epochs;
+}
+
 static tfrs_status
 init(tfrs_table_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_train_options *options = trainer->options;
 	int			slots = tfrs_optimizer_slots(&options->optimizer);
-	tfrs_update_parts parts = {.options = options, .batch_rows = trainer->batch_rows};
+	tfrs_update_parts parts = {
+		.options = options, .batch_rows = trainer->batch_rows, .steps = count_steps(trainer),
+		.known = options->mask_known ? trainer->events : NULL
+	};
 	tfrs_status status = TFRS_GET(trainer->arena, &trainer->rows, trainer->batch_rows, error);
 
 	for (int side = 0; status == TFRS_OK && side < SIDES; side++)
@@ -104,7 +118,7 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 		status = tfrs_table_init(&trainer->table[side], trainer->arena,
 								 ids_of(trainer, side)->count, options->dim, slots, error);
 	}
-	if (status == TFRS_OK && options->correction == TFRS_CORRECTION_IN_BATCH)
+	if (status == TFRS_OK && options->correction != TFRS_CORRECTION_NONE)
 		status = count_probabilities(trainer, error);
 	parts.query = &trainer->table[QUERY];
 	parts.candidate = &trainer->table[CANDIDATE];
@@ -117,7 +131,7 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 tfrs_status
 tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
 						 const tfrs_train_options *options, tfrs_interactions *interactions,
-						 tfrs_error *error)
+						 const tfrs_events *events, tfrs_error *error)
 {
 	size_t		rows = tfrs_interactions_count(interactions);
 	tfrs_table_trainer *made;
@@ -130,6 +144,7 @@ tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
 	made->arena = arena;
 	made->options = options;
 	made->interactions = interactions;
+	made->events = events;
 	made->batch_rows = rows < options->batch_size ? rows : options->batch_size;
 	made->progress.epoch = 1;
 	status = init(made, error);
@@ -255,12 +270,13 @@ step(tfrs_table_trainer *trainer, tfrs_error *error)
 {
 	int			side = trainer->side;
 	tfrs_table *table = &trainer->table[side];
+	tfrs_optimizer optimizer = tfrs_train_options_optimizer(trainer->options, trainer->batch_rows);
 
 	switch (trainer->phase)
 	{
 		case FILL:
 			return pass_side(trainer,
-							 tfrs_table_fill_step(table, &trainer->options->optimizer,
+							 tfrs_table_fill_step(table, &optimizer,
 												  &trainer->random[side]), TRAIN);
 		case TRAIN:
 			return train_step(trainer, error);

@@ -26,14 +26,18 @@ typedef struct tfrs_train_progress
 
 typedef struct tfrs_table_trainer tfrs_table_trainer;
 
-/* Adds to *bytes what begin takes; false where that overflows. */
+/* Adds to *bytes what begin takes; false where that overflows.  rows: of all interactions. */
 extern bool tfrs_table_trainer_bytes(const tfrs_train_options *options, size_t queries,
-									 size_t candidates, size_t *bytes);
+									 size_t candidates, size_t rows, size_t *bytes);
 
-/* The options must outlive the trainer and have passed their check; there is a row at least. */
+/*
+ * The options must outlive the trainer and have passed their check; there is a row at least.
+ * events: the interactions as known pairs, with mask_known; they must outlive the trainer.
+ */
 extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
 											const tfrs_train_options *options,
-											tfrs_interactions *interactions, tfrs_error *error);
+											tfrs_interactions *interactions,
+											const tfrs_events *events, tfrs_error *error);
 
 /* TFRS_MORE until done; TFRS_NOT_FINITE: the loss or a parameter overflowed. */
 extern tfrs_status tfrs_table_trainer_step(tfrs_table_trainer *trainer,

@@ -88,6 +88,12 @@ most_rows(const tfrs_interactions *interactions)
 	return most;
 }
 
+static bool
+needs_events(const tfrs_train_options *options)
+{
+	return options->store || options->history.on || options->mask_known;
+}
+
 tfrs_status
 tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					  size_t *bytes, tfrs_error *error)
@@ -106,12 +112,12 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 
 	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * sizeof(tfrs_model_epoch);
-	fits = !(used.store || used.history.on) ||
+	fits = !needs_events(&used) ||
 		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
 	if (fits)
 		fits = used.history.on ?
 			tfrs_history_trainer_bytes(&used, &events, most_rows(interactions), candidates, bytes) :
-			tfrs_table_trainer_bytes(&used, queries, candidates, bytes);
+			tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
 	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
 }
 
@@ -130,7 +136,7 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 		status = TFRS_GET_ZERO(trainer->arena, &trainer->sum, options->dim, error);
 	if (status == TFRS_OK && options->history.on)
 		status = TFRS_GET(trainer->arena, &trainer->vector, options->dim, error);
-	if (status == TFRS_OK && (options->store || options->history.on))
+	if (status == TFRS_OK && needs_events(options))
 		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
 										  trainer->interactions, &events, error);
 	return status == TFRS_OK ? begin_fit(trainer, error) : status;
@@ -184,7 +190,7 @@ static tfrs_status
 begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
 	return tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &trainer->options,
-									trainer->interactions, error);
+									trainer->interactions, &trainer->events, error);
 }
 
 /* No query has two candidates, so that there is no history to predict from. */

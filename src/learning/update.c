@@ -4,13 +4,21 @@
  * Which form of the loss is cheaper is decided by counting multiply-adds: the plain form takes
  * B B D a product, the distinct form U V D and P D for the positives.  As U, V and P are at most B,
  * plain wins only in a batch in which no row and no column repeats.
+ *
+ * The gradient of a step is that of the loss (divided by the rows of a full batch where the
+ * reduction is mean) plus 2 l2 v for every touched row v; then its norm over both tables is
+ * clipped.  What a mean divides the optimizer's constants are divided by as well, which makes it
+ * the trajectory of the sum.
  */
 #include "learning/update.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/kernels.h"
+#include "learning/known_cells.h"
 #include "learning/normalize.h"
+#include "learning/streams.h"
 
 /* Floats of one piece of gathering or applying: a few milliseconds. */
 #define PIECE_FLOATS ((size_t) 1 << 20)
@@ -23,6 +31,7 @@ typedef enum update_phase
 	BEGIN_LOSS,
 	RUN_LOSS,
 	SUM,						/* as SPREAD */
+	FINISH,						/* the gradients of the tables' rows */
 	APPLY
 } update_phase;
 
@@ -49,17 +58,23 @@ struct tfrs_update
 {
 	tfrs_arena *arena;
 	const tfrs_train_options *options;
+	tfrs_loss_options loss_options;
+	tfrs_optimizer optimizer;	/* of this step */
 	const float *probability;	/* (N) or NULL */
 	tfrs_batch	batch;
+	tfrs_known_cells known;		/* with mask_known */
 	tfrs_loss  *loss;
 	side_vectors sides[SIDES];
-	float	   *batch_probability;	/* (V) or (B) */
+	float	   *batch_probability;	/* (V) or (C) */
 	uint64_t	step;			/* updates begun */
+	uint64_t	steps;			/* of the training */
+	float		share;			/* of the loss that is descended: 1, or 1 / rows for a mean */
 	/* the batch under way */
 	update_phase phase;
 	int			side;
 	size_t		done;			/* items of the side that the phase has passed */
 	double		total;			/* the loss */
+	double		square;			/* of the gradient's norm so far, in FINISH */
 };
 
 /* The plain form may be needed: then vectors are spread over rows. */
@@ -69,11 +84,20 @@ keeps_rows(const tfrs_train_options *options)
 	return options->form == TFRS_FORM_PLAIN || options->loss.hard_negatives > 0;
 }
 
-static tfrs_status
-init_side(tfrs_update *update, side_vectors *side, size_t batch_rows, tfrs_error *error)
+static tfrs_batch_sizes
+sizes_of(const tfrs_train_options *options, size_t rows, size_t queries, size_t candidates)
 {
-	size_t		ids = side->table->rows - 1;
-	size_t		distinct = ids < batch_rows ? ids : batch_rows;
+	return (tfrs_batch_sizes) {
+		.rows = rows, .added = options->uniform_negatives, .all = options->full_softmax,
+		.queries = queries, .candidates = candidates
+	};
+}
+
+/* items: vectors of a batch, of which some may be equal. */
+static tfrs_status
+init_side(tfrs_update *update, side_vectors *side, size_t items, size_t distinct,
+		  tfrs_error *error)
+{
 	size_t		row_bytes = side->table->dim * sizeof(float);
 	tfrs_arena *arena = update->arena;
 	tfrs_status status;
@@ -86,10 +110,31 @@ init_side(tfrs_update *update, side_vectors *side, size_t batch_rows, tfrs_error
 	if (!keeps_rows(update->options))
 		return status;
 	if (status == TFRS_OK)
-		status = tfrs_arena_get(arena, (void **) &side->row_vectors, batch_rows, row_bytes, error);
+		status = tfrs_arena_get(arena, (void **) &side->row_vectors, items, row_bytes, error);
 	if (status == TFRS_OK)
-		status = tfrs_arena_get(arena, (void **) &side->row_gradient, batch_rows, row_bytes,
-								error);
+		status = tfrs_arena_get(arena, (void **) &side->row_gradient, items, row_bytes, error);
+	return status;
+}
+
+static tfrs_status
+init_batch(tfrs_update *update, const tfrs_update_parts *parts, tfrs_error *error)
+{
+	tfrs_batch_sizes sizes = sizes_of(parts->options, parts->batch_rows, parts->query->rows - 1,
+									  parts->candidate->rows - 1);
+	size_t		rows = sizes.rows;
+	size_t		queries = rows < sizes.queries ? rows : sizes.queries;
+	size_t		columns = tfrs_batch_columns(&sizes);
+	tfrs_status status = tfrs_batch_init(&update->batch, update->arena, &sizes, error);
+
+	if (status == TFRS_OK)
+		status = init_side(update, &update->sides[QUERY], rows, queries, error);
+	if (status == TFRS_OK)
+		status = init_side(update, &update->sides[CANDIDATE], rows + sizes.added, columns, error);
+	if (status == TFRS_OK && parts->probability != NULL)
+		status = TFRS_GET(update->arena, &update->batch_probability, rows + sizes.added, error);
+	if (status == TFRS_OK && parts->known != NULL)
+		status = tfrs_known_cells_init(&update->known, update->arena, parts->known, columns,
+									   error);
 	return status;
 }
 
@@ -105,17 +150,18 @@ tfrs_update_create(tfrs_update **update, tfrs_arena *arena, const tfrs_update_pa
 	made = *update;
 	made->arena = arena;
 	made->options = parts->options;
+	made->loss_options = parts->options->loss;
+	made->loss_options.leave_positive_out =
+		parts->options->correction == TFRS_CORRECTION_CORRECTED;
 	made->probability = parts->probability;
+	made->steps = parts->steps;
+	made->share = parts->options->reduction == TFRS_REDUCTION_MEAN ?
+		1.0f / (float) parts->batch_rows : 1.0f;
 	made->sides[QUERY].table = parts->query;
 	made->sides[QUERY].ids = &made->batch.query;
 	made->sides[CANDIDATE].table = parts->candidate;
 	made->sides[CANDIDATE].ids = &made->batch.candidate;
-	status = tfrs_batch_init(&made->batch, arena, parts->batch_rows, parts->query->rows - 1,
-							 parts->candidate->rows - 1, error);
-	for (int side = 0; status == TFRS_OK && side < SIDES; side++)
-		status = init_side(made, &made->sides[side], parts->batch_rows, error);
-	if (status == TFRS_OK && parts->probability != NULL)
-		status = TFRS_GET(arena, &made->batch_probability, parts->batch_rows, error);
+	status = init_batch(made, parts, error);
 	if (status == TFRS_OK)
 		status = tfrs_loss_create(&made->loss, arena, parts->options->threads, error);
 	if (status != TFRS_OK)
@@ -143,6 +189,7 @@ tfrs_update_destroy(tfrs_update *update)
 		return;
 	tfrs_loss_destroy(update->loss);
 	tfrs_batch_free(&update->batch);
+	tfrs_known_cells_free(&update->known);
 	for (int side = 0; side < SIDES; side++)
 		free_side(update->arena, &update->sides[side]);
 	tfrs_arena_release(update->arena, update->batch_probability);
@@ -159,25 +206,49 @@ add_floats(size_t count, size_t each, size_t *bytes)
 }
 
 bool
-tfrs_update_bytes(const tfrs_train_options *options, size_t batch_rows, size_t queries,
-				  size_t candidates, size_t *bytes)
+tfrs_update_bytes(const tfrs_train_options *options, const tfrs_update_counts *counts,
+				  size_t *bytes)
 {
+	tfrs_batch_sizes sizes = sizes_of(options, counts->rows, counts->queries, counts->candidates);
 	bool		rows = keeps_rows(options);
 	size_t		dim = options->dim;
-	size_t		u = queries < batch_rows ? queries : batch_rows;
-	size_t		v = candidates < batch_rows ? candidates : batch_rows;
-	tfrs_loss_distinct sizes = {
-		.queries = rows ? batch_rows : u,
-		.candidates = rows ? batch_rows : v,
-		.pairs = batch_rows,
+	size_t		u = counts->queries < counts->rows ? counts->queries : counts->rows;
+	size_t		v = tfrs_batch_columns(&sizes);
+	size_t		items = counts->rows + sizes.added;
+	tfrs_loss_distinct loss = {
+		.queries = rows ? counts->rows : u,
+		.candidates = rows ? items : v,
+		.pairs = counts->rows,
 		.dim = dim
 	};
 
-	return tfrs_batch_bytes(batch_rows, queries, candidates, bytes) &&
+	return tfrs_batch_bytes(&sizes, bytes) &&
 		add_floats(u + v, 2 * dim + (options->normalize ? 1 : 0), bytes) &&
-		add_floats(batch_rows, (rows ? 4 * dim : 0) +
-				   (options->correction != TFRS_CORRECTION_NONE ? 1 : 0), bytes) &&
-		tfrs_size_add(*bytes, tfrs_loss_bytes(&sizes, &options->loss, options->threads), bytes);
+		add_floats(counts->rows + items, rows ? 2 * dim : 0, bytes) &&
+		add_floats(items, options->correction != TFRS_CORRECTION_NONE ? 1 : 0, bytes) &&
+		(!options->mask_known ||
+		 tfrs_known_cells_bytes(counts->rows, v, counts->queries, counts->events, bytes)) &&
+		tfrs_size_add(*bytes, tfrs_loss_bytes(&loss, &options->loss, options->threads), bytes);
+}
+
+/* At the rate that the schedule has for this step. */
+static void
+choose_optimizer(tfrs_update *update)
+{
+	update->optimizer = tfrs_train_options_optimizer(update->options, update->batch.capacity);
+	update->optimizer.learning_rate *= tfrs_schedule_factor(&update->options->schedule,
+															update->step, update->steps);
+}
+
+static void
+add_negatives(tfrs_update *update)
+{
+	uint32_t	candidates = (uint32_t) (update->sides[CANDIDATE].table->rows - 1);
+	tfrs_random random;
+
+	tfrs_random_init(&random, update->options->seed, TFRS_STREAM_NEGATIVES, update->step);
+	for (uint32_t i = 0; i < update->options->uniform_negatives; i++)
+		tfrs_batch_add_column(&update->batch, tfrs_random_below(&random, candidates));
 }
 
 tfrs_status
@@ -187,11 +258,14 @@ tfrs_update_begin(tfrs_update *update, const tfrs_interaction *rows, size_t coun
 	if (count < 1 || count > update->batch.capacity)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "a batch must have 1 to %zu rows",
 						 update->batch.capacity);
-	tfrs_batch_assemble(&update->batch, rows, count);
 	update->step++;
+	tfrs_batch_assemble(&update->batch, rows, count);
+	add_negatives(update);
+	choose_optimizer(update);
 	update->phase = GATHER;
 	update->side = QUERY;
 	update->done = 0;
+	update->square = 0.0;
 	return TFRS_OK;
 }
 
@@ -236,18 +310,64 @@ sum(side_vectors *side, size_t start, size_t end)
 	}
 }
 
+static void
+scale_floats(float *values, size_t count, float factor)
+{
+	for (size_t i = 0; i < count; i++)
+		values[i] *= factor;
+}
+
+/* Distinct ids [start, end): gradients of their vectors -> of their rows in the table. */
+static void
+finish(tfrs_update *update, side_vectors *side, size_t start, size_t end)
+{
+	size_t		dim = side->table->dim;
+	float	   *gradient = side->gradient + start * dim;
+	float		l2 = 2.0f * update->options->l2;
+
+	if (side->scale != NULL)
+		tfrs_normalize_backward(side->vectors + start * dim, side->scale + start, end - start, dim,
+								dim, gradient);
+	if (update->share != 1.0f)
+		scale_floats(gradient, (end - start) * dim, update->share);
+	for (size_t i = start; l2 > 0.0f && i < end; i++)
+		tfrs_kernels.add_scaled(side->gradient + i * dim,
+								side->table->values + side->ids->distinct[i] * dim, dim, l2);
+	for (size_t i = start; update->options->clip_norm > 0.0f && i < end; i++)
+		update->square += tfrs_kernels.dot(side->gradient + i * dim, side->gradient + i * dim,
+										   dim);
+}
+
 /* Distinct ids [start, end): their gradients -> the table. */
 static tfrs_status
 apply(tfrs_update *update, side_vectors *side, size_t start, size_t end)
 {
 	size_t		dim = side->table->dim;
 	float	   *gradient = side->gradient + start * dim;
+	double		most = update->options->clip_norm;
 
-	if (side->scale != NULL)
-		tfrs_normalize_backward(side->vectors + start * dim, side->scale + start, end - start, dim,
-								dim, gradient);
-	return tfrs_table_apply(side->table, &update->options->optimizer, update->step,
+	if (update->square > most * most)
+		scale_floats(gradient, (end - start) * dim, (float) (most / sqrt(update->square)));
+	return tfrs_table_apply(side->table, &update->optimizer, update->step,
 							side->ids->distinct + start, end - start, gradient);
+}
+
+/* Sampling probabilities of numbered columns, or of those of the items where numbers are given. */
+static void
+fill_probability(tfrs_update *update, const uint32_t *number, size_t count)
+{
+	const tfrs_batch *batch = &update->batch;
+	double		uniform = update->options->uniform_negatives;
+	double		all = (double) update->sides[CANDIDATE].table->rows - 1.0;
+
+	for (size_t i = 0; update->probability != NULL && i < count; i++)
+	{
+		size_t		place = number == NULL ? i : number[i];
+		double		p = update->probability[batch->candidate.distinct[place]];
+
+		update->batch_probability[i] = (float)
+			((batch->rows * p + uniform / all) / (batch->rows + uniform));
+	}
 }
 
 static tfrs_status
@@ -269,10 +389,16 @@ begin_distinct(tfrs_update *update, tfrs_error *error)
 		.d_query = update->sides[QUERY].gradient,
 		.d_candidate = update->sides[CANDIDATE].gradient
 	};
+	tfrs_status status = TFRS_OK;
 
-	for (size_t i = 0; update->probability != NULL && i < batch->candidate.count; i++)
-		update->batch_probability[i] = update->probability[batch->candidate.distinct[i]];
-	return tfrs_loss_begin_distinct(update->loss, &loss, &update->options->loss, error);
+	if (update->known.events != NULL)
+		status = tfrs_known_cells_find(&update->known, batch, error);
+	if (status != TFRS_OK)
+		return status;
+	loss.masked = update->known.cells;
+	loss.masked_count = update->known.count;
+	fill_probability(update, NULL, batch->candidate.count);
+	return tfrs_loss_begin_distinct(update->loss, &loss, &update->loss_options, error);
 }
 
 /* In a batch without repetitions the distinct vectors are those of the rows, in their order. */
@@ -285,7 +411,7 @@ begin_plain(tfrs_update *update, tfrs_error *error)
 	bool		rows = keeps_rows(update->options);
 	tfrs_loss_batch loss = {
 		.queries = batch->rows,
-		.candidates = batch->rows,
+		.candidates = batch->candidate.items,
 		.dim = update->options->dim,
 		.heads = 1,
 		.query = rows ? query->row_vectors : query->vectors,
@@ -296,23 +422,36 @@ begin_plain(tfrs_update *update, tfrs_error *error)
 		.d_query = rows ? query->row_gradient : query->gradient,
 		.d_candidate = rows ? candidate->row_gradient : candidate->gradient
 	};
+	tfrs_status status = TFRS_OK;
 
-	for (size_t i = 0; update->probability != NULL && i < batch->rows; i++)
-		update->batch_probability[i] =
-			update->probability[batch->candidate.distinct[batch->candidate.number[i]]];
-	return tfrs_loss_begin(update->loss, &loss, &update->options->loss, error);
+	if (update->known.events != NULL)
+		status = tfrs_known_cells_find_rows(&update->known, batch, error);
+	if (status != TFRS_OK)
+		return status;
+	loss.masked = update->known.cells;
+	loss.masked_count = update->known.count;
+	fill_probability(update, batch->candidate.number, batch->candidate.items);
+	return tfrs_loss_begin(update->loss, &loss, &update->loss_options, error);
+}
+
+/* Whether the distinct form can and should be taken. */
+static bool
+is_distinct(const tfrs_update *update)
+{
+	const tfrs_train_options *options = update->options;
+	const tfrs_batch *batch = &update->batch;
+
+	if (keeps_rows(options))
+		return false;
+	return options->form == TFRS_FORM_DISTINCT || options->full_softmax ||
+		batch->query.count < batch->rows || batch->candidate.count < batch->candidate.items;
 }
 
 static tfrs_status
 begin_loss(tfrs_update *update, tfrs_error *error)
 {
-	const tfrs_batch *batch = &update->batch;
-	bool		repeats = batch->query.count < batch->rows || batch->candidate.count < batch->rows;
-
 	update->phase = RUN_LOSS;
-	if (keeps_rows(update->options) || (update->options->form == TFRS_FORM_AUTO && !repeats))
-		return begin_plain(update, error);
-	return begin_distinct(update, error);
+	return is_distinct(update) ? begin_distinct(update, error) : begin_plain(update, error);
 }
 
 static tfrs_status
@@ -322,7 +461,8 @@ run_loss(tfrs_update *update, tfrs_error *error)
 
 	if (status != TFRS_OK)
 		return status;
-	update->phase = keeps_rows(update->options) ? SUM : APPLY;
+	update->phase = keeps_rows(update->options) ? SUM : FINISH;
+	update->total *= update->share;
 	return isfinite(update->total) ? TFRS_OK
 		: tfrs_fail(error, TFRS_NOT_FINITE, "loss is not finite");
 }
@@ -331,7 +471,7 @@ run_loss(tfrs_update *update, tfrs_error *error)
 static size_t
 piece_of(const tfrs_update *update)
 {
-	if (update->phase == APPLY && !tfrs_optimizer_is_by_rows(&update->options->optimizer))
+	if (update->phase == APPLY && !tfrs_optimizer_is_by_rows(&update->optimizer))
 		return SIZE_MAX;
 	return PIECE_FLOATS / update->options->dim + 1;
 }
@@ -355,7 +495,7 @@ run_piece(tfrs_update *update, tfrs_error *error)
 {
 	side_vectors *side = &update->sides[update->side];
 	bool		by_row = update->phase == SPREAD || update->phase == SUM;
-	size_t		count = by_row ? update->batch.rows : side->ids->count;
+	size_t		count = by_row ? side->ids->items : side->ids->count;
 	size_t		start = update->done;
 	size_t		end = count - start < piece_of(update) ? count : start + piece_of(update);
 
@@ -366,6 +506,8 @@ run_piece(tfrs_update *update, tfrs_error *error)
 		spread(side, start, end);
 	else if (update->phase == SUM)
 		sum(side, start, end);
+	else if (update->phase == FINISH)
+		finish(update, side, start, end);
 	else if (apply(update, side, start, end) != TFRS_OK)
 		return tfrs_fail(error, TFRS_NOT_FINITE, "a parameter is not finite");
 	if (end == count)

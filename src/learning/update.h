@@ -6,7 +6,10 @@
  * Vectors are computed once for each distinct id of the batch.  The loss sees them so (distinct
  * form) or spread to one a row (plain form); then the gradients of equal rows are summed.
  *
- * The tables, options and probabilities are the caller's and must outlive the update.
+ * Columns of the softmax are the batch's candidates, as many drawn uniformly as the options say
+ * (then a column was drawn with probability q = (B p + n / N) / (B + n)), or all candidates.
+ *
+ * The tables, options, probabilities and events are the caller's and must outlive the update.
  */
 #ifndef TFRS_UPDATE_H
 #define TFRS_UPDATE_H
@@ -17,23 +20,34 @@
 
 typedef struct tfrs_update tfrs_update;
 
-/* probability: (N) of each candidate, or NULL; batch_rows: most rows of a batch. */
+/* probability: (N) of each candidate in the rows, or NULL; batch_rows: most rows of a batch. */
 typedef struct tfrs_update_parts
 {
 	const tfrs_train_options *options;
 	tfrs_table *query;
 	tfrs_table *candidate;
 	const float *probability;
+	const tfrs_events *known;	/* with mask_known, else NULL */
 	size_t		batch_rows;
+	uint64_t	steps;			/* updates of the whole training, for the schedule */
 } tfrs_update_parts;
 
 extern tfrs_status tfrs_update_create(tfrs_update **update, tfrs_arena *arena,
 									  const tfrs_update_parts *parts, tfrs_error *error);
 extern void tfrs_update_destroy(tfrs_update *update);
 
+/* What an update has to do with. */
+typedef struct tfrs_update_counts
+{
+	size_t		rows;			/* of a batch, at most */
+	size_t		queries;
+	size_t		candidates;
+	size_t		events;			/* known pairs */
+} tfrs_update_counts;
+
 /* Adds to *bytes what an update takes at most; false where that overflows. */
-extern bool tfrs_update_bytes(const tfrs_train_options *options, size_t batch_rows, size_t queries,
-							  size_t candidates, size_t *bytes);
+extern bool tfrs_update_bytes(const tfrs_train_options *options, const tfrs_update_counts *counts,
+							  size_t *bytes);
 
 /* 1 .. batch_rows rows, else TFRS_INVALID_ARGUMENT.  They are read here only. */
 extern tfrs_status tfrs_update_begin(tfrs_update *update, const tfrs_interaction *rows,

@@ -18,8 +18,6 @@ enum
 	PRESET_TFRS
 };
 
-#define NOT_YET (-1)
-
 /* Where nothing is kept, nothing is learned. */
 #define MOST_DROPOUT 0.99
 
@@ -39,7 +37,13 @@ static const tfrs_option_choice optimizer_choices[] = {
 static const tfrs_option_choice correction_choices[] = {
 	{"none", TFRS_CORRECTION_NONE},
 	{"in_batch", TFRS_CORRECTION_IN_BATCH},
-	{"corrected", NOT_YET},
+	{"corrected", TFRS_CORRECTION_CORRECTED},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice reduction_choices[] = {
+	{"sum", TFRS_REDUCTION_SUM},
+	{"mean", TFRS_REDUCTION_MEAN},
 	{NULL, 0}
 };
 
@@ -95,6 +99,13 @@ has_no_history(const void *target)
 	return !has_history(target);
 }
 
+/* The softmax is over a sample of the candidates. */
+static bool
+samples(const void *target)
+{
+	return has_no_history(target) && !((const tfrs_train_options *) target)->full_softmax;
+}
+
 static bool
 has_schedule(const void *target)
 {
@@ -143,6 +154,7 @@ has_correction(const void *target)
 #define CHOICE(key, member, words) \
 	.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words
 #define ONLY_FOR(test, words) .applies = test, .applies_to = words
+#define PLAIN "plain tables: set \"history\": false"
 #define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
 static const tfrs_option_key history_keys[] = {
@@ -193,15 +205,22 @@ static const tfrs_option_key keys[] = {
 	INTEGER("batch_size", batch_size, 1, TFRS_MAX_BATCH),
 	{ABOVE_0("temperature", loss.temperature, FLT_MAX)},
 	{BOOL("normalize", normalize)},
+	{BOOL("full_softmax", full_softmax), ONLY_FOR(has_no_history, PLAIN)},
+	{.name = "uniform_negatives", .type = TFRS_OPTION_INTEGER, FIELD(uniform_negatives),
+	.high = TFRS_MAX_BATCH, ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
 	{CHOICE("sampling_correction", correction, correction_choices),
-	ONLY_FOR(has_no_history, "plain tables: set \"history\": false")},
+	ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
+	{BOOL("mask_known", mask_known), ONLY_FOR(has_no_history, PLAIN)},
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
 	{BOOL("remove_accidental_hits", loss.remove_accidental_hits),
-	ONLY_FOR(has_no_history, "plain tables: set \"history\": false")},
+	ONLY_FOR(has_no_history, PLAIN)},
 	{.name = "hard_negatives", .type = TFRS_OPTION_INTEGER, FIELD(loss.hard_negatives),
-	.high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, "plain tables: set \"history\": false")},
-	{CHOICE("schedule", schedule.kind, schedule_choices), ONLY_FOR(has_history, "history towers")},
+	.high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, PLAIN)},
+	{CHOICE("reduction", reduction, reduction_choices), ONLY_FOR(has_no_history, PLAIN)},
+	{AT_LEAST_0("l2", l2, FLT_MAX), ONLY_FOR(has_no_history, PLAIN)},
+	{AT_LEAST_0("clip_norm", clip_norm, FLT_MAX), ONLY_FOR(has_no_history, PLAIN)},
+	{CHOICE("schedule", schedule.kind, schedule_choices)},
 	{AT_LEAST_0("warmup", schedule.warmup, 0.99), ONLY_FOR(has_schedule, "schedule")},
 	{AT_LEAST_0("final_rate", schedule.final, 1), ONLY_FOR(has_schedule, "schedule")},
 	{BOOL("candidate_bias", candidate_bias), ONLY_FOR(has_history, "history towers")},
@@ -210,9 +229,7 @@ static const tfrs_option_key keys[] = {
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate"), LATER("dropout"),
-	LATER("mask_known"), LATER("query_weight"), LATER("uniform_negatives"),
- LATER("full_softmax"), LATER("loss"), LATER("reduction"),
-	LATER("l2"), LATER("clip_norm"), LATER("batch_accuracy"),
+	LATER("query_weight"), LATER("loss"), LATER("batch_accuracy"),
 	LATER("id_dropout"), LATER("validation"), LATER("keep_optimizer_state")
 };
 

@@ -79,9 +79,10 @@ check_pairs(const tfrs_batch *batch, const tfrs_interaction *rows)
 CHECK_TEST(a_batch_is_counted)
 {
 	tfrs_interaction rows[200];
+	tfrs_batch_sizes sizes = {.rows = 200, .queries = QUERIES, .candidates = CANDIDATES};
 	tfrs_batch	batch;
 
-	CHECK_OK(tfrs_batch_init(&batch, check_arena(), 200, QUERIES, CANDIDATES, &check_error));
+	CHECK_OK(tfrs_batch_init(&batch, check_arena(), &sizes, &check_error));
 	for (size_t round = 0; round < 200; round++)
 	{
 		size_t		count = 1 + round * 67 % 200;
@@ -97,14 +98,16 @@ CHECK_TEST(a_batch_is_counted)
 
 CHECK_TEST(bytes_are_those_taken)
 {
+	tfrs_batch_sizes sizes = {.rows = 100000, .added = 700, .queries = 3000, .candidates = 5000};
 	tfrs_batch	batch;
 	size_t		bytes = 0;
 
-	CHECK(tfrs_batch_bytes(100000, 3000, 5000, &bytes));
-	CHECK_OK(tfrs_batch_init(&batch, check_arena(), 100000, 3000, 5000, &check_error));
+	CHECK(tfrs_batch_bytes(&sizes, &bytes));
+	CHECK_OK(tfrs_batch_init(&batch, check_arena(), &sizes, &check_error));
 	CHECK(check_arena()->used >= bytes && check_arena()->used < bytes + 14 * 256);
 	tfrs_batch_free(&batch);
-	CHECK(!tfrs_batch_bytes(SIZE_MAX / 8, 1, 1, &bytes));
+	sizes.rows = SIZE_MAX / 8;
+	CHECK(!tfrs_batch_bytes(&sizes, &bytes));
 }
 
 CHECK_TEST(normalized_vectors_have_unit_length)

@@ -443,7 +443,7 @@ CHECK_TEST(an_estimate_that_overflows_is_no_number)
 	tfrs_train_options options = small_options();
 	size_t		bytes = 0;
 
-	CHECK(!tfrs_table_trainer_bytes(&options, SIZE_MAX / 4, 1, &bytes));
+	CHECK(!tfrs_table_trainer_bytes(&options, SIZE_MAX / 4, 1, 1, &bytes));
 	bytes = 0;
 	tfrs_train_options_default(&options);
 	CHECK(!tfrs_history_trainer_bytes(&options, &(tfrs_events) {0}, 1, SIZE_MAX / 4, &bytes));

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "check.h"
+#include "learning/streams.h"
 #include "learning/update.h"
 
 __attribute__((constructor)) static void
@@ -18,7 +19,7 @@ choose_kernels(void)
 
 enum
 {
-	QUERIES = 12, CANDIDATES = 9, ROWS = 40, DIM = 5
+	QUERIES = 12, CANDIDATES = 9, ROWS = 40, DIM = 5, NEGATIVES = 7
 };
 
 #define RATE 0.1
@@ -28,6 +29,7 @@ typedef struct reference
 	double		query[QUERIES][DIM];
 	double		candidate[CANDIDATES][DIM];
 	double		probability[CANDIDATES];
+	bool		known[QUERIES][CANDIDATES];
 	double		loss;
 } reference;
 
@@ -59,84 +61,196 @@ pull_back(const double *y, double length, bool normalize, const double *d_y, dou
 		d_x[j] += (d_y[j] - y[j] * along) / length;
 }
 
+/* The columns of a batch: of the rows, then those drawn; or all candidates. */
+typedef struct columns
+{
+	int			count;
+	uint32_t	candidate[ROWS + NEGATIVES];
+} columns;
+
+static columns
+columns_of(const tfrs_train_options *options, const tfrs_interaction *rows, uint64_t step)
+{
+	columns		made = {0};
+	tfrs_random random;
+
+	tfrs_random_init(&random, options->seed, TFRS_STREAM_NEGATIVES, step);
+	for (int i = 0; i < ROWS && !options->full_softmax; i++)
+		made.candidate[made.count++] = rows[i].candidate;
+	for (uint32_t i = 0; i < CANDIDATES && options->full_softmax; i++)
+		made.candidate[made.count++] = i;
+	for (uint32_t i = 0; i < options->uniform_negatives; i++)
+		made.candidate[made.count++] = tfrs_random_below(&random, CANDIDATES);
+	return made;
+}
+
 static double
-logit(const reference *model, const tfrs_train_options *options, const tfrs_interaction *rows,
-	  int i, int j, const double *q, const double *c)
+dot(const double *a, const double *b)
 {
 	double		sum = 0;
 
-	if (options->loss.remove_accidental_hits && i != j &&
-		rows[i].candidate == rows[j].candidate)
-		return -INFINITY;
 	for (int d = 0; d < DIM; d++)
-		sum += q[d] * c[d];
-	sum /= options->loss.temperature;
-	if (options->correction == TFRS_CORRECTION_IN_BATCH)
-		sum -= log(fmin(fmax(model->probability[rows[j].candidate],
-							 options->loss.probability_floor), 1.0));
+		sum += a[d] * b[d];
 	return sum;
+}
+
+/* ln of the weight of column j in the sum of a row whose own column is own. */
+static double
+column_gain(const reference *model, const tfrs_train_options *options,
+			const tfrs_interaction *row, const columns *c, int own, int j)
+{
+	uint32_t	candidate = c->candidate[j];
+	double		negatives = options->uniform_negatives;
+	double		q;
+
+	if (j != own && options->mask_known && model->known[row->query][candidate])
+		return -INFINITY;
+	if (j != own && options->loss.remove_accidental_hits && candidate == row->candidate)
+		return -INFINITY;
+	if (options->correction == TFRS_CORRECTION_NONE)
+		return 0;
+	q = (ROWS * model->probability[candidate] + negatives / CANDIDATES) / (ROWS + negatives);
+	q = fmin(fmax(q, options->loss.probability_floor), 1.0);
+	if (options->correction == TFRS_CORRECTION_IN_BATCH)
+		return -log(q);
+	return j == own ? 0 : -log(q * (c->count - 1));
+}
+
+/* Adds the gradient of (2 l2 |v|^2 for a touched row) and the squares of all. */
+static double
+finish_gradient(const tfrs_train_options *options, const double *values, const bool *touched,
+				double *gradient, int rows)
+{
+	double		square = 0;
+
+	for (int i = 0; i < rows * DIM; i++)
+	{
+		if (options->reduction == TFRS_REDUCTION_MEAN)
+			gradient[i] /= ROWS;
+		if (touched[i / DIM])
+			gradient[i] += 2.0 * options->l2 * values[i];
+		square += gradient[i] * gradient[i];
+	}
+	return square;
+}
+
+static void
+descend(reference *model, const tfrs_train_options *options, reference *gradient,
+		const bool *queries, const bool *candidates)
+{
+	double		square = finish_gradient(options, &model->query[0][0], queries,
+										 &gradient->query[0][0], QUERIES) +
+		finish_gradient(options, &model->candidate[0][0], candidates,
+						&gradient->candidate[0][0], CANDIDATES);
+	double		rate = RATE;
+
+	if (options->clip_norm > 0 && sqrt(square) > options->clip_norm)
+		rate *= options->clip_norm / sqrt(square);
+	for (int i = 0; i < QUERIES * DIM; i++)
+		(&model->query[0][0])[i] -= rate * (&gradient->query[0][0])[i];
+	for (int i = 0; i < CANDIDATES * DIM; i++)
+		(&model->candidate[0][0])[i] -= rate * (&gradient->candidate[0][0])[i];
+}
+
+/* One row of the plain loss: adds to the gradients of the vectors. */
+static void
+row_reference(reference *model, const tfrs_train_options *options, const tfrs_interaction *row,
+			  const columns *c, int own, const reference *unit_of, reference *d)
+{
+	const double *q = unit_of->query[row->query];
+	double		s[ROWS + NEGATIVES];
+	double		gain[ROWS + NEGATIVES];
+	double		sum = 0;
+
+	for (int j = 0; j < c->count; j++)
+	{
+		s[j] = dot(q, unit_of->candidate[c->candidate[j]]) / options->loss.temperature;
+		gain[j] = column_gain(model, options, row, c, own, j);
+		sum += exp(s[j] + gain[j]);
+	}
+	model->loss += row->weight * (log(sum) - s[own] -
+								  (options->correction == TFRS_CORRECTION_IN_BATCH ? gain[own] : 0));
+	for (int j = 0; j < c->count; j++)
+	{
+		double		g = row->weight * (exp(s[j] + gain[j]) / sum - (j == own)) /
+			options->loss.temperature;
+
+		for (int k = 0; k < DIM; k++)
+		{
+			d->query[row->query][k] += g * unit_of->candidate[c->candidate[j]][k];
+			d->candidate[c->candidate[j]][k] += g * q[k];
+		}
+	}
 }
 
 /* The plain loss of all rows, its gradients by the formula, and one step of SGD. */
 static void
 update_reference(reference *model, const tfrs_train_options *options,
-				 const tfrs_interaction *rows)
+				 const tfrs_interaction *rows, uint64_t step)
 {
-	static double q[ROWS][DIM], c[ROWS][DIM], d_q[ROWS][DIM], d_c[ROWS][DIM];
-	double		q_length[ROWS], c_length[ROWS];
+	columns		c = columns_of(options, rows, step);
+	reference	unit_of;
+	reference	d = {0};
 	reference	gradient = {0};
+	bool		queries[QUERIES] = {false};
+	bool		candidates[CANDIDATES] = {false};
+	double		q_length[QUERIES];
+	double		c_length[CANDIDATES];
 
-	memset(d_q, 0, sizeof(d_q));
-	memset(d_c, 0, sizeof(d_c));
 	model->loss = 0;
+	for (int i = 0; i < QUERIES; i++)
+		q_length[i] = unit(model->query[i], options->normalize, unit_of.query[i]);
+	for (int i = 0; i < CANDIDATES; i++)
+		c_length[i] = unit(model->candidate[i], options->normalize, unit_of.candidate[i]);
 	for (int i = 0; i < ROWS; i++)
 	{
-		q_length[i] = unit(model->query[rows[i].query], options->normalize, q[i]);
-		c_length[i] = unit(model->candidate[rows[i].candidate], options->normalize, c[i]);
+		row_reference(model, options, &rows[i], &c,
+					  options->full_softmax ? (int) rows[i].candidate : i, &unit_of, &d);
+		queries[rows[i].query] = true;
 	}
-	for (int i = 0; i < ROWS; i++)
-	{
-		double		s[ROWS];
-		double		sum = 0;
-
-		for (int j = 0; j < ROWS; j++)
-		{
-			s[j] = logit(model, options, rows, i, j, q[i], c[j]);
-			sum += exp(s[j]);
-		}
-		model->loss += rows[i].weight * (log(sum) - s[i]);
-		for (int j = 0; j < ROWS; j++)
-		{
-			double		d = rows[i].weight * (exp(s[j]) / sum - (i == j)) /
-				options->loss.temperature;
-
-			for (int k = 0; k < DIM; k++)
-			{
-				d_q[i][k] += d * c[j][k];
-				d_c[j][k] += d * q[i][k];
-			}
-		}
-	}
-	for (int i = 0; i < ROWS; i++)
-	{
-		pull_back(q[i], q_length[i], options->normalize, d_q[i], gradient.query[rows[i].query]);
-		pull_back(c[i], c_length[i], options->normalize, d_c[i],
-				  gradient.candidate[rows[i].candidate]);
-	}
-	for (int i = 0; i < QUERIES * DIM; i++)
-		(&model->query[0][0])[i] -= RATE * (&gradient.query[0][0])[i];
-	for (int i = 0; i < CANDIDATES * DIM; i++)
-		(&model->candidate[0][0])[i] -= RATE * (&gradient.candidate[0][0])[i];
+	for (int j = 0; j < c.count; j++)
+		candidates[c.candidate[j]] = true;
+	for (int i = 0; i < QUERIES; i++)
+		pull_back(unit_of.query[i], q_length[i], options->normalize, d.query[i],
+				  gradient.query[i]);
+	for (int i = 0; i < CANDIDATES; i++)
+		pull_back(unit_of.candidate[i], c_length[i], options->normalize, d.candidate[i],
+				  gradient.candidate[i]);
+	descend(model, options, &gradient, queries, candidates);
+	if (options->reduction == TFRS_REDUCTION_MEAN)
+		model->loss /= ROWS;
 }
 
+/* Of the known pairs. */
 static void
-draw_rows(tfrs_interaction *rows, tfrs_random *random)
+draw_rows(tfrs_interaction *rows, bool known[QUERIES][CANDIDATES], tfrs_random *random)
 {
 	for (int i = 0; i < ROWS; i++)
 	{
-		rows[i].query = tfrs_random_below(random, QUERIES - 1); /* one is in no batch */
-		rows[i].candidate = tfrs_random_below(random, CANDIDATES - 1);
+		do
+		{
+			rows[i].query = tfrs_random_below(random, QUERIES - 1); /* one is in no batch */
+			rows[i].candidate = tfrs_random_below(random, CANDIDATES - 1);
+		}
+		while (!known[rows[i].query][rows[i].candidate]);
 		rows[i].weight = 0.25f * (float) (1 + tfrs_random_below(random, 4));
+	}
+}
+
+/* Half of all pairs, each query's in descending order. */
+static void
+draw_known(reference *model, tfrs_events *events, uint64_t *offsets, uint32_t *candidate,
+		   tfrs_random *random)
+{
+	for (uint32_t q = 0; q < QUERIES; q++)
+	{
+		for (uint32_t c = CANDIDATES; c-- > 0;)
+		{
+			model->known[q][c] = tfrs_random_below(random, 2) == 0;
+			if (model->known[q][c])
+				candidate[events->count++] = c;
+		}
+		offsets[q + 1] = events->count;
 	}
 }
 
@@ -161,7 +275,10 @@ check_updates(const tfrs_train_options *options)
 	tfrs_table	query;
 	tfrs_table	candidate;
 	float		probability[CANDIDATES];
-	tfrs_update_parts parts = {options, &query, &candidate, NULL, ROWS};
+	uint64_t	offsets[QUERIES + 1] = {0};
+	uint32_t	known[QUERIES * CANDIDATES];
+	tfrs_events events = {.queries = QUERIES, .offsets = offsets, .candidate = known};
+	tfrs_update_parts parts = {.options = options, .query = &query, .candidate = &candidate, .batch_rows = ROWS};
 	tfrs_interaction rows[ROWS];
 	tfrs_update *update;
 	tfrs_random random;
@@ -174,6 +291,9 @@ check_updates(const tfrs_train_options *options)
 	draw_table(&candidate, &model.candidate[0][0], &random);
 	for (int i = 0; i < CANDIDATES; i++)
 		model.probability[i] = probability[i] = 0.02f * (float) (i * i);
+	draw_known(&model, &events, offsets, known, &random);
+	if (options->mask_known)
+		parts.known = &events;
 	if (options->correction != TFRS_CORRECTION_NONE)
 		parts.probability = probability;
 	CHECK_OK(tfrs_update_create(&update, check_arena(), &parts, &check_error));
@@ -182,12 +302,12 @@ check_updates(const tfrs_train_options *options)
 		double		loss;
 		tfrs_status status;
 
-		draw_rows(rows, &random);
+		draw_rows(rows, model.known, &random);
 		CHECK_OK(tfrs_update_begin(update, rows, ROWS, &check_error));
 		while ((status = tfrs_update_step(update, &loss, &check_error)) == TFRS_MORE)
 			;
 		CHECK_OK(status);
-		update_reference(&model, options, rows);
+		update_reference(&model, options, rows, (uint64_t) step + 1);
 		CHECK_NEAR(loss, model.loss, 2e-5 * model.loss);
 		check_table(&query, &model.query[0][0]);
 		check_table(&candidate, &model.candidate[0][0]);
@@ -217,6 +337,115 @@ CHECK_TEST(an_update_is_the_formula)
 	}
 }
 
+enum
+{
+	WIDE = TFRS_MAX_DIM, WIDE_ROWS = 300, WIDE_IDS = 150
+};
+
+/* One update of tables whose columns beyond the first five are 0; both tables in values. */
+static void
+update_wide(const tfrs_train_options *options, float *values)
+{
+	tfrs_table	tables[2];
+	tfrs_update_parts parts = {.options = options, .query = &tables[0], .candidate = &tables[1], .batch_rows = WIDE_ROWS};
+	tfrs_interaction rows[WIDE_ROWS];
+	tfrs_update *update;
+	tfrs_random random;
+	tfrs_status status;
+	double		loss;
+	size_t		dim = options->dim;
+	tfrs_optimizer optimizer = tfrs_train_options_optimizer(options, WIDE_ROWS);
+
+	tfrs_random_init(&random, 9, 0, 0);
+	for (int side = 0; side < 2; side++)
+	{
+		tfrs_table *table = &tables[side];
+
+		CHECK_OK(tfrs_table_init(table, check_arena(), WIDE_IDS, dim,
+								 tfrs_optimizer_slots(&optimizer), &check_error));
+		for (size_t i = 0; i < table->rows * dim; i++)
+		{
+			table->values[i] = i % dim < DIM ? tfrs_random_float(&random) : 0.0f;
+			for (int slot = 0; slot < table->slots; slot++)
+				table->slot[slot][i] = tfrs_optimizer_initial(&optimizer, slot);
+		}
+	}
+	for (uint32_t i = 0; i < WIDE_ROWS; i++)
+		rows[i] = (tfrs_interaction) {i % WIDE_IDS, i * 7 / 2 % WIDE_IDS, 1.0f, 0};
+	CHECK_OK(tfrs_update_create(&update, check_arena(), &parts, &check_error));
+	CHECK_OK(tfrs_update_begin(update, rows, WIDE_ROWS, &check_error));
+	while ((status = tfrs_update_step(update, &loss, &check_error)) == TFRS_MORE)
+		;
+	CHECK_OK(status);
+	for (size_t i = 0; i < 2 * WIDE_IDS * dim; i++)
+	{
+		float		value = tables[i / (WIDE_IDS * dim)].values[i % (WIDE_IDS * dim)];
+
+		if (i % dim < DIM)
+			values[i / dim * DIM + i % dim] = value;
+		else
+			CHECK(value == 0.0f);
+	}
+	tfrs_update_destroy(update);
+	tfrs_table_free(&tables[0]);
+	tfrs_table_free(&tables[1]);
+}
+
+/* What is sampled, what is masked and how the gradient is finished, in all forms that allow it. */
+CHECK_TEST(an_update_of_other_columns_is_the_formula)
+{
+	for (int switches = 0; switches < 64; switches++)
+	{
+		tfrs_train_options options;
+
+		tfrs_train_options_tfrs(&options);
+		tfrs_optimizer_default(&options.optimizer, TFRS_SGD);
+		options.optimizer.learning_rate = (float) RATE;
+		options.dim = DIM;
+		options.normalize = switches & 1;
+		options.mask_known = switches & 2;
+		options.correction = (tfrs_sampling_correction) (switches / 4 % 4);
+		options.full_softmax = options.correction > TFRS_CORRECTION_CORRECTED;
+		if (options.full_softmax)
+			options.correction = TFRS_CORRECTION_NONE;
+		else
+			options.uniform_negatives = switches & 16 ? NEGATIVES : 0;
+		if (!options.full_softmax)
+			options.form = switches & 32 ? TFRS_FORM_PLAIN : TFRS_FORM_DISTINCT;
+		options.reduction = switches & 16 ? TFRS_REDUCTION_MEAN : TFRS_REDUCTION_SUM;
+		options.l2 = switches & 1 ? 0.02f : 0.0f;
+		options.clip_norm = switches & 2 ? 0.1f : 0.0f;
+		options.loss.temperature = 0.5f;
+		CHECK(tfrs_train_options_check(&options) == NULL);
+		check_updates(&options);
+	}
+}
+
+/* Constants divided as the gradients are make the same steps of a mean as of a sum. */
+CHECK_TEST(a_mean_takes_the_steps_of_a_sum)
+{
+	static const tfrs_optimizer_kind kinds[] = {TFRS_ADAGRAD, TFRS_ADAM, TFRS_CLIPPY_ADAGRAD};
+
+	for (int k = 0; k < 3; k++)
+	{
+		static float values[2][2 * WIDE_IDS * DIM];
+
+		for (int mean = 0; mean < 2; mean++)
+		{
+			tfrs_train_options options;
+
+			tfrs_train_options_tfrs(&options);
+			tfrs_optimizer_default(&options.optimizer, kinds[k]);
+			options.optimizer.accumulator_relative_threshold = 0.001f;
+			options.dim = DIM;
+			options.reduction = (tfrs_reduction) mean;
+			update_wide(&options, values[mean]);
+		}
+		for (int i = 0; i < 2 * WIDE_IDS * DIM; i++)
+			CHECK_NEAR(values[0][i], values[1][i], 1e-6);
+	}
+}
+
 /* A batch in which nothing repeats takes the plain form without copies: same numbers. */
 CHECK_TEST(forms_agree_where_nothing_repeats)
 {
@@ -227,7 +456,7 @@ CHECK_TEST(forms_agree_where_nothing_repeats)
 		tfrs_train_options options;
 		tfrs_table	query;
 		tfrs_table	candidate;
-		tfrs_update_parts parts = {&options, &query, &candidate, NULL, 10};
+		tfrs_update_parts parts = {.options = &options, .query = &query, .candidate = &candidate, .batch_rows = 10};
 		tfrs_interaction rows[10];
 		tfrs_update *update;
 		tfrs_random random;
@@ -257,57 +486,6 @@ CHECK_TEST(forms_agree_where_nothing_repeats)
 		CHECK_NEAR(values[0][i], values[1][i], 1e-6);
 }
 
-enum
-{
-	WIDE = TFRS_MAX_DIM, WIDE_ROWS = 300, WIDE_IDS = 150
-};
-
-/* One update of tables whose columns beyond the first five are 0; both tables in values. */
-static void
-update_wide(const tfrs_train_options *options, float *values)
-{
-	tfrs_table	tables[2];
-	tfrs_update_parts parts = {options, &tables[0], &tables[1], NULL, WIDE_ROWS};
-	tfrs_interaction rows[WIDE_ROWS];
-	tfrs_update *update;
-	tfrs_random random;
-	tfrs_status status;
-	double		loss;
-	size_t		dim = options->dim;
-
-	tfrs_random_init(&random, 9, 0, 0);
-	for (int side = 0; side < 2; side++)
-	{
-		tfrs_table *table = &tables[side];
-
-		CHECK_OK(tfrs_table_init(table, check_arena(), WIDE_IDS, dim, 1, &check_error));
-		for (size_t i = 0; i < table->rows * dim; i++)
-		{
-			table->values[i] = i % dim < DIM ? tfrs_random_float(&random) : 0.0f;
-			table->slot[0][i] = 0.1f;
-		}
-	}
-	for (uint32_t i = 0; i < WIDE_ROWS; i++)
-		rows[i] = (tfrs_interaction) {i % WIDE_IDS, i * 7 / 2 % WIDE_IDS, 1.0f, 0};
-	CHECK_OK(tfrs_update_create(&update, check_arena(), &parts, &check_error));
-	CHECK_OK(tfrs_update_begin(update, rows, WIDE_ROWS, &check_error));
-	while ((status = tfrs_update_step(update, &loss, &check_error)) == TFRS_MORE)
-		;
-	CHECK_OK(status);
-	for (size_t i = 0; i < 2 * WIDE_IDS * dim; i++)
-	{
-		float		value = tables[i / (WIDE_IDS * dim)].values[i % (WIDE_IDS * dim)];
-
-		if (i % dim < DIM)
-			values[i / dim * DIM + i % dim] = value;
-		else
-			CHECK(value == 0.0f);
-	}
-	tfrs_update_destroy(update);
-	tfrs_table_free(&tables[0]);
-	tfrs_table_free(&tables[1]);
-}
-
 /* Vectors so wide that gathering and applying takes several pieces, beside narrow ones. */
 CHECK_TEST(pieces_do_not_show)
 {
@@ -334,7 +512,7 @@ CHECK_TEST(a_batch_has_rows_and_no_more_than_there_is_room_for)
 {
 	tfrs_train_options options;
 	tfrs_table	table;
-	tfrs_update_parts parts = {&options, &table, &table, NULL, 3};
+	tfrs_update_parts parts = {.options = &options, .query = &table, .candidate = &table, .batch_rows = 3};
 	tfrs_interaction rows[4] = {{0, 0, 1.0f, 0}};
 	tfrs_update *update;
 
