@@ -6,14 +6,14 @@ SET search_path = tfrs, public;
 
 CREATE TEMP TABLE models (name text, model model);
 INSERT INTO models
-SELECT 'integer', train(i % 7, 'item ' || i * i % 11, '{"history": false, "dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
+SELECT 'integer', train(i % 7, 'item ' || i * i % 11, '{"history": false, "mask_known": false, "dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
 INSERT INTO models
-SELECT 'text', train('user ' || i % 7, i * i % 11, '{"history": false, "dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
+SELECT 'text', train('user ' || i % 7, i * i % 11, '{"history": false, "mask_known": false, "dim": 3, "epochs": 2}') FROM generate_series(1, 200) AS i;
 INSERT INTO models
 SELECT 'uuid', train(md5((i % 3)::text)::uuid, date '2024-01-01' + i % 2, '{"preset": "tfrs", "dim": 1, "epochs": 1}')
 FROM generate_series(1, 20) AS i;
 INSERT INTO models
-SELECT 'boolean', train(i % 2 = 0, i % 3, '{"history": false, "dim": 2, "epochs": 1}') FROM generate_series(1, 20) AS i;
+SELECT 'boolean', train(i % 2 = 0, i % 3, '{"history": false, "mask_known": false, "dim": 2, "epochs": 1}') FROM generate_series(1, 20) AS i;
 
 -- The type
 SELECT typalign, typstorage, typlen FROM pg_type WHERE oid = 'model'::regtype;

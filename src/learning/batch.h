@@ -49,7 +49,7 @@ typedef struct tfrs_batch_sizes
 	size_t		rows;			/* B at most */
 	size_t		added;			/* columns added to those of the rows at most */
 	bool		all;			/* every candidate is a column; nothing is added */
-	size_t		queries;		/* ids of each side */
+	size_t		queries;		/* ids of each side, unknown ones that are met among them */
 	size_t		candidates;
 } tfrs_batch_sizes;
 

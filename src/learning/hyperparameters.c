@@ -73,17 +73,18 @@ tfrs_train_options_default(tfrs_train_options *options)
 void
 tfrs_train_options_without_history(tfrs_train_options *options)
 {
-	options->epochs = 20;
+	options->epochs = 15;
 	options->batch_size = 1024;
 	tfrs_optimizer_default(&options->optimizer, TFRS_ADAGRAD);
 	options->optimizer.learning_rate = 0.1f;
-	options->loss.temperature = 0.2f;
+	options->loss.temperature = 0.17f;
 	memset(&options->history, 0, sizeof(options->history));
 	memset(&options->schedule, 0, sizeof(options->schedule));
 	options->candidate_bias = false;
 	options->dropout = 0.0f;
 	options->normalize = true;
 	options->correction = TFRS_CORRECTION_IN_BATCH;
+	options->mask_known = true;
 	options->average_unknown = true;
 }
 
@@ -235,12 +236,21 @@ check_tables(const tfrs_train_options *options)
 		return "sampling_correction must be none, in_batch or corrected";
 	if (options->form == TFRS_FORM_DISTINCT && options->loss.hard_negatives > 0)
 		return "hard_negatives need the plain form of the loss";
+	if (options->loss.kind == TFRS_LOSS_CCL && !options->normalize)
+		return "the loss ccl is one of cosines: it needs normalize";
 	if (plain && options->full_softmax)
 		return "full_softmax keeps all negatives: hard_negatives must be 0";
 	if (options->full_softmax && options->uniform_negatives > 0)
 		return "full_softmax samples nothing: uniform_negatives must be 0";
 	if (options->uniform_negatives > TFRS_MAX_BATCH)
 		return "uniform_negatives must be at most 1048576";
+	if (!is_dropout(options->id_dropout))
+		return "id_dropout must be at least 0 and below 1";
+	if (options->batch_accuracy.count > TFRS_MAX_CUTOFFS)
+		return "batch_accuracy has too many cutoffs";
+	for (uint32_t i = 0; i < options->batch_accuracy.count; i++)
+		if (options->batch_accuracy.k[i] < 1)
+			return "batch_accuracy needs cutoffs of 1 or more";
 	if (!(options->l2 >= 0.0f && options->l2 <= FLT_MAX) ||
 		!(options->clip_norm >= 0.0f && options->clip_norm <= FLT_MAX))
 		return "l2 and clip_norm must be finite and not negative";

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "learning/history.h"
 #include "learning/loss.h"
 #include "learning/optimizer.h"
@@ -19,6 +20,13 @@ typedef enum tfrs_sampling_correction
 	TFRS_CORRECTION_IN_BATCH,
 	TFRS_CORRECTION_CORRECTED	/* in batch, and the positive is no sample (loss.h) */
 } tfrs_sampling_correction;
+
+/* As given; none as a rule. */
+typedef struct tfrs_cutoffs
+{
+	uint32_t	count;
+	uint32_t	k[TFRS_MAX_CUTOFFS];
+} tfrs_cutoffs;
 
 /* Of a batch's losses; a mean is over the rows of a full batch, so that a last short one counts less. */
 typedef enum tfrs_reduction
@@ -72,6 +80,8 @@ typedef struct tfrs_train_options
 	bool		full_softmax;	/* all candidates are columns, exact: nothing is sampled */
 	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch */
 	bool		mask_known;		/* a query's other candidates are no negatives of it */
+	tfrs_cutoffs batch_accuracy;	/* told for each epoch: is the positive among a batch's first k? */
+	float		id_dropout;		/* share of rows whose query is taken for an unknown one */
 	tfrs_reduction reduction;
 	float		l2;				/* l2 |v|^2 is added to a step's loss for each row v it touches */
 	float		clip_norm;		/* most of a step's gradient's norm, 0: any */

@@ -38,15 +38,22 @@ tfrs_known_cells_bytes(size_t rows, size_t columns, size_t queries, size_t event
 		tfrs_size_add(*bytes, cells, bytes);
 }
 
-static tfrs_status
-make_room(tfrs_known_cells *known, size_t more, tfrs_error *error)
+/* What a query is known with; an unknown one, which training may make of a query, with nothing. */
+static tfrs_event_list
+events_of(const tfrs_known_cells *known, uint32_t query)
 {
-	size_t		wanted = known->count + more;
+	return query < known->events->queries ? tfrs_events_of(known->events, query)
+		: (tfrs_event_list) {0};
+}
+
+/* Room for all cells of a batch, as many as its columns repeat. */
+static tfrs_status
+make_room(tfrs_known_cells *known, size_t wanted, tfrs_error *error)
+{
 	tfrs_status status;
 
 	if (wanted <= known->capacity)
 		return TFRS_OK;
-	wanted += wanted / 2;
 	status = TFRS_RESIZE(known->arena, &known->cells, wanted, error);
 	if (status == TFRS_OK)
 		known->capacity = wanted;
@@ -85,19 +92,21 @@ tfrs_status
 tfrs_known_cells_find(tfrs_known_cells *known, const tfrs_batch *batch, tfrs_error *error)
 {
 	size_t		columns = batch->candidate.count;
+	size_t		most = 0;
+	tfrs_status status;
 
-	known->count = 0;
 	for (size_t u = 0; u < batch->query.count; u++)
+		most += events_of(known, batch->query.distinct[u]).count;
+	status = make_room(known, most, error);
+	known->count = 0;
+	for (size_t u = 0; status == TFRS_OK && u < batch->query.count; u++)
 	{
-		tfrs_event_list list = tfrs_events_of(known->events, batch->query.distinct[u]);
-		tfrs_status status = make_room(known, list.count < columns ? list.count : columns, error);
+		tfrs_event_list list = events_of(known, batch->query.distinct[u]);
 
-		if (status != TFRS_OK)
-			return status;
 		set_bits(known, &batch->candidate, &list);
 		take_bits(known, columns, u * columns);
 	}
-	return TFRS_OK;
+	return status;
 }
 
 /* The same for columns that repeat; own is left out. */
@@ -114,20 +123,41 @@ take_items(tfrs_known_cells *known, const tfrs_batch_side *side, size_t own)
 	memset(known->bits, 0, (side->count / 64 + 1) * sizeof(known->bits[0]));
 }
 
+/* Columns of the batch that a row's query is known with. */
+static size_t
+count_items(const tfrs_known_cells *known, const tfrs_batch *batch, size_t row)
+{
+	const tfrs_batch_side *side = &batch->candidate;
+	tfrs_event_list list = events_of(known, batch->query.distinct[batch->query.number[row]]);
+	size_t		items = 0;
+
+	for (size_t i = 0; i < list.count; i++)
+	{
+		uint32_t	place = side->place[list.candidate[i]];
+
+		if (place < side->count && side->distinct[place] == list.candidate[i])
+			items += (size_t) batch->candidate_count[place];
+	}
+	return items;
+}
+
 tfrs_status
 tfrs_known_cells_find_rows(tfrs_known_cells *known, const tfrs_batch *batch, tfrs_error *error)
 {
-	known->count = 0;
-	for (size_t i = 0; i < batch->rows; i++)
-	{
-		uint32_t	query = batch->query.distinct[batch->query.number[i]];
-		tfrs_event_list list = tfrs_events_of(known->events, query);
-		tfrs_status status = make_room(known, batch->candidate.items, error);
+	size_t		most = 0;
+	tfrs_status status;
 
-		if (status != TFRS_OK)
-			return status;
+	for (size_t i = 0; i < batch->rows; i++)
+		most += count_items(known, batch, i);
+	status = make_room(known, most, error);
+	known->count = 0;
+	for (size_t i = 0; status == TFRS_OK && i < batch->rows; i++)
+	{
+		tfrs_event_list list = events_of(known,
+										 batch->query.distinct[batch->query.number[i]]);
+
 		set_bits(known, &batch->candidate, &list);
 		take_items(known, &batch->candidate, i);
 	}
-	return TFRS_OK;
+	return status;
 }

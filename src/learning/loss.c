@@ -66,6 +66,9 @@ void
 tfrs_loss_options_default(tfrs_loss_options *options)
 {
 	memset(options, 0, sizeof(*options));
+	options->bsl_power = 1.0f;
+	options->ccl_margin = 0.5f;
+	options->ccl_weight = 100.0f;
 	options->temperature = 1.0f;
 	options->probability_floor = 1e-6f;
 }
@@ -77,6 +80,14 @@ tfrs_loss_options_check(const tfrs_loss_options *options)
 		return "temperature must be a positive number";
 	if (!(options->probability_floor >= FLT_MIN && options->probability_floor <= 1.0f))
 		return "probability_floor must be above 0 and at most 1";
+	if (options->kind < TFRS_LOSS_SOFTMAX || options->kind > TFRS_LOSS_CCL)
+		return "loss must be softmax, bsl or ccl";
+	if (!(options->bsl_power > 0.0f && options->bsl_power <= FLT_MAX))
+		return "bsl_power must be a positive number";
+	if (!(options->ccl_margin >= -1.0f && options->ccl_margin <= 1.0f))
+		return "ccl_margin must be between -1 and 1";
+	if (!(options->ccl_weight >= 0.0f && options->ccl_weight <= FLT_MAX))
+		return "ccl_weight must be finite and not negative";
 	return NULL;
 }
 
@@ -279,6 +290,43 @@ fill_columns(tfrs_loss *loss, const float *probability, const tfrs_loss_options 
 	problem->log_gain = count != NULL || late ? loss->log_gain : NULL;
 }
 
+/* The negatives' weights in the mean of ccl, in log_gain's place. */
+static void
+fill_weights(tfrs_loss *loss, const float *probability, const tfrs_loss_options *options)
+{
+	tfrs_loss_problem *problem = &loss->problem;
+	double		sum = 0.0;
+
+	for (size_t j = 0; j < problem->columns; j++)
+	{
+		float		weight = problem->count == NULL ? 1.0f : problem->count[j];
+
+		if (probability != NULL)
+			weight /= fminf(fmaxf(probability[j], options->probability_floor), 1.0f);
+		loss->log_gain[j] = weight;
+		sum += weight;
+	}
+	for (size_t j = 0; j < problem->columns && sum > 0.0; j++)
+		loss->log_gain[j] = (float) (loss->log_gain[j] / sum);
+	problem->weight = loss->log_gain;
+}
+
+/* What the loss is to make of the cells, and of each column. */
+static void
+choose_loss(tfrs_loss *loss, const float *probability, const tfrs_loss_options *options)
+{
+	tfrs_loss_problem *problem = &loss->problem;
+
+	problem->kind = options->kind;
+	problem->power = options->kind == TFRS_LOSS_BSL ? options->bsl_power : 1.0f;
+	problem->margin = options->ccl_margin;
+	problem->hinge_weight = options->ccl_weight;
+	if (options->kind == TFRS_LOSS_CCL)
+		fill_weights(loss, probability, options);
+	else
+		fill_columns(loss, probability, options);
+}
+
 static int
 compare_keys(const void *a, const void *b)
 {
@@ -299,6 +347,12 @@ fill_twins(tfrs_loss *loss, const uint32_t *candidate_id)
 	loss->problem.twins = loss->twins;
 	loss->problem.twin_count = count;
 	loss->problem.id = candidate_id;
+}
+
+static float
+inverse_temperature(const tfrs_loss_options *options)
+{
+	return options->kind == TFRS_LOSS_CCL ? 1.0f : 1.0f / options->temperature;
 }
 
 static tfrs_status
@@ -326,7 +380,7 @@ tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_o
 		.heads = batch->heads,
 		.columns = batch->candidates,
 		.dim = batch->dim,
-		.inverse_temperature = 1.0f / options->temperature,
+		.inverse_temperature = inverse_temperature(options),
 		.query = batch->query,
 		.candidate = batch->candidate,
 		.target_weight = batch->weight,
@@ -356,7 +410,7 @@ tfrs_loss_begin(tfrs_loss *loss, const tfrs_loss_batch *batch, const tfrs_loss_o
 		loss->target_start[i] = loss->own_column[i] = (uint32_t) i;
 	loss->target_start[batch->queries] = (uint32_t) batch->queries;
 	loss->problem.target_column = loss->own_column;
-	fill_columns(loss, batch->probability, options);
+	choose_loss(loss, batch->probability, options);
 	if (options->remove_accidental_hits)
 		fill_twins(loss, batch->candidate_id);
 	start(loss);
@@ -387,7 +441,7 @@ tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
 		.heads = 1,
 		.columns = batch->candidates,
 		.dim = batch->dim,
-		.inverse_temperature = 1.0f / options->temperature,
+		.inverse_temperature = inverse_temperature(options),
 		.query = batch->query,
 		.candidate = batch->candidate,
 		.count = batch->candidate_count,
@@ -419,7 +473,7 @@ tfrs_loss_begin_distinct(tfrs_loss *loss, const tfrs_loss_distinct *batch,
 			pair++;
 		loss->target_start[u] = (uint32_t) pair;
 	}
-	fill_columns(loss, batch->probability, options);
+	choose_loss(loss, batch->probability, options);
 	start(loss);
 	return TFRS_OK;
 }

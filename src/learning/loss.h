@@ -8,6 +8,15 @@
  * Row i's positive is column i.  B x C numbers are never held: a tile of rows meets all columns,
  * is turned into dS in place and consumed by two more products.
  *
+ * Two other losses of the same cells, S and the masks as above:
+ *
+ *     bsl   power ln sum_j e_j - S_ii, j over the negatives: the bilateral softmax loss (ICDE 2024)
+ *     ccl   1 - S_ii + weight (mean of max(0, S_ij - margin) over the negatives): the cosine
+ *           contrastive loss of SimpleX (CIKM 2021); S is without temperature; a correction weighs
+ *           the negatives by 1 / p_j in that mean
+ *
+ * A row without negatives has a bsl of 0 and learns nothing.
+ *
  * Two forms behind one face.  The plain form takes a batch as TFRS does, a row an interaction.  The
  * distinct form takes each distinct query vector and each distinct candidate vector of the batch
  * once, with counts: the same loss and gradients for a fraction of the logits.
@@ -20,9 +29,14 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "learning/loss_kind.h"
 
 typedef struct tfrs_loss_options
 {
+	tfrs_loss_kind kind;
+	float		bsl_power;			/* > 0 */
+	float		ccl_margin;			/* -1 .. 1 */
+	float		ccl_weight;			/* >= 0 */
 	float		temperature;		/* > 0 */
 	float		probability_floor;	/* > 0 */
 	bool		remove_accidental_hits;

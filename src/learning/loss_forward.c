@@ -12,6 +12,9 @@
 #include "base/kernels.h"
 #include "base/matmul.h"
 
+/* Logits are above it, hidden cells far below. */
+#define LEAST_LOG_SUM (-2e30)
+
 /* See the formula in loss_tile.h. */
 typedef struct own_column
 {
@@ -252,11 +255,42 @@ add_gains(const tfrs_loss_tile *tile, size_t block)
 								tfrs_loss_block_width(tile, block), 1.0f);
 }
 
+/* Cells of ccl: the weight of what is above the margin, and the sum of its excess. */
+static void
+cut_block(const tfrs_loss_tile *tile, size_t block)
+{
+	const float *weight = tile->problem->weight + block * TFRS_LOSS_BLOCK;
+	float		margin = tile->problem->margin;
+	size_t		width = tfrs_loss_block_width(tile, block);
+
+	for (size_t r = 0; r < tile->rows; r++)
+	{
+		float	   *piece = tfrs_loss_cells(tile, block, r);
+		size_t		at = r * tile->shape->blocks + block;
+		double		sum = 0.0;
+
+		for (size_t j = 0; j < width; j++)
+		{
+			float		excess = piece[j] - margin;
+
+			piece[j] = excess > 0.0f ? weight[j] : 0.0f;
+			sum += excess > 0.0f ? (double) weight[j] * excess : 0.0;
+		}
+		tile->peak[at] = 0.0f;
+		tile->sum[at] = sum;
+	}
+}
+
 static void
 exponentiate_block(const tfrs_loss_tile *tile, size_t block)
 {
 	size_t		width = tfrs_loss_block_width(tile, block);
 
+	if (tile->problem->kind == TFRS_LOSS_CCL)
+	{
+		cut_block(tile, block);
+		return;
+	}
 	for (size_t r = 0; r < tile->rows; r++)
 	{
 		float	   *piece = tfrs_loss_cells(tile, block, r);
@@ -300,10 +334,13 @@ static own_column
 own_column_of(const tfrs_loss_problem *problem, size_t row, size_t column)
 {
 	double		count = problem->count == NULL ? 1.0 : problem->count[column];
+	bool		softmax = problem->kind == TFRS_LOSS_SOFTMAX;
 	own_column	own = {0.0, 0.0};
 
 	if (count == 0.0 || is_masked(problem, row, column))
-		own.added = 1.0;
+		own.added = softmax ? 1.0 : 0.0;
+	else if (!softmax)
+		own.taken = problem->own_once ? 1.0 : 1.0 / count;
 	else if (problem->leave_target_out)
 	{
 		own.taken = problem->own_once ? 1.0 : 1.0 / count;
@@ -342,15 +379,57 @@ target_weight(const tfrs_loss_problem *problem, uint32_t target)
 	return problem->target_weight == NULL ? 1.0 : problem->target_weight[target];
 }
 
+/* The same for ccl, whose cells are relative to no peak. */
+static double
+hinge_of_target(const tfrs_loss_tile *tile, size_t row, uint32_t target, own_column own,
+				double sum)
+{
+	const tfrs_loss_problem *problem = tile->problem;
+	size_t		column = problem->target_column[target];
+	double		cell = tfrs_loss_cells(tile, column / TFRS_LOSS_BLOCK,
+									   row)[column % TFRS_LOSS_BLOCK];
+	double		excess = problem->target_logit[target] - problem->margin;
+
+	return problem->hinge_weight * fmax(sum - own.taken * cell * excess, 0.0);
+}
+
+/* Loss and own part of a target of bsl or ccl. */
+static void
+finish_other_target(const tfrs_loss_tile *tile, size_t row, uint32_t target, own_column own,
+					double sum)
+{
+	const tfrs_loss_problem *problem = tile->problem;
+	double		logit = problem->target_logit[target];
+	double		log_sum;
+
+	problem->target_own[target] = (float) target_weight(problem, target);
+	if (problem->kind == TFRS_LOSS_CCL)
+	{
+		problem->target_loss[target] = 1.0 - logit + hinge_of_target(tile, row, target, own, sum);
+		return;
+	}
+	log_sum = log_sum_of_target(tile, row, target, own, sum);
+	problem->target_loss[target] = problem->power * log_sum - logit;
+	if (log_sum > LEAST_LOG_SUM)
+		return;
+	problem->target_loss[target] = 0.0;
+	problem->target_own[target] = 0.0f;
+}
+
 /* Loss of a target and its own part of the gradient. */
 static void
 finish_target(const tfrs_loss_tile *tile, size_t row, uint32_t target, double sum)
 {
 	const tfrs_loss_problem *problem = tile->problem;
 	own_column	own = own_column_of(problem, tile->first + row, problem->target_column[target]);
-	double		log_sum = log_sum_of_target(tile, row, target, own, sum);
-	double		loss = log_sum - problem->target_logit[target];
+	double		loss;
 
+	if (problem->kind != TFRS_LOSS_SOFTMAX)
+	{
+		finish_other_target(tile, row, target, own, sum);
+		return;
+	}
+	loss = log_sum_of_target(tile, row, target, own, sum) - problem->target_logit[target];
 	problem->target_loss[target] = loss;
 	problem->target_own[target] =
 		(float) (target_weight(problem, target) * (1.0 - own.added * exp(-loss)));
@@ -361,9 +440,15 @@ static double
 target_factor(const tfrs_loss_tile *tile, size_t row, uint32_t target)
 {
 	const tfrs_loss_problem *problem = tile->problem;
-	double		log_sum = problem->target_loss[target] + problem->target_logit[target];
+	double		log_sum = (problem->target_loss[target] + problem->target_logit[target]) /
+		problem->power;
 
-	return target_weight(problem, target) * exp(tile->row_peak[row] - log_sum);
+	if (problem->kind == TFRS_LOSS_CCL)
+		return problem->hinge_weight * target_weight(problem, target);
+	if (problem->kind == TFRS_LOSS_BSL && problem->target_own[target] == 0.0f)
+		return 0.0;				/* no negatives */
+	return problem->power * target_weight(problem, target) *
+		exp(tile->row_peak[row] - log_sum);
 }
 
 /*
@@ -410,8 +495,8 @@ finish_targets(const tfrs_loss_tile *tile, size_t row, double sum)
 	uint32_t	end = problem->target_start[tile->first + row + 1];
 	double		factor = 0.0;
 
-	if (problem->masked == NULL && !problem->own_once && !problem->leave_target_out &&
-		!problem->has_zero_count)
+	if (problem->kind == TFRS_LOSS_SOFTMAX && problem->masked == NULL && !problem->own_once &&
+		!problem->leave_target_out && !problem->has_zero_count)
 		return finish_targets_alike(tile, row, sum);
 	for (uint32_t t = first; t < end; t++)
 		finish_target(tile, row, t, sum);

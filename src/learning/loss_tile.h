@@ -13,6 +13,10 @@
  * where accidental hits are removed; 1, 1 where the target is no sample of what is summed; 0, 1
  * where it is hidden or counts 0 times.
  *
+ * The bsl of a target is power ln Z_t - S_t with its own column taken from Z_t and nothing added.  In
+ * ccl a cell becomes E_j = weight_j where S_j is above the margin, else 0, Z_t the sum of
+ * E_j (S_j - margin) likewise, and every w_t / Z_t the target's weight times the hinge's.
+ *
  * A tile is some rows against all columns, cut into blocks of columns that stay in the second-level
  * cache.  A block is exponentiated against its own row maximum right after its product, so a cell
  * is read twice altogether: by exp, and by the two backward products.  The row's factor
@@ -32,6 +36,7 @@
 
 #include "base/arena.h"
 #include "base/topk.h"
+#include "learning/loss_kind.h"
 
 /* The logit of a hidden cell: the smallest float / 100, as TFRS has it. */
 #define TFRS_LOSS_HIDDEN (-3.4028234663852886e36f)
@@ -50,6 +55,11 @@ typedef struct tfrs_loss_problem
 	const float *log_gain;		/* (V) ln gain, or NULL for gains of 1 */
 	const float *count;			/* (V) columns that one stands for, or NULL for ones */
 	bool		has_zero_count;	/* one of them is 0: as a target the column is hidden */
+	tfrs_loss_kind kind;
+	float		power;			/* bsl */
+	float		margin;			/* ccl */
+	float		hinge_weight;	/* ccl */
+	const float *weight;		/* (V) ccl: of a column in the mean; sum 1 */
 	bool		own_once;		/* a target's other copies are no negatives of it */
 	bool		leave_target_out;	/* a target is no sample: its own column has no gain */
 

@@ -151,8 +151,23 @@ load_floats(const tfrs_model *model, const char *name, size_t count, const float
 											   (const void **) values, error);
 
 	if (status == TFRS_OK && !tfrs_all_finite(*values, count))
-		return corrupt(error, "An embedding is not finite.");
+		return corrupt(error, "One of its numbers is not finite.");
 	return status;
+}
+
+static tfrs_status
+load_accuracy(tfrs_model *model, tfrs_error *error)
+{
+	tfrs_status status = tfrs_block_find(&model->block, "epochs.cutoffs", sizeof(uint32_t),
+										 (const void **) &model->cutoffs, &model->cutoff_count,
+										 error);
+
+	if (status != TFRS_OK)
+		return status;
+	if (model->cutoff_count > TFRS_MAX_CUTOFFS)
+		return corrupt(error, "It has too many cutoffs.");
+	return load_floats(model, "epochs.accuracy", model->epoch_count * model->cutoff_count,
+					   &model->accuracy, error);
 }
 
 static tfrs_status
@@ -258,6 +273,8 @@ tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *erro
 								 &model->about_bytes, error);
 	if (status == TFRS_OK)
 		status = load_epochs(model, error);
+	if (status == TFRS_OK && tfrs_block_has(&model->block, "epochs.cutoffs"))
+		status = load_accuracy(model, error);
 	if (status == TFRS_OK)
 		status = load_sides(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "events.offsets"))

@@ -5,6 +5,8 @@
  *     "shape"               tfrs_model_shape, one element
  *     "about"               UTF-8 JSON text: options as used and counts (made by the host)
  *     "epochs"              tfrs_model_epoch x epochs: the training history
+ *     "epochs.cutoffs", "epochs.accuracy"   where asked for: uint32 (K), float (epochs, K) share of rows
+ *                           whose positive was among the first k of its batch
  *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float (V + 1, D)
  *     "candidate.*"         the same with N
  *     "events.offsets", "events.candidate", "events.at"   what each query chose (history.h): uint64
@@ -53,6 +55,9 @@ typedef struct tfrs_model
 	size_t		about_bytes;
 	const tfrs_model_epoch *epochs;
 	size_t		epoch_count;
+	size_t		cutoff_count;	/* K; 0 where no accuracy was measured */
+	const uint32_t *cutoffs;	/* (K) */
+	const float *accuracy;		/* (epochs, K) */
 	tfrs_id_view query_ids;		/* V */
 	tfrs_id_view candidate_ids; /* N */
 	const uint32_t *query_counts;

@@ -18,7 +18,8 @@ enum
 	TFRS_STREAM_NEXT_ORDER = 7,
 	TFRS_STREAM_STATES = 8,		/* index: step */
 	TFRS_STREAM_STEP = 9,		/* columns and dropout of a step; index: step */
-	TFRS_STREAM_NEGATIVES = 10	/* uniform negatives; index: step */
+	TFRS_STREAM_NEGATIVES = 10,	/* uniform negatives; index: step */
+	TFRS_STREAM_ID_DROPOUT = 11	/* index: epoch * 2^32 + batch */
 };
 
 #endif							/* TFRS_STREAMS_H */

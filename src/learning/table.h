@@ -2,7 +2,7 @@
  * table.h: an embedding table: one row of parameters for each id, and its optimizer state.
  *
  * Memory comes at once; values are given in steps, since a table may be 640 MB.  The last row is
- * the unknown slot: ids that training never saw.  No batch touches it.
+ * the unknown slot: ids that training never saw.  No batch touches it unless ids are dropped.
  */
 #ifndef TFRS_TABLE_H
 #define TFRS_TABLE_H

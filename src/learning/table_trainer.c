@@ -46,6 +46,7 @@ struct tfrs_table_trainer
 	size_t		batch_count;	/* rows of the next or current batch so far */
 	bool		updating;		/* the batch is complete and on its way */
 	tfrs_train_progress progress;
+	tfrs_batch_accuracy accuracy;	/* of the epoch so far */
 };
 
 static const tfrs_id_set *
@@ -123,6 +124,7 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 	parts.query = &trainer->table[QUERY];
 	parts.candidate = &trainer->table[CANDIDATE];
 	parts.probability = trainer->probability;
+	parts.accuracy = &trainer->accuracy;
 	if (status == TFRS_OK)
 		status = tfrs_update_create(&trainer->update, trainer->arena, &parts, error);
 	return status;
@@ -185,6 +187,21 @@ pass_side(tfrs_table_trainer *trainer, tfrs_status status, train_phase next)
 	return TFRS_MORE;
 }
 
+/* Takes a share of the batch's queries for unknown ones, so that their row learns what all share. */
+static void
+drop_ids(tfrs_table_trainer *trainer)
+{
+	const tfrs_train_progress *progress = &trainer->progress;
+	uint32_t	unknown = (uint32_t) ids_of(trainer, QUERY)->count;
+	tfrs_random random;
+
+	tfrs_random_init(&random, trainer->options->seed, TFRS_STREAM_ID_DROPOUT,
+					 (uint64_t) progress->epoch << 32 | progress->batch);
+	for (size_t i = 0; i < trainer->batch_count; i++)
+		if (tfrs_random_float(&random) < trainer->options->id_dropout)
+			trainer->rows[i].query = unknown;
+}
+
 /* Reads on, across the borders of what the interactions hold together, and begins the batch once
  * it is full or the epoch's last. */
 static tfrs_status
@@ -202,6 +219,8 @@ read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 	if (more < room && more > 0)
 		return TFRS_OK;
 	trainer->updating = true;
+	if (trainer->options->id_dropout > 0.0f)
+		drop_ids(trainer);
 	return tfrs_update_begin(trainer->update, trainer->rows, trainer->batch_count, error);
 }
 
@@ -237,8 +256,11 @@ end_batch(tfrs_table_trainer *trainer, double loss, tfrs_error *error)
 
 /* Figures of the epoch that the last step finished make room for those of the next. */
 static void
-begin_epoch(tfrs_train_progress *progress)
+begin_epoch(tfrs_table_trainer *trainer)
 {
+	tfrs_train_progress *progress = &trainer->progress;
+
+	memset(&trainer->accuracy, 0, sizeof(trainer->accuracy));
 	progress->epoch_finished = false;
 	progress->epoch++;
 	progress->batch = 0;
@@ -253,7 +275,7 @@ train_step(tfrs_table_trainer *trainer, tfrs_error *error)
 	tfrs_status status;
 
 	if (trainer->progress.epoch_finished)
-		begin_epoch(&trainer->progress);
+		begin_epoch(trainer);
 	if (!trainer->updating)
 	{
 		status = read_batch(trainer, error);
@@ -263,6 +285,17 @@ train_step(tfrs_table_trainer *trainer, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = end_batch(trainer, loss, error);
 	return status == TFRS_OK ? TFRS_MORE : status;
+}
+
+/* An unknown slot that was trained stays as it is. */
+static tfrs_status
+average(tfrs_table_trainer *trainer)
+{
+	int			side = trainer->side;
+
+	if (side == QUERY && trainer->options->id_dropout > 0.0f)
+		return TFRS_OK;
+	return tfrs_table_average_step(&trainer->table[side], counts_of(trainer, side));
 }
 
 static tfrs_status
@@ -282,8 +315,7 @@ step(tfrs_table_trainer *trainer, tfrs_error *error)
 			return train_step(trainer, error);
 		case AVERAGE:
 			trainer->progress.epoch_finished = false;
-			return pass_side(trainer, tfrs_table_average_step(table, counts_of(trainer, side)),
-							 NORMALIZE);
+			return pass_side(trainer, average(trainer), NORMALIZE);
 		case NORMALIZE:
 			trainer->progress.epoch_finished = false;
 			return pass_side(trainer,
@@ -302,6 +334,12 @@ tfrs_table_trainer_step(tfrs_table_trainer *trainer, tfrs_train_progress *progre
 
 	*progress = trainer->progress;
 	return status;
+}
+
+const tfrs_batch_accuracy *
+tfrs_table_trainer_accuracy(const tfrs_table_trainer *trainer)
+{
+	return &trainer->accuracy;
 }
 
 const tfrs_table *

@@ -12,6 +12,7 @@
 #include "learning/hyperparameters.h"
 #include "learning/interactions.h"
 #include "learning/table.h"
+#include "learning/update.h"
 
 typedef struct tfrs_train_progress
 {
@@ -42,6 +43,9 @@ extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_a
 /* TFRS_MORE until done; TFRS_NOT_FINITE: the loss or a parameter overflowed. */
 extern tfrs_status tfrs_table_trainer_step(tfrs_table_trainer *trainer,
 										   tfrs_train_progress *progress, tfrs_error *error);
+
+/* Of the epoch that the last step finished. */
+extern const tfrs_batch_accuracy *tfrs_table_trainer_accuracy(const tfrs_table_trainer *trainer);
 
 /* The tables as they are served, once all is done; row V (N) is the unknown slot. */
 extern const tfrs_table *tfrs_table_trainer_queries(const tfrs_table_trainer *trainer);

@@ -44,6 +44,7 @@ struct tfrs_trainer
 	tfrs_history_trainer history;
 	tfrs_train_progress progress;
 	tfrs_model_epoch *epochs;	/* (options.epochs) */
+	float	   *accuracy;		/* (options.epochs, K) of batches, where asked for */
 	float	   *tied;			/* (N, D) what a tied bag reads, before the candidates are normalized */
 	float	   *unknown;		/* (D) the unknown query of a history tower */
 	double	   *sum;			/* (D) while averaging */
@@ -111,7 +112,8 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	bool		fits;
 
 	tfrs_train_options_resolve(&used, &counts);
-	*bytes = used.epochs * sizeof(tfrs_model_epoch);
+	*bytes = used.epochs * (sizeof(tfrs_model_epoch) +
+							used.batch_accuracy.count * sizeof(float));
 	fits = !needs_events(&used) ||
 		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
 	if (fits)
@@ -130,6 +132,9 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_event_options events = event_options(trainer->interactions);
 	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
 
+	if (status == TFRS_OK && options->batch_accuracy.count > 0)
+		status = TFRS_GET_ZERO(trainer->arena, &trainer->accuracy,
+							   (size_t) options->epochs * options->batch_accuracy.count, error);
 	if (status == TFRS_OK && options->history.on)
 		status = TFRS_GET(trainer->arena, &trainer->unknown, options->dim, error);
 	if (status == TFRS_OK && options->history.on)
@@ -179,6 +184,7 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
 	tfrs_arena_release(trainer->arena, trainer->epochs);
+	tfrs_arena_release(trainer->arena, trainer->accuracy);
 	tfrs_arena_release(trainer->arena, trainer->tied);
 	tfrs_arena_release(trainer->arena, trainer->unknown);
 	tfrs_arena_release(trainer->arena, trainer->sum);
@@ -249,6 +255,17 @@ record_epoch(tfrs_trainer *trainer)
 	epoch->loss_per_row = trainer->progress.loss_per_row;
 }
 
+static void
+record_accuracy(tfrs_trainer *trainer)
+{
+	const tfrs_batch_accuracy *measured = tfrs_table_trainer_accuracy(trainer->tables);
+	uint32_t	count = trainer->options.batch_accuracy.count;
+	float	   *accuracy = trainer->accuracy + (trainer->progress.epoch - 1) * (size_t) count;
+
+	for (uint32_t k = 0; k < count && measured->weight > 0.0; k++)
+		accuracy[k] = (float) (measured->hits[k] / measured->weight);
+}
+
 static tfrs_status
 fit_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
@@ -262,6 +279,8 @@ fit_tables(tfrs_trainer *trainer, tfrs_error *error)
 		return fail_divergence(trainer, error);
 	if (trainer->progress.epoch_finished)
 		record_epoch(trainer);
+	if (trainer->progress.epoch_finished && trainer->accuracy != NULL)
+		record_accuracy(trainer);
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
 	return status;
@@ -481,6 +500,23 @@ save_events(const tfrs_events *events, tfrs_block_writer *writer, tfrs_error *er
 }
 
 static tfrs_status
+save_epochs(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
+{
+	const tfrs_cutoffs *cutoffs = &trainer->options.batch_accuracy;
+	size_t		epochs = trainer->options.epochs;
+	tfrs_status status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, epochs,
+											   sizeof(tfrs_model_epoch), error);
+
+	if (status == TFRS_OK && cutoffs->count > 0)
+		status = tfrs_block_writer_add(writer, "epochs.cutoffs", cutoffs->k, cutoffs->count,
+									   sizeof(uint32_t), error);
+	if (status == TFRS_OK && cutoffs->count > 0)
+		status = tfrs_block_writer_add(writer, "epochs.accuracy", trainer->accuracy,
+									   epochs * cutoffs->count, sizeof(float), error);
+	return status;
+}
+
+static tfrs_status
 save_shape(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
 {
 	tfrs_status status;
@@ -490,10 +526,7 @@ save_shape(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
 	trainer->shape.temperature = trainer->options.loss.temperature;
 	status = tfrs_block_writer_add(writer, "shape", &trainer->shape, 1, sizeof(trainer->shape),
 								   error);
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, trainer->options.epochs,
-									   sizeof(tfrs_model_epoch), error);
-	return status;
+	return status == TFRS_OK ? save_epochs(trainer, writer, error) : status;
 }
 
 static tfrs_status

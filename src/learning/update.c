@@ -66,6 +66,8 @@ struct tfrs_update
 	tfrs_loss  *loss;
 	side_vectors sides[SIDES];
 	float	   *batch_probability;	/* (V) or (C) */
+	uint32_t   *above;			/* (P) or (B) columns above each positive, or NULL */
+	tfrs_batch_accuracy *accuracy;
 	uint64_t	step;			/* updates begun */
 	uint64_t	steps;			/* of the training */
 	float		share;			/* of the loss that is descended: 1, or 1 / rows for a mean */
@@ -119,7 +121,7 @@ init_side(tfrs_update *update, side_vectors *side, size_t items, size_t distinct
 static tfrs_status
 init_batch(tfrs_update *update, const tfrs_update_parts *parts, tfrs_error *error)
 {
-	tfrs_batch_sizes sizes = sizes_of(parts->options, parts->batch_rows, parts->query->rows - 1,
+	tfrs_batch_sizes sizes = sizes_of(parts->options, parts->batch_rows, parts->query->rows,
 									  parts->candidate->rows - 1);
 	size_t		rows = sizes.rows;
 	size_t		queries = rows < sizes.queries ? rows : sizes.queries;
@@ -132,6 +134,8 @@ init_batch(tfrs_update *update, const tfrs_update_parts *parts, tfrs_error *erro
 		status = init_side(update, &update->sides[CANDIDATE], rows + sizes.added, columns, error);
 	if (status == TFRS_OK && parts->probability != NULL)
 		status = TFRS_GET(update->arena, &update->batch_probability, rows + sizes.added, error);
+	if (status == TFRS_OK && parts->options->batch_accuracy.count > 0)
+		status = TFRS_GET(update->arena, &update->above, rows, error);
 	if (status == TFRS_OK && parts->known != NULL)
 		status = tfrs_known_cells_init(&update->known, update->arena, parts->known, columns,
 									   error);
@@ -154,6 +158,7 @@ tfrs_update_create(tfrs_update **update, tfrs_arena *arena, const tfrs_update_pa
 	made->loss_options.leave_positive_out =
 		parts->options->correction == TFRS_CORRECTION_CORRECTED;
 	made->probability = parts->probability;
+	made->accuracy = parts->accuracy;
 	made->steps = parts->steps;
 	made->share = parts->options->reduction == TFRS_REDUCTION_MEAN ?
 		1.0f / (float) parts->batch_rows : 1.0f;
@@ -193,6 +198,7 @@ tfrs_update_destroy(tfrs_update *update)
 	for (int side = 0; side < SIDES; side++)
 		free_side(update->arena, &update->sides[side]);
 	tfrs_arena_release(update->arena, update->batch_probability);
+	tfrs_arena_release(update->arena, update->above);
 	tfrs_arena_release(update->arena, update);
 }
 
@@ -209,10 +215,11 @@ bool
 tfrs_update_bytes(const tfrs_train_options *options, const tfrs_update_counts *counts,
 				  size_t *bytes)
 {
-	tfrs_batch_sizes sizes = sizes_of(options, counts->rows, counts->queries, counts->candidates);
+	tfrs_batch_sizes sizes = sizes_of(options, counts->rows, counts->queries + 1,
+									  counts->candidates);
 	bool		rows = keeps_rows(options);
 	size_t		dim = options->dim;
-	size_t		u = counts->queries < counts->rows ? counts->queries : counts->rows;
+	size_t		u = sizes.queries < counts->rows ? sizes.queries : counts->rows;
 	size_t		v = tfrs_batch_columns(&sizes);
 	size_t		items = counts->rows + sizes.added;
 	tfrs_loss_distinct loss = {
@@ -226,6 +233,7 @@ tfrs_update_bytes(const tfrs_train_options *options, const tfrs_update_counts *c
 		add_floats(u + v, 2 * dim + (options->normalize ? 1 : 0), bytes) &&
 		add_floats(counts->rows + items, rows ? 2 * dim : 0, bytes) &&
 		add_floats(items, options->correction != TFRS_CORRECTION_NONE ? 1 : 0, bytes) &&
+		add_floats(counts->rows, options->batch_accuracy.count > 0 ? 1 : 0, bytes) &&
 		(!options->mask_known ||
 		 tfrs_known_cells_bytes(counts->rows, v, counts->queries, counts->events, bytes)) &&
 		tfrs_size_add(*bytes, tfrs_loss_bytes(&loss, &options->loss, options->threads), bytes);
@@ -386,6 +394,7 @@ begin_distinct(tfrs_update *update, tfrs_error *error)
 		.pair_query = batch->pair_query,
 		.pair_candidate = batch->pair_candidate,
 		.pair_weight = batch->pair_weight,
+		.pair_above = update->above,
 		.d_query = update->sides[QUERY].gradient,
 		.d_candidate = update->sides[CANDIDATE].gradient
 	};
@@ -419,6 +428,7 @@ begin_plain(tfrs_update *update, tfrs_error *error)
 		.weight = batch->weight,
 		.probability = update->batch_probability,
 		.candidate_id = batch->candidate.number,
+		.row_above = update->above,
 		.d_query = rows ? query->row_gradient : query->gradient,
 		.d_candidate = rows ? candidate->row_gradient : candidate->gradient
 	};
@@ -454,6 +464,23 @@ begin_loss(tfrs_update *update, tfrs_error *error)
 	return is_distinct(update) ? begin_distinct(update, error) : begin_plain(update, error);
 }
 
+static void
+count_hits(tfrs_update *update)
+{
+	const tfrs_cutoffs *cutoffs = &update->options->batch_accuracy;
+	bool		pairs = is_distinct(update);
+	const float *weight = pairs ? update->batch.pair_weight : update->batch.weight;
+	size_t		count = pairs ? update->batch.pairs : update->batch.rows;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		update->accuracy->weight += weight[i];
+		for (uint32_t k = 0; k < cutoffs->count; k++)
+			if (update->above[i] < cutoffs->k[k])
+				update->accuracy->hits[k] += weight[i];
+	}
+}
+
 static tfrs_status
 run_loss(tfrs_update *update, tfrs_error *error)
 {
@@ -461,6 +488,8 @@ run_loss(tfrs_update *update, tfrs_error *error)
 
 	if (status != TFRS_OK)
 		return status;
+	if (update->above != NULL)
+		count_hits(update);
 	update->phase = keeps_rows(update->options) ? SUM : FINISH;
 	update->total *= update->share;
 	return isfinite(update->total) ? TFRS_OK

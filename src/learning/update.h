@@ -20,6 +20,13 @@
 
 typedef struct tfrs_update tfrs_update;
 
+/* Rows whose positive was among the first k of its batch, for each k of the options. */
+typedef struct tfrs_batch_accuracy
+{
+	double		weight;			/* of all rows */
+	double		hits[TFRS_MAX_CUTOFFS];	/* weight of those rows */
+} tfrs_batch_accuracy;
+
 /* probability: (N) of each candidate in the rows, or NULL; batch_rows: most rows of a batch. */
 typedef struct tfrs_update_parts
 {
@@ -29,6 +36,7 @@ typedef struct tfrs_update_parts
 	const float *probability;
 	const tfrs_events *known;	/* with mask_known, else NULL */
 	size_t		batch_rows;
+	tfrs_batch_accuracy *accuracy;	/* added to with each batch, where the options ask for it */
 	uint64_t	steps;			/* updates of the whole training, for the schedule */
 } tfrs_update_parts;
 

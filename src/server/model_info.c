@@ -18,6 +18,7 @@
 #include "server/block_type.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
+#include "server/options.h"
 #include "server/row_reader.h"
 
 /* One side of a model. */
@@ -73,7 +74,7 @@ begin_scan(FunctionCallInfo fcinfo)
 static Datum
 make_row(FuncCallContext *call, Datum *values)
 {
-	bool		nulls[3] = {false, false, false};
+	bool		nulls[4] = {false};
 
 	return HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls));
 }
@@ -184,6 +185,24 @@ tfrs_vocabulary(PG_FUNCTION_ARGS)
 	SRF_RETURN_DONE(call);
 }
 
+/* {"1": 0.25, "10": 0.5}, or {} where it was not measured. */
+static Datum
+accuracy_as_jsonb(const tfrs_model *model, size_t epoch)
+{
+	const float *accuracy = model->accuracy + epoch * model->cutoff_count;
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	for (size_t k = 0; k < model->cutoff_count; k++)
+	{
+		appendStringInfo(&json, "%s\"%u\": ", k == 0 ? "" : ", ", model->cutoffs[k]);
+		tfrs_options_write_float(&json, accuracy[k]);
+	}
+	appendStringInfoChar(&json, '}');
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
 Datum
 tfrs_training_history(PG_FUNCTION_ARGS)
 {
@@ -197,10 +216,11 @@ tfrs_training_history(PG_FUNCTION_ARGS)
 	if (call->call_cntr < scan->model->epoch_count)
 	{
 		const tfrs_model_epoch *epoch = &scan->model->epochs[call->call_cntr];
-		Datum		values[3] = {
+		Datum		values[4] = {
 			Int32GetDatum((int32) call->call_cntr + 1),
 			Float8GetDatum(epoch->loss),
-			Float8GetDatum(epoch->loss_per_row)
+			Float8GetDatum(epoch->loss_per_row),
+			accuracy_as_jsonb(scan->model, call->call_cntr)
 		};
 
 		SRF_RETURN_NEXT(call, make_row(call, values));

@@ -457,6 +457,14 @@ write_value(const tfrs_option_key *key, const void *target, StringInfo json)
 	}
 }
 
+/* An array of integers that was not given has no value that could be given. */
+static bool
+is_empty(const tfrs_option_key *key, const void *target)
+{
+	return key->type == TFRS_OPTION_INTEGERS &&
+		((const tfrs_option_integers *) ((const char *) target + key->offset))->count == 0;
+}
+
 void
 tfrs_options_write(const tfrs_option_scheme *scheme, const void *target, StringInfo json)
 {
@@ -468,7 +476,7 @@ tfrs_options_write(const tfrs_option_scheme *scheme, const void *target, StringI
 		const tfrs_option_key *key = &scheme->keys[i];
 
 		if (key->type == TFRS_OPTION_LATER || key->type == TFRS_OPTION_ACTION ||
-			(key->applies != NULL && !key->applies(target)))
+			(key->applies != NULL && !key->applies(target)) || is_empty(key, target))
 			continue;
 		appendStringInfo(json, "%s\"%s\": ", separator, key->name);
 		write_value(key, target, json);

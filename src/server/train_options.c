@@ -21,6 +21,9 @@ enum
 /* Where nothing is kept, nothing is learned. */
 #define MOST_DROPOUT 0.99
 
+StaticAssertDecl(sizeof(tfrs_cutoffs) == sizeof(tfrs_option_integers),
+				 "an array of integers is read into cutoffs as it is");
+
 static const tfrs_option_choice preset_choices[] = {
 	{"tfrs", PRESET_TFRS},
 	{NULL, 0}
@@ -38,6 +41,13 @@ static const tfrs_option_choice correction_choices[] = {
 	{"none", TFRS_CORRECTION_NONE},
 	{"in_batch", TFRS_CORRECTION_IN_BATCH},
 	{"corrected", TFRS_CORRECTION_CORRECTED},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice loss_choices[] = {
+	{"softmax", TFRS_LOSS_SOFTMAX},
+	{"bsl", TFRS_LOSS_BSL},
+	{"ccl", TFRS_LOSS_CCL},
 	{NULL, 0}
 };
 
@@ -139,6 +149,24 @@ is_clippy(const void *target)
 }
 
 static bool
+is_bsl(const void *target)
+{
+	return ((const tfrs_train_options *) target)->loss.kind == TFRS_LOSS_BSL;
+}
+
+static bool
+is_ccl(const void *target)
+{
+	return ((const tfrs_train_options *) target)->loss.kind == TFRS_LOSS_CCL;
+}
+
+static bool
+is_no_ccl(const void *target)
+{
+	return !is_ccl(target);
+}
+
+static bool
 has_correction(const void *target)
 {
 	return ((const tfrs_train_options *) target)->correction != TFRS_CORRECTION_NONE;
@@ -203,7 +231,13 @@ static const tfrs_option_key keys[] = {
 	INTEGER("dim", dim, 1, TFRS_MAX_DIM),
 	INTEGER("epochs", epochs, 1, TFRS_MAX_EPOCHS),
 	INTEGER("batch_size", batch_size, 1, TFRS_MAX_BATCH),
-	{ABOVE_0("temperature", loss.temperature, FLT_MAX)},
+	{CHOICE("loss", loss.kind, loss_choices), ONLY_FOR(has_no_history, PLAIN)},
+	{ABOVE_0("bsl_power", loss.bsl_power, FLT_MAX), ONLY_FOR(is_bsl, "the loss bsl")},
+	{.name = "ccl_margin", .type = TFRS_OPTION_FLOAT, FIELD(loss.ccl_margin), .low = -1,
+	.high = 1, ONLY_FOR(is_ccl, "the loss ccl")},
+	{AT_LEAST_0("ccl_weight", loss.ccl_weight, FLT_MAX), ONLY_FOR(is_ccl, "the loss ccl")},
+	{ABOVE_0("temperature", loss.temperature, FLT_MAX),
+	ONLY_FOR(is_no_ccl, "the losses softmax and bsl")},
 	{BOOL("normalize", normalize)},
 	{BOOL("full_softmax", full_softmax), ONLY_FOR(has_no_history, PLAIN)},
 	{.name = "uniform_negatives", .type = TFRS_OPTION_INTEGER, FIELD(uniform_negatives),
@@ -217,6 +251,9 @@ static const tfrs_option_key keys[] = {
 	ONLY_FOR(has_no_history, PLAIN)},
 	{.name = "hard_negatives", .type = TFRS_OPTION_INTEGER, FIELD(loss.hard_negatives),
 	.high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, PLAIN)},
+	{.name = "batch_accuracy", .type = TFRS_OPTION_INTEGERS, FIELD(batch_accuracy),
+	.low = 1, .high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, PLAIN)},
+	{AT_LEAST_0("id_dropout", id_dropout, MOST_DROPOUT), ONLY_FOR(has_no_history, PLAIN)},
 	{CHOICE("reduction", reduction, reduction_choices), ONLY_FOR(has_no_history, PLAIN)},
 	{AT_LEAST_0("l2", l2, FLT_MAX), ONLY_FOR(has_no_history, PLAIN)},
 	{AT_LEAST_0("clip_norm", clip_norm, FLT_MAX), ONLY_FOR(has_no_history, PLAIN)},
@@ -229,8 +266,7 @@ static const tfrs_option_key keys[] = {
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate"), LATER("dropout"),
-	LATER("query_weight"), LATER("loss"), LATER("batch_accuracy"),
-	LATER("id_dropout"), LATER("validation"), LATER("keep_optimizer_state")
+	LATER("query_weight"), LATER("validation"), LATER("keep_optimizer_state")
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};

@@ -76,6 +76,7 @@ typedef struct features
 	bool		hits;
 	bool		leave_out;
 	uint32_t	hard;
+	tfrs_loss_kind kind;
 	float		temperature;
 	float		scale;			/* of the vectors; 0: 1 */
 } features;
@@ -116,6 +117,10 @@ make_scene(const features *f, uint64_t seed)
 	s.options.temperature = f->temperature > 0.0f ? f->temperature : 1.0f;
 	s.options.remove_accidental_hits = f->hits;
 	s.options.hard_negatives = f->hard;
+	s.options.kind = f->kind;
+	s.options.bsl_power = 1.3f;
+	s.options.ccl_margin = 0.1f;
+	s.options.ccl_weight = 7.0f;
 	s.options.leave_positive_out = f->leave_out;
 	return s;
 }
@@ -175,6 +180,26 @@ descending(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
+/* The loss ccl of a row by the book. */
+static double
+hinge_by_formula(const scene *s, size_t i)
+{
+	double		weights = 0.0;
+	double		sum = 0.0;
+
+	for (size_t j = 0; j < s->columns; j++)
+	{
+		double		weight = exp(-log_probability(s, s->column_item[j]));
+		double		excess = best_score(s, s->row_user[i], s->column_item[j]) -
+			s->options.ccl_margin;
+
+		weights += weight;
+		sum += is_negative(s, i, j) ? weight * fmax(excess, 0.0) : 0.0;
+	}
+	return 1.0 - best_score(s, s->row_user[i], s->column_item[i]) +
+		s->options.ccl_weight * sum / weights;
+}
+
 /* A row's loss by the book, and how many of its negatives are above its positive. */
 static double
 row_loss_by_formula(const scene *s, size_t i, size_t *above)
@@ -185,6 +210,9 @@ row_loss_by_formula(const scene *s, size_t i, size_t *above)
 		s->options.temperature;
 	double		sum = 0.0;
 
+	*above = 0;
+	if (s->options.kind == TFRS_LOSS_CCL)
+		return hinge_by_formula(s, i);
 	if (!s->options.leave_positive_out)
 		positive -= log_probability(s, s->column_item[i]);
 	for (size_t j = 0; j < s->columns; j++)
@@ -200,13 +228,14 @@ row_loss_by_formula(const scene *s, size_t i, size_t *above)
 	qsort(negative, count, sizeof(*negative), descending);
 	if (s->options.hard_negatives > 0 && s->options.hard_negatives < count)
 		count = s->options.hard_negatives;
-	*above = 0;
 	for (size_t n = 0; n < count; n++)
 	{
 		sum += exp(negative[n] - positive);
 		*above += negative[n] > positive;
 	}
 	tfrs_arena_release(check_arena(), negative);
+	if (s->options.kind == TFRS_LOSS_BSL)
+		return sum > 0.0 ? s->options.bsl_power * (log(sum) + positive) - positive : 0.0;
 	return log1p(sum);
 }
 
@@ -438,7 +467,7 @@ check_equal_arrays(const double *got, const double *expected, size_t count)
 static void
 check_outcomes(const scene *s, const outcome *got, const outcome *expected)
 {
-	CHECK_NEAR(got->total, expected->total, TOLERANCE * fmax(1.0, expected->total));
+	CHECK_NEAR(got->total, expected->total, TOLERANCE * fmax(1.0, fabs(expected->total)));
 	check_equal_arrays(got->d_user, expected->d_user, s->users * s->heads * s->dim);
 	check_equal_arrays(got->d_item, expected->d_item, s->items * s->dim);
 }
@@ -473,7 +502,7 @@ check_formula(const features *f, uint64_t seed)
 	outcome		o = plain_outcome(&s);
 	double		expected = loss_by_formula(&s);
 
-	CHECK_NEAR(o.total, expected, TOLERANCE * fmax(1.0, expected));
+	CHECK_NEAR(o.total, expected, TOLERANCE * fmax(1.0, fabs(expected)));
 	check_gradient(&s, s.user, o.d_user, s.users * s.heads * s.dim);
 	check_gradient(&s, s.item, o.d_item, s.items * s.dim);
 }
@@ -495,6 +524,24 @@ CHECK_TEST(plain_form_is_the_formula)
 							   .hits = true,.probability = true,.weight = true}, 8);
 	check_formula(&(features) {.users = 30,.items = 40,.rows = 30,.extra = 9,.dim = 4,
 							   .heads = 3,.probability = true}, 9);
+}
+
+CHECK_TEST(other_losses_are_the_formula)
+{
+	for (int kind = TFRS_LOSS_BSL; kind <= TFRS_LOSS_CCL; kind++)
+	{
+		features	f = {.users = 9,.items = 7,.rows = 20,.dim = 5,.kind = (tfrs_loss_kind) kind};
+
+		check_formula(&f, 20);
+		f.extra = 6;
+		f.weight = f.probability = true;
+		check_formula(&f, 21);
+		f.hidden = f.hits = true;
+		check_formula(&f, 22);
+		f.leave_out = kind == TFRS_LOSS_BSL;
+		f.temperature = 0.5f;
+		check_formula(&f, 23);
+	}
 }
 
 CHECK_TEST(reference_kernels_are_the_formula)
@@ -603,6 +650,28 @@ CHECK_TEST(forms_agree)
 	}
 }
 
+CHECK_TEST(forms_agree_on_other_losses)
+{
+	for (unsigned bits = 0; bits < 64; bits++)
+	{
+		features	f = {.users = 13,.items = 11,.rows = 50,.extra = 9,.dim = 6};
+		scene		s;
+		outcome		a;
+		outcome		b;
+
+		f.kind = bits & 1 ? TFRS_LOSS_BSL : TFRS_LOSS_CCL;
+		f.weight = bits & 2;
+		f.probability = bits & 4;
+		f.hits = bits & 8;
+		f.leave_out = bits & 16;
+		f.hidden = bits & 32;
+		s = make_scene(&f, 200 + bits);
+		a = distinct_outcome(&s);
+		b = plain_outcome(&s);
+		check_outcomes(&s, &a, &b);
+	}
+}
+
 CHECK_TEST(forms_agree_over_several_blocks_and_tiles)
 {
 	for (int hits = 0; hits < 2; hits++)
@@ -645,9 +714,10 @@ CHECK_TEST(no_negatives_no_loss)
 	outcome		o;
 
 	memset(s.hidden, true, s.users * s.items);
-	for (int form = 0; form < 2; form++)
+	for (int form = 0; form < 4; form++)
 	{
-		o = form == 0 ? plain_outcome(&s) : distinct_outcome(&s);
+		s.options.kind = form < 2 ? TFRS_LOSS_SOFTMAX : TFRS_LOSS_BSL;
+		o = form % 2 == 0 ? plain_outcome(&s) : distinct_outcome(&s);
 		CHECK_NEAR(o.total, 0.0, 1e-12);
 		for (size_t i = 0; i < s.users * s.dim; i++)
 			CHECK_NEAR(o.d_user[i], 0.0, 1e-6);
@@ -1024,6 +1094,18 @@ CHECK_TEST(options_are_checked)
 	CHECK(strstr(tfrs_loss_options_check(&options), "probability_floor") != NULL);
 	options.probability_floor = 1.5f;
 	CHECK(strstr(tfrs_loss_options_check(&options), "probability_floor") != NULL);
+	tfrs_loss_options_default(&options);
+	options.kind = (tfrs_loss_kind) 3;
+	CHECK(strstr(tfrs_loss_options_check(&options), "softmax") != NULL);
+	tfrs_loss_options_default(&options);
+	options.bsl_power = 0.0f;
+	CHECK(strstr(tfrs_loss_options_check(&options), "bsl_power") != NULL);
+	tfrs_loss_options_default(&options);
+	options.ccl_margin = -1.5f;
+	CHECK(strstr(tfrs_loss_options_check(&options), "ccl_margin") != NULL);
+	tfrs_loss_options_default(&options);
+	options.ccl_weight = NAN;
+	CHECK(strstr(tfrs_loss_options_check(&options), "ccl_weight") != NULL);
 }
 
 static tfrs_status
