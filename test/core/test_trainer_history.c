@@ -172,8 +172,8 @@ CHECK_TEST(queries_with_one_candidate)
 	CHECK(result.model.history == NULL && result.model.query_table != NULL);
 	CHECK(result.model.has_events);
 	CHECK_EQUAL(result.model.events.count, COUNT / 2);
-	CHECK_EQUAL(result.model.epoch_count, 20);
-	CHECK(result.model.epochs[19].loss_per_row < result.model.epochs[0].loss_per_row);
+	CHECK_EQUAL(result.model.epoch_count, 15);
+	CHECK(result.model.epochs[14].loss_per_row < result.model.epochs[0].loss_per_row);
 }
 
 static void
