@@ -231,39 +231,18 @@ type_of_kind(tfrs_block_kind kind)
 	return kind == TFRS_BLOCK_MODEL ? &tfrs_model_type : &tfrs_index_type;
 }
 
-/* The search structure that a model carries for its candidates. */
-static tfrs_status
-load_model_index(tfrs_cached_block *view, tfrs_arena *arena, tfrs_error *error)
-{
-	const tfrs_model *model = &view->model;
-	tfrs_status status = tfrs_index_load(&view->index, &view->block, "index.",
-										 model->candidate_table, view->candidates.count, arena,
-										 error);
-
-	if (status == TFRS_OK && view->index.dim != model->shape->dim)
-		return tfrs_fail(error, TFRS_CORRUPT, "index of a model has another dimension");
-	return status;
-}
-
 /* The views of a block.  The index of a model lies over its candidate table. */
 static tfrs_status
 load_views(tfrs_cached_block *view, tfrs_arena *arena, tfrs_error *error)
 {
 	const tfrs_block *block = &view->block;
-	const tfrs_model *model = &view->model;
 	tfrs_status status;
 
 	if (view->kind == TFRS_BLOCK_INDEX)
 		return tfrs_index_of_block(block, &view->candidates, &view->index, arena, error);
-	status = tfrs_model_of_block(&view->model, block, error);
-	if (status != TFRS_OK)
-		return status;
-	view->candidates = model->candidate_ids;
-	if (tfrs_block_has(block, "index.head"))
-		return load_model_index(view, arena, error);
-	view->index = tfrs_index_over(model->candidate_table, view->candidates.count,
-								  model->shape->dim, TFRS_METRIC_DOT);
-	return TFRS_OK;
+	status = tfrs_model_and_index(block, &view->model, &view->index, arena, error);
+	view->candidates = view->model.candidate_ids;
+	return status;
 }
 
 /* The views of bytes that have been published, so checked; false where they are not the block. */

@@ -82,7 +82,9 @@ refuse(const tfrs_block_type *type, Node *context, int sqlstate, const tfrs_erro
 	ereturn(context, (Datum) 0,
 			(errcode(sqlstate),
 			 errmsg("invalid %s value", type->name),
-			 errdetail("%s", error->detail)));
+			 error->detail[0] != '\0' ? errdetail("%s", error->detail)
+			 : errdetail("%c%s.", pg_toupper((unsigned char) error->message[0]),
+						 error->message + 1)));
 }
 
 /* A refusal by this module; why is a sentence. */

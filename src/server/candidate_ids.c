@@ -75,6 +75,7 @@ tfrs_row_list_sort(tfrs_row_list *list)
 	{
 		uint32_t   *sorted = spare;
 
+		CHECK_FOR_INTERRUPTS();
 		sort_by_byte(rows, count, shift, sorted);
 		spare = rows;
 		rows = sorted;

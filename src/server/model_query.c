@@ -3,6 +3,8 @@
  */
 #include "server/model_query.h"
 
+#include "miscadmin.h"
+
 #include "base/limits.h"
 #include "server/candidate_ids.h"
 
@@ -66,6 +68,8 @@ tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(candidates, row));
 		float		count = trained == TFRS_NO_ROW ? 0 : (float) model->candidate_counts[trained];
 
+		if (row % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
 		tfrs_collector_offer(&collector, count, row);
 	}
 	tfrs_topk_finish(&collector.topk);

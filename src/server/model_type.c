@@ -5,14 +5,48 @@
  */
 #include "server/model_type.h"
 
-#include "learning/model.h"
+#include "utils/memutils.h"
+
+#include "server/bridge.h"
+
+static tfrs_status
+load_index(const tfrs_model *model, tfrs_index *index, tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_status status = tfrs_index_load(index, &model->block, "index.", model->candidate_table,
+										 model->candidate_ids.count, arena, error);
+
+	if (status == TFRS_OK && index->dim != model->shape->dim)
+		return tfrs_fail(error, TFRS_CORRUPT, "index of a model has another dimension");
+	return status;
+}
+
+tfrs_status
+tfrs_model_and_index(const tfrs_block *block, tfrs_model *model, tfrs_index *index,
+					 tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_status status = tfrs_model_of_block(model, block, error);
+
+	if (status != TFRS_OK)
+		return status;
+	if (tfrs_block_has(block, "index.head"))
+		return load_index(model, index, arena, error);
+	*index = tfrs_index_over(model->candidate_table, model->candidate_ids.count,
+							 model->shape->dim, TFRS_METRIC_DOT);
+	return TFRS_OK;
+}
 
 static tfrs_status
 check_model(const tfrs_block *block, tfrs_error *error)
 {
 	tfrs_model	model;
+	tfrs_index	index;
+	tfrs_arena	arena;
+	tfrs_status status;
 
-	return tfrs_model_of_block(&model, block, error);
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+	status = tfrs_model_and_index(block, &model, &index, &arena, error);
+	tfrs_arena_free(&arena);
+	return status;
 }
 
 const tfrs_block_type tfrs_model_type = {"tfrs.model", TFRS_BLOCK_MODEL, check_model};

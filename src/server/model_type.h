@@ -6,8 +6,17 @@
 
 #include "postgres.h"
 
+#include "learning/model.h"
+#include "retrieval/index.h"
 #include "server/block_type.h"
 
 extern const tfrs_block_type tfrs_model_type;
+
+/*
+ * Views of a model's block, all parts checked, and of the index over its candidate table: the one
+ * that it carries, or a plain one.  The arena holds what the index adds.
+ */
+extern tfrs_status tfrs_model_and_index(const tfrs_block *block, tfrs_model *model,
+										tfrs_index *index, tfrs_arena *arena, tfrs_error *error);
 
 #endif							/* TFRS_MODEL_TYPE_H */

@@ -6,7 +6,9 @@
  * remove_temp_files_after_crash is off, in which case whole files are as good as before.
  *
  * Files are written with write(2), never through a map: on a full disk that is an error code, while
- * a store to a map would be SIGBUS. They are plain files outside of the server's virtual
+ * a store to a map would be SIGBUS.  A published file is never shortened or written again, only
+ * removed, which leaves its maps as they are; to shorten one takes the server's own user, who could
+ * as well stop the server.  They are plain files outside of the server's virtual
  * descriptors, which would remove them at the end of the session.
  */
 #include "server/shared_file.h"

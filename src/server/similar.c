@@ -10,6 +10,8 @@
 
 #include <math.h>
 
+#include "miscadmin.h"
+
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "server/bridge.h"
@@ -54,9 +56,13 @@ scan(const tfrs_index *index, const float *query, size_t width, const tfrs_searc
 
 	tfrs_collector_init(&collector, search, hits, index->count);
 	for (size_t row = 0; row < index->count; row++)
+	{
+		if (row % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
 		tfrs_collector_offer(&collector,
 							 cosine(query, norm, index->vectors + row * index->dim, width),
 							 (uint32_t) row);
+	}
 	tfrs_topk_finish(&collector.topk);
 	return collector.topk.count;
 }
