@@ -102,6 +102,15 @@ smaller(vector x, vector y)
 	return _mm256_min_ps(x, y);
 }
 
+SIMD float
+largest_lane(vector x)
+{
+	__m128		four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+	__m128		two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+
+	return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
 /* The totals of four registers. */
 SIMD void
 store_four_totals(float *to, const vector *x)

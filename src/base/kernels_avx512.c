@@ -103,6 +103,12 @@ smaller(vector x, vector y)
 	return _mm512_min_ps(x, y);
 }
 
+SIMD float
+largest_lane(vector x)
+{
+	return _mm512_reduce_max_ps(x);
+}
+
 SIMD __m256
 add_halves(vector x)
 {

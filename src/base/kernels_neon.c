@@ -101,6 +101,12 @@ smaller(vector x, vector y)
 }
 
 SIMD float
+largest_lane(vector x)
+{
+	return vmaxvq_f32(x);
+}
+
+SIMD float
 total(vector x)
 {
 	return vaddvq_f32(x);

@@ -122,7 +122,6 @@ dot_rows(const float *query, const float *rows_start, size_t rows, size_t dim, f
 KERNEL float
 maximum(const float *values, size_t count)
 {
-	float		lane[LANES];
 	float		result = -INFINITY;
 
 	if (count >= LANES)
@@ -131,9 +130,7 @@ maximum(const float *values, size_t count)
 
 		for (size_t i = 0; i + LANES <= count; i += LANES)
 			largest = larger(largest, load(values + i));
-		store(lane, largest);
-		values = lane;
-		count = LANES;
+		return largest_lane(largest);
 	}
 	for (size_t i = 0; i < count; i++)
 		result = values[i] > result ? values[i] : result;

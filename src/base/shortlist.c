@@ -13,6 +13,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/kernels.h"
@@ -23,6 +24,9 @@
 /* Guesses of a first threshold, and cells that the first guess is made of. */
 #define GUESSES 10
 #define SAMPLE 64
+
+/* Keys that are sorted by insertion before runs are merged. */
+#define RUN 8
 
 static uint64_t
 key_of(float score, uint32_t row)
@@ -101,31 +105,74 @@ select_smallest(uint64_t *keys, size_t count, size_t k)
 	}
 }
 
-/* Shell's sort with Ciura's gaps: some hundred keys, already mostly selected. */
+/* Sorts runs of RUN keys by insertion. */
 static void
-sort_keys(uint64_t *keys, size_t count)
+sort_runs(uint64_t *keys, size_t count)
 {
-	static const size_t gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
-
-	for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++)
+	for (size_t first = 0; first < count; first += RUN)
 	{
-		size_t		gap = gaps[g];
+		size_t		end = count - first < RUN ? count : first + RUN;
 
-		for (size_t i = gap; i < count; i++)
+		for (size_t i = first + 1; i < end; i++)
 		{
 			uint64_t	key = keys[i];
 			size_t		place = i;
 
-			for (; place >= gap && keys[place - gap] > key; place -= gap)
-				keys[place] = keys[place - gap];
+			for (; place > first && keys[place - 1] > key; place--)
+				keys[place] = keys[place - 1];
 			keys[place] = key;
 		}
 	}
 }
 
-/* Gives all keys their scores and keeps the best k. */
+/* Merges from [first, middle) and [middle, end); which key comes next is no branch. */
 static void
-settle(tfrs_shortlist *list)
+merge(const uint64_t *from, size_t first, size_t middle, size_t end, uint64_t *to)
+{
+	size_t		left = first;
+	size_t		right = middle;
+	size_t		place = first;
+
+	while (left < middle && right < end)
+	{
+		bool		takes_right = from[right] < from[left];
+
+		to[place++] = takes_right ? from[right] : from[left];
+		right += takes_right;
+		left += !takes_right;
+	}
+	memcpy(to + place, from + left, (middle - left) * sizeof(*to));
+	memcpy(to + place + (middle - left), from + right, (end - right) * sizeof(*to));
+}
+
+static void
+sort_keys(uint64_t *keys, size_t count, uint64_t *scratch)
+{
+	uint64_t   *from = keys;
+	uint64_t   *to = scratch;
+
+	sort_runs(keys, count);
+	for (size_t width = RUN; width < count; width *= 2)
+	{
+		uint64_t   *sorted = to;
+
+		for (size_t first = 0; first < count; first += 2 * width)
+		{
+			size_t		middle = count - first < width ? count : first + width;
+			size_t		end = count - first < 2 * width ? count : first + 2 * width;
+
+			merge(from, first, middle, end, to);
+		}
+		to = from;
+		from = sorted;
+	}
+	if (from != keys)
+		memcpy(keys, from, count * sizeof(*keys));
+}
+
+/* Gives all keys their scores. */
+static void
+score_keys(tfrs_shortlist *list)
 {
 	for (; list->exact < list->count; list->exact++)
 	{
@@ -134,19 +181,18 @@ settle(tfrs_shortlist *list)
 
 		list->keys[list->exact] = key_of(score, row);
 	}
-	if (list->count > list->k)
-	{
-		select_smallest(list->keys, list->count, list->k);
-		list->count = list->exact = list->k;
-	}
 }
 
-/* After settle: no row whose product is a margin below the k-th score can enter. */
+/* Keeps the best k of more.  No row whose product is a margin below the k-th score can enter then. */
 static void
-raise_threshold(tfrs_shortlist *list)
+make_room(tfrs_shortlist *list)
 {
-	float		threshold = score_of(list->keys[list->k - 1]) - list->margin;
+	float		threshold;
 
+	score_keys(list);
+	select_smallest(list->keys, list->count, list->k);
+	list->count = list->exact = list->k;
+	threshold = score_of(list->keys[list->k - 1]) - list->margin;
 	if (threshold > list->threshold)
 		list->threshold = threshold;
 }
@@ -240,10 +286,7 @@ tfrs_shortlist_add(tfrs_shortlist *list, const float *products, size_t count, ui
 		if (peak < list->threshold)
 			continue;
 		if (list->count + width > list->room)
-		{
-			settle(list);
-			raise_threshold(list);
-		}
+			make_room(list);
 		append(list, products + j, width, first + (uint32_t) j);
 	}
 	return largest;
@@ -252,6 +295,8 @@ tfrs_shortlist_add(tfrs_shortlist *list, const float *products, size_t count, ui
 void
 tfrs_shortlist_finish(tfrs_shortlist *list)
 {
-	settle(list);
-	sort_keys(list->keys, list->count);
+	score_keys(list);
+	sort_keys(list->keys, list->count, list->scratch);
+	if (list->count > list->k)
+		list->count = list->k;
 }

@@ -31,12 +31,13 @@ typedef struct tfrs_shortlist
 	size_t		count;
 	size_t		room;			/* of keys */
 	uint64_t   *keys;			/* (tfrs_shortlist_room(k)) the caller's */
+	uint64_t   *scratch;		/* the same, for the finish; lists may share it */
 } tfrs_shortlist;
 
 /* Keys that a list of k needs room for. */
 extern size_t tfrs_shortlist_room(size_t k);
 
-/* list->query, rows, dim, k and keys are set; no score may exceed FLT_MAX / 4 by |q| longest. */
+/* list->query, rows, dim, k, keys and scratch are set; no score may exceed FLT_MAX / 4 by |q| longest. */
 extern void tfrs_shortlist_begin(tfrs_shortlist *list, float query_norm, float longest);
 
 /*

@@ -1,36 +1,20 @@
 /*
  * evaluation.c: rankings of the test's queries in tiles, and what they are worth.
  *
- * A task is a tile of queries: their vectors against block after block of candidates by matrix
- * product, each block's cells fed to the shortlist of their query and to its sum of exponentials
- * while they are in the second-level cache.  B x N numbers are never held.
- *
- * Tasks add up figures of their own, which are merged in the order of tasks; what is found out about
- * candidates (the best place that each ever had) is a minimum, so who found it does not matter.
+ * A task is a tile of queries (ranking_tile.h).  Tasks add up figures of their own, which are merged in
+ * the order of tasks; what is found out about candidates (the best place that each ever had) is a
+ * minimum, so who found it does not matter.
  */
 #include "learning/evaluation.h"
 
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
-#include "base/kernels.h"
 #include "base/matmul.h"
-#include "base/shortlist.h"
 #include "base/team.h"
 #include "learning/baselines.h"
+#include "learning/ranking_tile.h"
 
-/*
- * A block of MOST_ROWS queries and BLOCK candidates takes half of a common second-level cache.  Fewer
- * than ALL candidates are one block: a shortlist's first threshold is better then.
- */
-#define MOST_ROWS 128
-#define LEAST_ROWS 16
-#define BLOCK 1024
-#define ALL 2048
-
-/* Multiply-adds of a tile, where the rows' bounds allow, and of a step for each thread. */
-#define TILE_WORK ((size_t) 1 << 30)
+/* Multiply-adds of a step for each thread. */
 #define STEP_WORK ((size_t) 1 << 29)
 
 /* Tasks of a step: each holds figures of its own. */
@@ -38,9 +22,6 @@
 
 /* Of these for each thread where a query adds up thousands of neighbours. */
 #define ITEM_ITEM_TASKS 4
-
-/* Scores stay finite below it, however they are summed. */
-#define MOST_SCORE (FLT_MAX / 4)
 
 /* Sums over the queries of a task, and of all. */
 typedef struct part
@@ -53,12 +34,7 @@ typedef struct part
 /* Scratch memory of a worker. */
 typedef struct worker
 {
-	float	   *vector;			/* (R, D) */
-	float	   *cell;			/* (R, stride) */
-	tfrs_shortlist *list;		/* (R) */
-	uint64_t   *keys;			/* (R, room) */
-	float	   *peak;			/* (R) largest logit so far */
-	double	   *total;			/* (R) sum of exp(logit - peak) */
+	tfrs_ranking_tile tile;
 	uint64_t   *marked;			/* (N bits) zero between uses */
 	uint32_t   *top;			/* (K) rows of a ranking */
 	uint32_t   *rank;			/* (K) of relevant ones */
@@ -72,14 +48,7 @@ struct tfrs_evaluation
 	const tfrs_model *model;
 	tfrs_evaluation_options options;
 	tfrs_held_out test;
-	size_t		candidates;		/* N */
-	size_t		dim;			/* D */
-	size_t		depth;			/* K: the largest cutoff, at most N */
-	float		longest;		/* max |x| */
-	float		inverse_temperature;	/* 1 where query vectors hold it already */
-	size_t		rows;			/* R */
-	size_t		width;			/* of a block */
-	size_t		stride;			/* of a tile's row */
+	tfrs_ranking_shape shape;
 	size_t		tasks;
 	size_t		step_tasks;
 	size_t		next;			/* first task that is not done */
@@ -175,121 +144,31 @@ add_ranking(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t pla
 		tfrs_metrics_add(&metrics[i], worker->rank, found, left->known + left->unknown, 1.0);
 }
 
-/* The vector of row r of a tile, and its empty shortlist. */
-static void
-begin_row(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t r, part *part)
-{
-	const tfrs_model *model = evaluation->model;
-	uint32_t	query = tfrs_held_out_query_of(&evaluation->test, list);
-	float	   *vector = worker->vector + r * evaluation->dim;
-	float		norm;
-
-	tfrs_model_query(model, query < model->query_ids.count ? query : TFRS_NO_ROW, vector);
-	norm = sqrtf(tfrs_kernels.dot(vector, vector, evaluation->dim));
-	part->overflows = part->overflows || !(norm * evaluation->longest <= MOST_SCORE);
-	worker->list[r] = (tfrs_shortlist) {
-		.query = vector,
-		.rows = model->candidate_table,
-		.dim = evaluation->dim,
-		.k = evaluation->depth,
-		.keys = worker->keys + r * tfrs_shortlist_room(evaluation->depth)
-	};
-	tfrs_shortlist_begin(&worker->list[r], norm, evaluation->longest);
-	worker->peak[r] = -INFINITY;
-	worker->total[r] = 0;
-}
-
-/* Adds the exponentials of a block's cells, which are used up; largest: of the cells. */
-static void
-add_exponentials(const tfrs_evaluation *evaluation, worker *worker, size_t r, float *cells,
-				 size_t width, float largest)
-{
-	float		peak = largest * evaluation->inverse_temperature;
-
-	if (evaluation->inverse_temperature != 1.0f)
-		for (size_t j = 0; j < width; j++)
-			cells[j] *= evaluation->inverse_temperature;
-	if (peak > worker->peak[r])
-	{
-		worker->total[r] *= exp((double) worker->peak[r] - peak);
-		worker->peak[r] = peak;
-	}
-	if (peak > -FLT_MAX)
-		worker->total[r] += tfrs_kernels.exp_sum(cells, width, worker->peak[r]);
-}
-
-/* The rows of a tile, first of them being list first, against a block of candidates. */
-static void
-add_block(tfrs_evaluation *evaluation, worker *worker, size_t first, size_t rows, size_t block)
-{
-	size_t		from = block * evaluation->width;
-	size_t		width = smaller(evaluation->width, evaluation->candidates - from);
-	size_t		dim = evaluation->dim;
-
-	tfrs_matmul_nt(rows, width, dim, 1.0f, worker->vector, dim,
-				   evaluation->model->candidate_table + from * dim, dim, 0.0f, worker->cell,
-				   evaluation->stride);
-	for (size_t r = 0; r < rows; r++)
-	{
-		float	   *cells = worker->cell + r * evaluation->stride;
-		tfrs_left_out out;
-		float		largest;
-
-		if (!tfrs_held_out_has(&evaluation->test, first + r))
-			continue;
-		out = left_out_of(evaluation, first + r);
-		tfrs_left_out_hide(&out, cells, from, width);
-		largest = tfrs_shortlist_add(&worker->list[r], cells, width, (uint32_t) from);
-		if (evaluation->test.left[first + r].known > 0)
-			add_exponentials(evaluation, worker, r, cells, width, largest);
-	}
-}
-
-/* Adds what row r of a tile has come to. */
-static void
-end_row(tfrs_evaluation *evaluation, worker *worker, size_t list, size_t r, part *part)
-{
-	const tfrs_shortlist *shortlist = &worker->list[r];
-	const uint64_t *pairs = tfrs_held_out_relevant(&evaluation->test, list);
-	const float *table = evaluation->model->candidate_table;
-	double		log_total = worker->peak[r] + log(worker->total[r]);
-
-	tfrs_shortlist_finish(&worker->list[r]);
-	for (size_t place = 0; place < shortlist->count; place++)
-		worker->top[place] = tfrs_shortlist_row(shortlist, place);
-	add_ranking(evaluation, worker, list, shortlist->count, part);
-	for (size_t i = 0; i < evaluation->test.left[list].known; i++)
-	{
-		float		score = tfrs_kernels.dot(shortlist->query,
-											 table + tfrs_pair_candidate(pairs[i]) *
-											 evaluation->dim, evaluation->dim);
-
-		part->loss += log_total - (double) score * evaluation->inverse_temperature;
-	}
-}
-
 /* A task: one tile of queries, ranked by the model. */
 static void
 rank_by_model(void *context, int number, size_t task)
 {
 	tfrs_evaluation *evaluation = context;
+	tfrs_held_out *test = &evaluation->test;
 	worker	   *worker = &evaluation->workers[number];
 	part	   *part = &evaluation->parts[task];
-	size_t		first = (evaluation->next + task) * evaluation->rows;
-	size_t		rows = smaller(evaluation->rows, evaluation->test.relevant->lists - first);
+	size_t		first = (evaluation->next + task) * evaluation->shape.rows;
+	size_t		rows = smaller(evaluation->shape.rows, test->relevant->lists - first);
 
-	for (size_t r = 0; r < rows; r++)
+	for (size_t list = first; list < first + rows; list++)
+		take_query(evaluation, worker, list, part);
+	part->overflows = !tfrs_ranking_tile_run(&worker->tile, test, first, rows);
+	for (size_t r = 0; r < rows && !part->overflows; r++)
 	{
-		take_query(evaluation, worker, first + r, part);
-		begin_row(evaluation, worker, first + r, r, part);
+		size_t		list = first + r;
+
+		if (!tfrs_held_out_has(test, list))
+			continue;
+		add_ranking(evaluation, worker, list, tfrs_ranking_tile_top(&worker->tile, r, worker->top),
+					part);
+		part->loss += tfrs_ranking_tile_loss(&worker->tile, r, tfrs_held_out_relevant(test, list),
+											 test->left[list].known);
 	}
-	if (part->overflows)
-		return;
-	for (size_t from = 0; from < evaluation->candidates; from += evaluation->width)
-		add_block(evaluation, worker, first, rows, from / evaluation->width);
-	for (size_t r = 0; r < rows; r++)
-		if (tfrs_held_out_has(&evaluation->test, first + r))
-			end_row(evaluation, worker, first + r, r, part);
 }
 
 /* The same by a baseline. */
@@ -298,8 +177,8 @@ rank_by_baseline(void *context, int number, size_t task)
 {
 	tfrs_evaluation *evaluation = context;
 	worker	   *worker = &evaluation->workers[number];
-	size_t		first = (evaluation->next + task) * evaluation->rows;
-	size_t		end = smaller(first + evaluation->rows, evaluation->test.relevant->lists);
+	size_t		first = (evaluation->next + task) * evaluation->shape.rows;
+	size_t		end = smaller(first + evaluation->shape.rows, evaluation->test.relevant->lists);
 
 	for (size_t list = first; list < end; list++)
 	{
@@ -311,11 +190,11 @@ rank_by_baseline(void *context, int number, size_t task)
 		tfrs_left_out_mark(&out, worker->marked);
 		if (evaluation->ranking == TFRS_RANKING_POPULARITY)
 			places = tfrs_popularity_rank(&evaluation->popularity, worker->marked,
-										  evaluation->depth, worker->top);
+										  evaluation->shape.depth, worker->top);
 		else
 			places = tfrs_item_item_rank(&evaluation->item_item,
 										 tfrs_held_out_query_of(&evaluation->test, list),
-										 worker->marked, evaluation->depth,
+										 worker->marked, evaluation->shape.depth,
 										 &evaluation->scratch[number], worker->top);
 		tfrs_left_out_unmark(&out, worker->marked);
 		add_ranking(evaluation, worker, list, places, &evaluation->parts[task]);
@@ -357,7 +236,7 @@ finish_ranking(tfrs_evaluation *evaluation)
 	tfrs_figures *figures = &evaluation->sum.counts.figures[evaluation->ranking];
 	size_t		cutoffs = evaluation->options.cutoff_count;
 
-	for (size_t n = 0; n < evaluation->candidates; n++)
+	for (size_t n = 0; n < evaluation->test.candidates; n++)
 	{
 		uint16_t	best = UINT16_MAX;
 
@@ -374,53 +253,30 @@ finish_ranking(tfrs_evaluation *evaluation)
 	evaluation->sum.counts.ranked[evaluation->ranking] = true;
 }
 
-/* How the test is cut; depends on sizes alone. */
 static void
-choose_shape(tfrs_evaluation *evaluation)
+choose_steps(tfrs_evaluation *evaluation)
 {
-	size_t		floats = evaluation->candidates * evaluation->dim;
-	size_t		blocks = evaluation->candidates < ALL ? 1
-		: (evaluation->candidates + BLOCK - 1) / BLOCK;
-	size_t		lists = evaluation->test.relevant->lists;
+	const tfrs_ranking_shape *shape = &evaluation->shape;
+	size_t		tile_work = shape->rows * shape->candidates * shape->dim;
 
-	evaluation->rows = TILE_WORK / (floats + 1);
-	if (evaluation->rows < LEAST_ROWS)
-		evaluation->rows = LEAST_ROWS;
-	evaluation->rows = smaller(evaluation->rows, MOST_ROWS);
-	evaluation->width = (evaluation->candidates + blocks - 1) / blocks;
-	/* whole cache lines, and not a power of two of them, which would crowd a few cache sets */
-	evaluation->stride = (evaluation->width + 15) / 16 * 16 + 16;
-	evaluation->tasks = (lists + evaluation->rows - 1) / evaluation->rows;
-	evaluation->step_tasks = (size_t) evaluation->options.threads * STEP_WORK /
-		(floats * evaluation->rows + 1) + 1;
-	evaluation->step_tasks = smaller(evaluation->step_tasks, MOST_TASKS);
+	evaluation->tasks = (evaluation->test.relevant->lists + shape->rows - 1) / shape->rows;
+	evaluation->step_tasks = smaller((size_t) evaluation->options.threads * STEP_WORK /
+									 (tile_work + 1) + 1, MOST_TASKS);
 }
 
 static tfrs_status
 get_worker(tfrs_evaluation *evaluation, worker *worker, tfrs_error *error)
 {
 	tfrs_arena *arena = &evaluation->arena;
-	size_t		rows = evaluation->rows;
-	size_t		keys = rows * tfrs_shortlist_room(evaluation->depth);
-	size_t		candidates = evaluation->candidates;
-	tfrs_status status = TFRS_GET(arena, &worker->vector, rows * evaluation->dim, error);
+	size_t		candidates = evaluation->test.candidates;
+	tfrs_status status = tfrs_ranking_tile_get(&worker->tile, arena, &evaluation->shape, error);
 
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->cell, rows * evaluation->stride, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->list, rows, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->keys, keys, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->peak, rows, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->total, rows, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(arena, &worker->marked, candidates / 64 + 1, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->top, evaluation->depth, error);
+		status = TFRS_GET(arena, &worker->top, evaluation->shape.depth, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &worker->rank, evaluation->depth, error);
+		status = TFRS_GET(arena, &worker->rank, evaluation->shape.depth, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &worker->best, candidates, error);
 	if (status == TFRS_OK)
@@ -440,22 +296,6 @@ get_memory(tfrs_evaluation *evaluation, tfrs_error *error)
 	for (int w = 0; status == TFRS_OK && w < evaluation->options.threads; w++)
 		status = get_worker(evaluation, &evaluation->workers[w], error);
 	return status;
-}
-
-/* max |x|, infinity where one is too long. */
-static float
-longest(const tfrs_model *model)
-{
-	size_t		dim = model->shape->dim;
-	float		square = 0.0f;
-
-	for (size_t n = 0; n < model->candidate_ids.count; n++)
-	{
-		const float *vector = model->candidate_table + n * dim;
-
-		square = fmaxf(square, tfrs_kernels.dot(vector, vector, dim));
-	}
-	return sqrtf(square);
 }
 
 tfrs_status
@@ -482,12 +322,10 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 		.relevant = test->relevant,
 		.excluded = test->excluded
 	};
-	self->candidates = model->candidate_ids.count;
-	self->dim = model->shape->dim;
-	self->depth = smaller(options->cutoffs[options->cutoff_count - 1], self->candidates);
-	self->longest = longest(model);
-	self->inverse_temperature = model->history != NULL ? 1.0f : 1.0f / model->shape->temperature;
-	choose_shape(self);
+	tfrs_ranking_shape_choose(&self->shape, model,
+							  smaller(options->cutoffs[options->cutoff_count - 1],
+									  model->candidate_ids.count));
+	choose_steps(self);
 	begin_part(self, &self->sum);
 	tfrs_matmul_load();
 	status = get_memory(self, error);
@@ -505,11 +343,11 @@ begin_item_item(tfrs_evaluation *evaluation, tfrs_error *error)
 
 	for (int w = 0; status == TFRS_OK && w < evaluation->options.threads; w++)
 		status = tfrs_item_item_scratch_get(&evaluation->scratch[w], &evaluation->arena,
-											evaluation->candidates, evaluation->depth, error);
+											evaluation->test.candidates, evaluation->shape.depth, error);
 	if (status != TFRS_OK)
 		return status;
 	return tfrs_item_item_begin(&evaluation->item_item, &evaluation->arena,
-								evaluation->test.events, evaluation->candidates,
+								evaluation->test.events, evaluation->test.candidates,
 								evaluation->options.threads, evaluation->scratch, error);
 }
 
@@ -527,7 +365,7 @@ next_ranking(tfrs_evaluation *evaluation, tfrs_error *error)
 	if (evaluation->ranking == TFRS_RANKING_POPULARITY)
 		return tfrs_popularity_begin(&evaluation->popularity, &evaluation->arena,
 									 evaluation->test.events,
-									 evaluation->model->candidate_counts, evaluation->candidates,
+									 evaluation->model->candidate_counts, evaluation->test.candidates,
 									 error);
 	if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)
 		return begin_item_item(evaluation, error);

@@ -2,10 +2,10 @@
  * evaluation.h: how well a model ranks candidates that it was not trained on.
  *
  * Each query of the test ranks the whole catalogue; what it was trained on is left out of its
- * ranking (where the model stores events), and so is what the caller excludes.  A relevant candidate that is left out is taken out of the test; one that the
- * model does not know stays in it as a miss.  A query that the model does not know ranks by the
- * unknown slot.  Figures are means over the queries with at least one relevant candidate left, as
- * base/metrics.h defines them; ranks are those of an exact search (base/shortlist.h).
+ * ranking (where the model stores events), and so is what the caller excludes (held_out.h).  A
+ * query that the model does not know ranks by the unknown slot.  Figures are means over the queries
+ * with at least one relevant candidate left, as base/metrics.h defines them; ranks are those of an
+ * exact search (base/shortlist.h).
  *
  *     loss      mean over the relevant candidates that are known of -ln softmax of the served score
  *               over all candidates that are not left out

@@ -17,6 +17,7 @@ enum
 	COUNTING,
 	SCATTERING,					/* by byte phase - SCATTERING */
 	UNITING = SCATTERING + TFRS_PAIR_DIGITS,
+	LISTING,
 	FINISHED
 };
 
@@ -120,33 +121,44 @@ next_digit(tfrs_pair_set *set)
 		set->phase++;
 }
 
-/* Drops repeated pairs and notes where lists begin. */
+static bool
+begins_list(const tfrs_pair_set *set, size_t i)
+{
+	return i == 0 || tfrs_pair_query(set->pairs[i - 1]) != tfrs_pair_query(set->pairs[i]);
+}
+
+/* Moves distinct pairs together and counts lists. */
 static tfrs_status
 unite(tfrs_pair_set *set, tfrs_error *error)
 {
-	size_t		kept = 0;
-	size_t		list = 0;
-	tfrs_status status;
-
-	set->lists = 0;
-	for (size_t i = 0; i < set->count; i++)
+	for (size_t end = step_end(set); set->position < end; set->position++)
 	{
-		uint64_t	pair = set->pairs[i];
+		uint64_t	pair = set->pairs[set->position];
 
-		if (kept > 0 && set->pairs[kept - 1] == pair)
+		if (set->kept > 0 && set->pairs[set->kept - 1] == pair)
 			continue;
-		set->lists += kept == 0 || tfrs_pair_query(set->pairs[kept - 1]) != tfrs_pair_query(pair);
-		set->pairs[kept++] = pair;
+		set->pairs[set->kept] = pair;
+		set->lists += begins_list(set, set->kept++);
 	}
-	set->count = kept;
+	if (set->position < set->count)
+		return TFRS_MORE;
+	set->count = set->kept;
+	set->position = set->kept = 0;
+	set->phase = LISTING;
 	free_scratch(set);
-	status = TFRS_GET(set->arena, &set->start, set->lists + 1, error);
-	if (status != TFRS_OK)
-		return status;
-	for (size_t i = 0; i < kept; i++)
-		if (i == 0 || tfrs_pair_query(set->pairs[i - 1]) != tfrs_pair_query(set->pairs[i]))
-			set->start[list++] = i;
-	set->start[list] = kept;
+	return TFRS_GET(set->arena, &set->start, set->lists + 1, error);
+}
+
+/* Notes where lists begin. */
+static tfrs_status
+note_lists(tfrs_pair_set *set)
+{
+	for (size_t end = step_end(set); set->position < end; set->position++)
+		if (begins_list(set, set->position))
+			set->start[set->kept++] = set->position;
+	if (set->position < set->count)
+		return TFRS_MORE;
+	set->start[set->lists] = set->count;
 	set->phase = FINISHED;
 	return TFRS_OK;
 }
@@ -158,8 +170,13 @@ tfrs_pair_set_finish_step(tfrs_pair_set *set, tfrs_error *error)
 
 	if (set->phase == FINISHED)
 		return TFRS_OK;
+	if (set->phase == LISTING)
+		return note_lists(set);
 	if (set->phase == UNITING)
-		return unite(set, error);
+	{
+		status = unite(set, error);
+		return status == TFRS_OK ? TFRS_MORE : status;
+	}
 	if (set->phase == COUNTING && set->places == NULL)
 		status = TFRS_GET_ZERO(set->arena, &set->places, TFRS_PAIR_DIGITS, error);
 	if (status == TFRS_OK && set->spare == NULL)

@@ -27,6 +27,7 @@ typedef struct tfrs_pair_set
 	/* state of the sort */
 	int			phase;
 	size_t		position;
+	size_t		kept;			/* distinct pairs, or starts, so far */
 	uint64_t   *spare;			/* (count) */
 	size_t		(*places)[256]; /* (TFRS_PAIR_DIGITS) */
 } tfrs_pair_set;

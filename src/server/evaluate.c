@@ -41,6 +41,9 @@ enum
 	EXCLUDE
 };
 
+/* Pairs renumbered between two looks at pending interrupts. */
+#define PAIRS_AT_ONCE ((size_t) 1 << 20)
+
 typedef struct evaluate_options
 {
 	tfrs_option_integers ks;
@@ -329,6 +332,8 @@ order_unknown_queries(evaluate_state *state)
 		{
 			uint64_t	pair = sets[s]->pairs[i];
 
+			if (i % PAIRS_AT_ONCE == 0)
+				CHECK_FOR_INTERRUPTS();
 			if (tfrs_pair_query(pair) >= known)
 				sets[s]->pairs[i] = ((uint64_t) known + new_row[tfrs_pair_query(pair) - known])
 					<< 32 | tfrs_pair_candidate(pair);

@@ -69,12 +69,13 @@ make_products(corpus *corpus, tfrs_random *random, float share_hidden)
 static void
 check_shortlist(const corpus *corpus, size_t k, size_t width)
 {
-	uint64_t   *keys = malloc(tfrs_shortlist_room(k) * sizeof(uint64_t));
+	uint64_t   *keys = malloc(2 * tfrs_shortlist_room(k) * sizeof(uint64_t));
 	tfrs_hit	hits[ROWS];
 	size_t		count = 0;
 	float		largest = -INFINITY;
 	tfrs_shortlist list = {
-		.query = corpus->query, .rows = corpus->rows, .dim = DIM, .k = k, .keys = keys
+		.query = corpus->query, .rows = corpus->rows, .dim = DIM, .k = k, .keys = keys,
+		.scratch = keys + tfrs_shortlist_room(k)
 	};
 
 	for (uint32_t n = 0; n < ROWS; n++)
