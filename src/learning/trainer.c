@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "learning/event_collector.h"
 #include "learning/history_trainer.h"
 #include "learning/normalize.h"
@@ -114,6 +115,8 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * (sizeof(tfrs_model_epoch) +
 							used.batch_accuracy.count * sizeof(float));
+	if (used.history.on && used.history.tied)
+		*bytes += candidates * used.dim * sizeof(float);
 	fits = !needs_events(&used) ||
 		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
 	if (fits)
@@ -203,6 +206,12 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 static tfrs_status
 give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 {
+	double		rows = (double) trainer->events.queries + (double) candidate_count(trainer) + 2;
+	double		bytes = rows * trainer->options.dim * sizeof(float);
+
+	if (bytes > (double) TFRS_MAX_BLOCK_BYTES)
+		return tfrs_fail(error, TFRS_TOO_LARGE, "no query has two candidates, and a table of all "
+						 "queries would take %.0f MB", bytes / (1 << 20));
 	tfrs_train_options_without_history(&trainer->options);
 	return TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
 }

@@ -210,10 +210,11 @@ tfrs_fit_run(const tfrs_fit *fit)
 	check_model_size(fit);
 	check_memory(fit);
 	MemoryContextSwitchTo(context);
-	tfrs_bridge_arena(&arena, context, SIZE_MAX);
+	tfrs_bridge_arena(&arena, context, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, &error),
 			   &error);
 	run_epochs(fit, trainer);
+	arena.budget = SIZE_MAX;	/* the estimate was of the training */
 	value = save(fit, trainer, &arena, result_context);
 	MemoryContextSwitchTo(result_context);
 	MemoryContextDelete(context);
