@@ -24,6 +24,7 @@ SELECT train(query, NULL::text) IS NULL AS nothing FROM rows;
 SELECT train(NULL, NULL) IS NULL AS nothing FROM rows;
 SELECT model_info(train(query, candidate)) -> 'rows' AS rows FROM rows LIMIT 1;
 SELECT model_info(train(1, 2)) -> 'rows' AS rows;
+SELECT model_info(train(query, candidate, '{"store": false, "epochs": 1}')) -> 'rows' AS rows FROM rows;
 SELECT model_info(train(query, 'the only one'::text)) -> 'candidates' AS candidates FROM rows;
 -- rows with a NULL are left out and counted
 SELECT i -> 'rows' AS rows, i -> 'skipped_rows' AS skipped

@@ -258,6 +258,10 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 		ereport(NOTICE,
 				(errmsg("all rows have the same candidate"),
 				 errdetail("There is nothing to tell it from, so the model has learned nothing.")));
+	if (state->options.history.on && !state->options.store)
+		ereport(NOTICE,
+				(errmsg("the model stores no events, so it answers all queries alike"),
+				 errhint("Leave out \"store\": false, or train with \"history\": false.")));
 	fit = (tfrs_fit) {
 		&state->options, state->interactions, state->skipped_query, state->skipped_candidate
 	};
