@@ -65,6 +65,20 @@ SELECT embed_query(train(query, candidate, '{"preset": "tfrs", "epochs": 1, "id_
 	embed_query(train(query, candidate, '{"preset": "tfrs", "epochs": 1}'), 'nobody') AS differs
 FROM (SELECT query::text, candidate FROM rows) AS r;
 
+-- Events that are held out tell when to stop, and the best epoch is kept
+SELECT kind, count(*) < 200 AS stopped, count(validation) = count(*) / every AS measured, bool_and(validation BETWEEN 0 AND 1) AS shares
+FROM (
+	SELECT 'tables' AS kind, 2 AS every, train(query, candidate, NULL, at,
+		'{"history": false, "dim": 4, "epochs": 200, "learning_rate": 1, "validation": {"fraction": 0.2, "patience": 2, "every": 2}}') AS model
+	FROM (SELECT *, NULL::timestamptz AS at FROM rows) AS r
+	UNION ALL
+	SELECT 'histories', 1, train(query, candidate, NULL, at,
+		'{"dim": 4, "epochs": 200, "validation": {"by": "last", "metric": "recall", "k": 5, "patience": 1}}')
+	FROM (SELECT *, timestamptz '2024-01-01' + candidate_number * interval '1 day' AS at
+		FROM (SELECT *, substr(candidate, 6)::int AS candidate_number FROM rows) AS n) AS r
+) AS t, training_history(model) GROUP BY kind, every ORDER BY kind;
+SELECT count(validation) FROM (SELECT train(query, candidate, '{"validation": false}') AS model FROM rows) AS t, training_history(model);
+
 -- The same bytes with another number of threads
 SET tfrs.threads = 1;
 SELECT md5(train(query, candidate, '{"history": false, "full_softmax": false, "uniform_negatives": 30, "mask_known": true}')::text) AS digest
@@ -84,6 +98,11 @@ SELECT train(query, candidate, '{"preset": "tfrs", "loss": "ccl"}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "loss": "bsl", "ccl_margin": 0}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "batch_accuracy": []}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "id_dropout": 1}') FROM rows;
+SELECT train(query, candidate, '{"validation": {"by": "last"}}') FROM rows;
+SELECT train(query, candidate, '{"validation": {"by": "query"}}') FROM rows;
+SELECT train(query, candidate, '{"validation": {"fraction": 1}}') FROM rows;
+SELECT train(query, candidate, '{"validation": {"metric": "ndcg@10"}}') FROM rows;
+SELECT train(query, candidate, '{"validation": true}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "l2": -1}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "clip_norm": "a"}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "reduction": "median"}') FROM rows;

@@ -28,6 +28,15 @@
 /* Histories of this length on the average need no warmer softmax. */
 #define LONG_HISTORY 80.0
 
+static void
+validation_default(tfrs_validation_options *validation)
+{
+	validation->fraction = 0.1f;
+	validation->k = 10;
+	validation->patience = 3;
+	validation->every = 1;
+}
+
 /* Where they come from: doc/defaults.md. */
 static void
 history_default(tfrs_history_options *history)
@@ -50,6 +59,7 @@ void
 tfrs_train_options_default(tfrs_train_options *options)
 {
 	memset(options, 0, sizeof(*options));
+	validation_default(&options->validation);
 	options->dim = 64;
 	options->epochs = 10;
 	options->batch_size = 256;
@@ -184,6 +194,7 @@ void
 tfrs_train_options_tfrs(tfrs_train_options *options)
 {
 	memset(options, 0, sizeof(*options));
+	validation_default(&options->validation);
 	options->dim = 32;
 	options->epochs = 3;
 	options->batch_size = 8192;
@@ -258,6 +269,17 @@ check_tables(const tfrs_train_options *options)
 }
 
 static const char *
+check_validation(const tfrs_validation_options *validation)
+{
+	_Static_assert(TFRS_MAX_CUTOFF == 10000, "a sentence below names this limit");
+	if (!(validation->fraction > 0.0f && validation->fraction < 1.0f))
+		return "fraction must be above 0 and below 1";
+	if (validation->k < 1 || validation->k > TFRS_MAX_CUTOFF)
+		return "k must be between 1 and 10000";
+	return validation->every < 1 ? "every must be at least 1" : NULL;
+}
+
+static const char *
 check_loss(const tfrs_train_options *options)
 {
 	tfrs_loss_options loss = options->loss;
@@ -290,5 +312,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 	if (options->threads < 1 || options->threads > TFRS_MAX_THREADS)
 		return "threads must be between 1 and 64";
 	problem = check_tables(options);
+	if (problem == NULL && options->validation.on)
+		problem = check_validation(&options->validation);
 	return problem == NULL && options->history.on ? check_history(options) : problem;
 }

@@ -63,6 +63,30 @@ typedef struct tfrs_history_options
 	bool		tied;			/* the bag of all uses the candidate table */
 } tfrs_history_options;
 
+typedef enum tfrs_held_out_by
+{
+	TFRS_HELD_OUT_RANDOM = 0,	/* of all events */
+	TFRS_HELD_OUT_LAST			/* of each query's, one at least */
+} tfrs_held_out_by;
+
+typedef enum tfrs_validation_metric
+{
+	TFRS_METRIC_NDCG = 0,
+	TFRS_METRIC_RECALL
+} tfrs_validation_metric;
+
+/* Events that are not trained on tell which epoch is best, and when to stop (validation.h). */
+typedef struct tfrs_validation_options
+{
+	bool		on;
+	float		fraction;		/* of the events */
+	tfrs_held_out_by by;
+	tfrs_validation_metric metric;
+	uint32_t	k;				/* of the metric */
+	uint32_t	patience;		/* measurements without a better one that end the training; 0: none do */
+	uint32_t	every;			/* epochs */
+} tfrs_validation_options;
+
 typedef struct tfrs_train_options
 {
 	uint32_t	dim;
@@ -80,6 +104,7 @@ typedef struct tfrs_train_options
 	bool		full_softmax;	/* all candidates are columns, exact: nothing is sampled */
 	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch */
 	bool		mask_known;		/* a query's other candidates are no negatives of it */
+	tfrs_validation_options validation;
 	tfrs_cutoffs batch_accuracy;	/* told for each epoch: is the positive among a batch's first k? */
 	float		id_dropout;		/* share of rows whose query is taken for an unknown one */
 	tfrs_reduction reduction;

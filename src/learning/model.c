@@ -156,6 +156,19 @@ load_floats(const tfrs_model *model, const char *name, size_t count, const float
 }
 
 static tfrs_status
+load_validation(tfrs_model *model, tfrs_error *error)
+{
+	tfrs_status status = tfrs_block_find_exact(&model->block, "epochs.validation", sizeof(double),
+											   model->epoch_count,
+											   (const void **) &model->validation, error);
+
+	for (size_t e = 0; status == TFRS_OK && e < model->epoch_count; e++)
+		if (!isfinite(model->validation[e]))
+			return corrupt(error, "One of its numbers is not finite.");
+	return status;
+}
+
+static tfrs_status
 load_accuracy(tfrs_model *model, tfrs_error *error)
 {
 	tfrs_status status = tfrs_block_find(&model->block, "epochs.cutoffs", sizeof(uint32_t),
@@ -275,6 +288,8 @@ tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *erro
 		status = load_epochs(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "epochs.cutoffs"))
 		status = load_accuracy(model, error);
+	if (status == TFRS_OK && tfrs_block_has(&model->block, "epochs.validation"))
+		status = load_validation(model, error);
 	if (status == TFRS_OK)
 		status = load_sides(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "events.offsets"))

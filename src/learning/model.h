@@ -7,6 +7,7 @@
  *     "epochs"              tfrs_model_epoch x epochs: the training history
  *     "epochs.cutoffs", "epochs.accuracy"   where asked for: uint32 (K), float (epochs, K) share of rows
  *                           whose positive was among the first k of its batch
+ *     "epochs.validation"   where held-out events were ranked: double (epochs) the metric, -1 where not
  *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float (V + 1, D)
  *     "candidate.*"         the same with N
  *     "events.offsets", "events.candidate", "events.at"   what each query chose (history.h): uint64
@@ -58,6 +59,7 @@ typedef struct tfrs_model
 	size_t		cutoff_count;	/* K; 0 where no accuracy was measured */
 	const uint32_t *cutoffs;	/* (K) */
 	const float *accuracy;		/* (epochs, K) */
+	const double *validation;	/* (epochs) or NULL */
 	tfrs_id_view query_ids;		/* V */
 	tfrs_id_view candidate_ids; /* N */
 	const uint32_t *query_counts;

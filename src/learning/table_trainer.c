@@ -8,6 +8,7 @@
  */
 #include "learning/table_trainer.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "learning/streams.h"
@@ -35,6 +36,8 @@ struct tfrs_table_trainer
 	const tfrs_train_options *options;
 	tfrs_interactions *interactions;
 	const tfrs_events *events;
+	const tfrs_validation *validation;	/* or NULL */
+	size_t		read;			/* rows of this epoch */
 	tfrs_table	table[SIDES];
 	tfrs_random random[SIDES];	/* of the initial values */
 	float	   *probability;	/* (N) share of each candidate in the rows, or NULL */
@@ -202,6 +205,22 @@ drop_ids(tfrs_table_trainer *trainer)
 			trainer->rows[i].query = unknown;
 }
 
+/* Moves those of count rows that are trained on to the front; returns how many. */
+static size_t
+drop_held_out(const tfrs_table_trainer *trainer, tfrs_interaction *rows, size_t count)
+{
+	size_t		kept = 0;
+
+	if (trainer->validation == NULL)
+		return count;
+	for (size_t i = 0; i < count; i++)
+		if (!tfrs_validation_holds(trainer->validation, rows[i].query, rows[i].candidate))
+			rows[kept++] = rows[i];
+	return kept;
+}
+
+static tfrs_status end_epoch(tfrs_table_trainer *trainer, tfrs_error *error);
+
 /* Reads on, across the borders of what the interactions hold together, and begins the batch once
  * it is full or the epoch's last. */
 static tfrs_status
@@ -215,13 +234,35 @@ read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 
 	if (status != TFRS_OK)
 		return status;
-	trainer->batch_count += more;
-	if (more < room && more > 0)
+	trainer->read += more;
+	trainer->batch_count += drop_held_out(trainer, trainer->rows + trainer->batch_count, more);
+	if (trainer->batch_count < trainer->batch_rows &&
+		trainer->read < tfrs_interactions_count(trainer->interactions))
 		return TFRS_OK;
+	if (trainer->batch_count == 0)
+		return end_epoch(trainer, error);
 	trainer->updating = true;
 	if (trainer->options->id_dropout > 0.0f)
 		drop_ids(trainer);
 	return tfrs_update_begin(trainer->update, trainer->rows, trainer->batch_count, error);
+}
+
+void
+tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer, const tfrs_validation *validation)
+{
+	trainer->validation = validation;
+}
+
+tfrs_table *
+tfrs_table_trainer_table(tfrs_table_trainer *trainer, bool candidates)
+{
+	return &trainer->table[candidates ? CANDIDATE : QUERY];
+}
+
+void
+tfrs_table_trainer_stop(tfrs_table_trainer *trainer)
+{
+	trainer->phase = trainer->options->average_unknown ? AVERAGE : NORMALIZE;
 }
 
 /* Another epoch, or what follows the last one. */
@@ -230,11 +271,12 @@ end_epoch(tfrs_table_trainer *trainer, tfrs_error *error)
 {
 	tfrs_train_progress *progress = &trainer->progress;
 
-	progress->loss_per_row = progress->loss / (double) progress->rows_done;
+	trainer->read = 0;
+	progress->loss_per_row = progress->loss / fmax((double) progress->rows_done, 1.0);
 	progress->epoch_finished = true;
 	if (progress->epoch < trainer->options->epochs)
 		return tfrs_interactions_rewind(trainer->interactions, progress->epoch, error);
-	trainer->phase = trainer->options->average_unknown ? AVERAGE : NORMALIZE;
+	tfrs_table_trainer_stop(trainer);
 	return TFRS_OK;
 }
 
@@ -249,7 +291,7 @@ end_batch(tfrs_table_trainer *trainer, double loss, tfrs_error *error)
 	progress->loss += loss;
 	trainer->batch_count = 0;
 	trainer->updating = false;
-	if (progress->rows_done < tfrs_interactions_count(trainer->interactions))
+	if (trainer->read < tfrs_interactions_count(trainer->interactions))
 		return TFRS_OK;
 	return end_epoch(trainer, error);
 }

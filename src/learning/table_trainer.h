@@ -13,6 +13,7 @@
 #include "learning/interactions.h"
 #include "learning/table.h"
 #include "learning/update.h"
+#include "learning/validation.h"
 
 typedef struct tfrs_train_progress
 {
@@ -39,6 +40,14 @@ extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_a
 											const tfrs_train_options *options,
 											tfrs_interactions *interactions,
 											const tfrs_events *events, tfrs_error *error);
+
+/* Rows of what is held out are not trained on; it must outlive the trainer. */
+extern void tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer,
+										const tfrs_validation *validation);
+
+/* The tables' values, unfinished; and to what follows the last epoch, where it has not come to it. */
+extern tfrs_table *tfrs_table_trainer_table(tfrs_table_trainer *trainer, bool candidates);
+extern void tfrs_table_trainer_stop(tfrs_table_trainer *trainer);
 
 /* TFRS_MORE until done; TFRS_NOT_FINITE: the loss or a parameter overflowed. */
 extern tfrs_status tfrs_table_trainer_step(tfrs_table_trainer *trainer,

@@ -2,7 +2,7 @@
  * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history tower
  * (history_trainer.h).
  *
- *     collect the events of each query -> fit -> serve -> trained
+ *     collect the events of each query -> [hold some out] -> fit <-> [validate] -> serve -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.  Serving puts
  * the history tower's tables into the form in which they are stored: candidates normalized, the unknown
@@ -17,6 +17,7 @@
 #include "learning/event_collector.h"
 #include "learning/history_trainer.h"
 #include "learning/normalize.h"
+#include "learning/validation.h"
 
 /* Events of a step that averages query vectors: some milliseconds. */
 #define STEP_EVENTS ((size_t) 1 << 15)
@@ -24,13 +25,15 @@
 typedef enum train_phase
 {
 	COLLECT,
+	HOLD_OUT,
 	FIT_TABLES,
 	FIT_HISTORY,
 	COPY_TIED,
 	AVERAGE_CANDIDATES,
 	NORMALIZE_CANDIDATES,
 	AVERAGE_QUERIES,
-	TRAINED
+	TRAINED,
+	VALIDATE
 } train_phase;
 
 struct tfrs_trainer
@@ -44,6 +47,10 @@ struct tfrs_trainer
 	tfrs_table_trainer *tables; /* one of the two */
 	tfrs_history_trainer history;
 	tfrs_train_progress progress;
+	tfrs_validation validation; /* where asked for */
+	train_phase resumed;		/* after VALIDATE */
+	uint32_t	epochs_done;
+	double	   *validated;		/* (options.epochs) the metric, -1 where it was not measured */
 	tfrs_model_epoch *epochs;	/* (options.epochs) */
 	float	   *accuracy;		/* (options.epochs, K) of batches, where asked for */
 	float	   *tied;			/* (N, D) what a tied bag reads, before the candidates are normalized */
@@ -93,7 +100,7 @@ most_rows(const tfrs_interactions *interactions)
 static bool
 needs_events(const tfrs_train_options *options)
 {
-	return options->store || options->history.on || options->mask_known;
+	return options->store || options->history.on || options->mask_known || options->validation.on;
 }
 
 tfrs_status
@@ -114,9 +121,12 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 
 	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * (sizeof(tfrs_model_epoch) +
-							used.batch_accuracy.count * sizeof(float));
+							used.batch_accuracy.count * sizeof(float) + sizeof(double));
 	if (used.history.on && used.history.tied)
 		*bytes += candidates * used.dim * sizeof(float);
+	if (used.validation.on &&
+		!tfrs_validation_bytes(&used, queries, candidates, rows, bytes))
+		return tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
 	fits = !needs_events(&used) ||
 		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
 	if (fits)
@@ -138,6 +148,8 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 	if (status == TFRS_OK && options->batch_accuracy.count > 0)
 		status = TFRS_GET_ZERO(trainer->arena, &trainer->accuracy,
 							   (size_t) options->epochs * options->batch_accuracy.count, error);
+	if (status == TFRS_OK && options->validation.on)
+		status = TFRS_GET(trainer->arena, &trainer->validated, options->epochs, error);
 	if (status == TFRS_OK && options->history.on)
 		status = TFRS_GET(trainer->arena, &trainer->unknown, options->dim, error);
 	if (status == TFRS_OK && options->history.on)
@@ -183,11 +195,13 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 {
 	if (trainer == NULL)
 		return;
+	tfrs_validation_free(&trainer->validation);
 	tfrs_event_collector_free(&trainer->collector);
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
 	tfrs_arena_release(trainer->arena, trainer->epochs);
 	tfrs_arena_release(trainer->arena, trainer->accuracy);
+	tfrs_arena_release(trainer->arena, trainer->validated);
 	tfrs_arena_release(trainer->arena, trainer->tied);
 	tfrs_arena_release(trainer->arena, trainer->unknown);
 	tfrs_arena_release(trainer->arena, trainer->sum);
@@ -195,11 +209,23 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_arena_release(trainer->arena, trainer);
 }
 
+/* The events that are trained on. */
+static const tfrs_events *
+training_events(const tfrs_trainer *trainer)
+{
+	return trainer->validated != NULL ? &trainer->validation.training : &trainer->events;
+}
+
 static tfrs_status
 begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
-	return tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &trainer->options,
-									trainer->interactions, &trainer->events, error);
+	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena,
+												  &trainer->options, trainer->interactions,
+												  training_events(trainer), error);
+
+	if (status == TFRS_OK && trainer->validated != NULL)
+		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation);
+	return status;
 }
 
 /* No query has two candidates, so that there is no history to predict from. */
@@ -208,19 +234,23 @@ give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 {
 	double		rows = (double) trainer->events.queries + (double) candidate_count(trainer) + 2;
 	double		bytes = rows * trainer->options.dim * sizeof(float);
+	tfrs_status status;
 
 	if (bytes > (double) TFRS_MAX_BLOCK_BYTES)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "no query has two candidates, and a table of all "
 						 "queries would take %.0f MB", bytes / (1 << 20));
 	tfrs_train_options_without_history(&trainer->options);
-	return TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
+	status = TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
+	if (status == TFRS_OK && trainer->validated != NULL)
+		status = TFRS_RESIZE(trainer->arena, &trainer->validated, trainer->options.epochs, error);
+	return status;
 }
 
 /* The events are known, if they were asked for: what was left open is chosen. */
 static tfrs_status
 begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_events *events = &trainer->events;
+	const tfrs_events *events = training_events(trainer);
 	tfrs_train_counts counts = {
 		.candidates = candidate_count(trainer), .events = events->count,
 		.next_states = events->later, .history_length = events->length
@@ -242,6 +272,22 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_status status = tfrs_event_collector_step(&trainer->collector, &trainer->events, error);
 
+	if (status != TFRS_OK)
+		return status;
+	if (trainer->validated == NULL)
+		return begin_fit(trainer, error);
+	trainer->phase = HOLD_OUT;
+	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
+								 &trainer->events,
+								 tfrs_interactions_candidate_counts(trainer->interactions), error);
+}
+
+static tfrs_status
+hold_out(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_validation_split_step(&trainer->validation, candidate_count(trainer),
+													error);
+
 	return status == TFRS_OK ? begin_fit(trainer, error) : status;
 }
 
@@ -262,6 +308,9 @@ record_epoch(tfrs_trainer *trainer)
 
 	epoch->loss = trainer->progress.loss;
 	epoch->loss_per_row = trainer->progress.loss_per_row;
+	trainer->epochs_done = trainer->progress.epoch;
+	if (trainer->validated != NULL)
+		trainer->validated[trainer->progress.epoch - 1] = -1.0;
 }
 
 static void
@@ -332,6 +381,68 @@ fit_history(tfrs_trainer *trainer, tfrs_error *error)
 		count_step(trainer, loss);
 	if (status == TFRS_OK)
 		trainer->phase = COPY_TIED;
+	return status;
+}
+
+static void
+tables_to_validate(tfrs_trainer *trainer, tfrs_validation_tables *tables)
+{
+	memset(tables, 0, sizeof(*tables));
+	if (!trainer->options.history.on)
+	{
+		tables->candidate = tfrs_table_trainer_table(trainer->tables, true)->values;
+		tables->query = tfrs_table_trainer_table(trainer->tables, false)->values;
+		return;
+	}
+	tables->history = &trainer->history.shape;
+	tables->candidate = trainer->history.candidate.table.values;
+	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
+	{
+		tables->bag[b] = trainer->history.bag[b].table.values;
+		tables->read[b] = tfrs_history_trainer_table(&trainer->history, b);
+	}
+}
+
+/* After an epoch that is to be measured; then training goes on, or the best epoch is put back. */
+static tfrs_status
+validate(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_validation *validation = &trainer->validation;
+	uint32_t	epoch = trainer->progress.epoch;
+	bool		over;
+	tfrs_validation_tables tables;
+	tfrs_status status;
+
+	tables_to_validate(trainer, &tables);
+	status = tfrs_validation_measure_step(validation, &tables, epoch, error);
+	if (status != TFRS_OK)
+		return status;
+	trainer->validated[epoch - 1] = validation->value;
+	trainer->phase = trainer->resumed;
+	over = tfrs_validation_is_over(validation);
+	if (over && trainer->options.history.on)
+		trainer->phase = COPY_TIED;
+	else if (over)
+		tfrs_table_trainer_stop(trainer->tables);
+	if (over || epoch == trainer->options.epochs)
+		tfrs_validation_restore(validation, &tables);
+	return TFRS_OK;
+}
+
+/* A step of training, and to the validation where it ended an epoch that is due. */
+static tfrs_status
+fit(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = trainer->phase == FIT_TABLES ? fit_tables(trainer, error)
+		: fit_history(trainer, error);
+
+	if ((status == TFRS_OK || status == TFRS_MORE) && trainer->validated != NULL &&
+		trainer->progress.epoch_finished &&
+		tfrs_validation_is_due(&trainer->validation, trainer->progress.epoch))
+	{
+		trainer->resumed = trainer->phase;
+		trainer->phase = VALIDATE;
+	}
 	return status;
 }
 
@@ -411,11 +522,15 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case COLLECT:
 			status = collect(trainer, error);
 			break;
-		case FIT_TABLES:
-			status = fit_tables(trainer, error);
+		case HOLD_OUT:
+			status = hold_out(trainer, error);
 			break;
+		case FIT_TABLES:
 		case FIT_HISTORY:
-			status = fit_history(trainer, error);
+			status = fit(trainer, error);
+			break;
+		case VALIDATE:
+			status = validate(trainer, error);
 			break;
 		case COPY_TIED:
 			trainer->progress.epoch_finished = false;
@@ -437,9 +552,12 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 tfrs_status
 tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress, tfrs_error *error)
 {
+	bool		validating = trainer->phase == VALIDATE;
 	tfrs_status status = step(trainer, error);
 
 	*progress = trainer->progress;
+	if (validating)
+		progress->epoch_finished = false;	/* that was told already */
 	return status;
 }
 
@@ -512,7 +630,7 @@ static tfrs_status
 save_epochs(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
 {
 	const tfrs_cutoffs *cutoffs = &trainer->options.batch_accuracy;
-	size_t		epochs = trainer->options.epochs;
+	size_t		epochs = trainer->epochs_done;
 	tfrs_status status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, epochs,
 											   sizeof(tfrs_model_epoch), error);
 
@@ -522,6 +640,9 @@ save_epochs(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
 	if (status == TFRS_OK && cutoffs->count > 0)
 		status = tfrs_block_writer_add(writer, "epochs.accuracy", trainer->accuracy,
 									   epochs * cutoffs->count, sizeof(float), error);
+	if (status == TFRS_OK && trainer->validated != NULL)
+		status = tfrs_block_writer_add(writer, "epochs.validation", trainer->validated, epochs,
+									   sizeof(double), error);
 	return status;
 }
 

@@ -74,7 +74,7 @@ begin_scan(FunctionCallInfo fcinfo)
 static Datum
 make_row(FuncCallContext *call, Datum *values)
 {
-	bool		nulls[4] = {false};
+	bool		nulls[3] = {false};
 
 	return HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls));
 }
@@ -216,14 +216,21 @@ tfrs_training_history(PG_FUNCTION_ARGS)
 	if (call->call_cntr < scan->model->epoch_count)
 	{
 		const tfrs_model_epoch *epoch = &scan->model->epochs[call->call_cntr];
-		Datum		values[4] = {
+		Datum		values[5] = {
 			Int32GetDatum((int32) call->call_cntr + 1),
 			Float8GetDatum(epoch->loss),
 			Float8GetDatum(epoch->loss_per_row),
-			accuracy_as_jsonb(scan->model, call->call_cntr)
+			accuracy_as_jsonb(scan->model, call->call_cntr),
+			Float8GetDatum(0)
 		};
+		bool		nulls[5] = {false};
+		const double *validation = scan->model->validation;
 
-		SRF_RETURN_NEXT(call, make_row(call, values));
+		nulls[4] = validation == NULL || validation[call->call_cntr] < 0;
+		if (!nulls[4])
+			values[4] = Float8GetDatum(validation[call->call_cntr]);
+		SRF_RETURN_NEXT(call,
+						HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
 	}
 	SRF_RETURN_DONE(call);
 }

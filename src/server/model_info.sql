@@ -5,7 +5,7 @@ CREATE FUNCTION model_info(model model) RETURNS jsonb
 
 CREATE FUNCTION training_history(model model)
 	RETURNS TABLE (epoch integer, loss double precision, loss_per_row double precision,
-				   batch_accuracy jsonb)
+				   batch_accuracy jsonb, validation double precision)
 	AS 'MODULE_PATHNAME', 'tfrs_training_history' LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 10;
 
 CREATE FUNCTION vocabulary(model model, tower text, feature text DEFAULT 'id')
@@ -24,7 +24,7 @@ CREATE FUNCTION candidate_embeddings(model model)
 COMMENT ON FUNCTION model_info(model) IS
 	'options as used, counts, skipped rows by reason, sizes in bytes, format and digest of a model';
 COMMENT ON FUNCTION training_history(model) IS
-	'the loss of each epoch and, where asked for, the share of rows whose positive was among the first k of its batch';
+	'the loss of each epoch and, where asked for, the share of rows whose positive was among the first k of its batch, and the metric of the events that were held out';
 COMMENT ON FUNCTION vocabulary(model, text, text) IS
 	'values of a feature of the query or candidate tower, how often each was seen, its embedding';
 COMMENT ON FUNCTION query_embeddings(model) IS

@@ -18,6 +18,8 @@ enum
 	PRESET_TFRS
 };
 
+#define NOT_YET (-1)
+
 /* Where nothing is kept, nothing is learned. */
 #define MOST_DROPOUT 0.99
 
@@ -48,6 +50,20 @@ static const tfrs_option_choice loss_choices[] = {
 	{"softmax", TFRS_LOSS_SOFTMAX},
 	{"bsl", TFRS_LOSS_BSL},
 	{"ccl", TFRS_LOSS_CCL},
+	{NULL, 0}
+};
+
+/* "query" would hold out whole queries: not supported yet. */
+static const tfrs_option_choice held_out_choices[] = {
+	{"random", TFRS_HELD_OUT_RANDOM},
+	{"last", TFRS_HELD_OUT_LAST},
+	{"query", NOT_YET},
+	{NULL, 0}
+};
+
+static const tfrs_option_choice metric_choices[] = {
+	{"ndcg", TFRS_METRIC_NDCG},
+	{"recall", TFRS_METRIC_RECALL},
 	{NULL, 0}
 };
 
@@ -95,6 +111,12 @@ apply_history(void *target, int on)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("preset \"tfrs\" has no history tower"),
 				 errhint("Leave out the preset or \"history\".")));
+}
+
+static void
+apply_validation(void *target, int on)
+{
+	((tfrs_train_options *) target)->validation.on = on;
 }
 
 static bool
@@ -199,6 +221,19 @@ static const tfrs_option_key history_keys[] = {
 	{BOOL("tied", history.tied)}
 };
 
+static const tfrs_option_key validation_keys[] = {
+	{ABOVE_0("fraction", validation.fraction, 0.99)},
+	{CHOICE("by", validation.by, held_out_choices)},
+	{CHOICE("metric", validation.metric, metric_choices)},
+	INTEGER("k", validation.k, 1, TFRS_MAX_CUTOFF),
+	INTEGER("patience", validation.patience, 0, TFRS_MAX_EPOCHS),
+	INTEGER("every", validation.every, 1, TFRS_MAX_EPOCHS)
+};
+
+static const tfrs_option_scheme validation_scheme = {
+	"validation option", validation_keys, lengthof(validation_keys)
+};
+
 static const tfrs_option_scheme history_scheme = {
 	"history option", history_keys, lengthof(history_keys)
 };
@@ -262,11 +297,13 @@ static const tfrs_option_key keys[] = {
 	{AT_LEAST_0("final_rate", schedule.final, 1), ONLY_FOR(has_schedule, "schedule")},
 	{BOOL("candidate_bias", candidate_bias), ONLY_FOR(has_history, "history towers")},
 	{AT_LEAST_0("dropout", dropout, MOST_DROPOUT), ONLY_FOR(has_history, "history towers")},
+	{.name = "validation", .type = TFRS_OPTION_OBJECT, FIELD(validation.on),
+	.scheme = &validation_scheme, .apply = apply_validation},
 	{BOOL("store", store)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate"), LATER("dropout"),
-	LATER("query_weight"), LATER("validation"), LATER("keep_optimizer_state")
+	LATER("query_weight"), LATER("keep_optimizer_state")
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};

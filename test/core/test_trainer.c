@@ -466,3 +466,124 @@ CHECK_TEST(lack_of_memory)
 	rows_draw(rows, 100, 30, 20);
 	check_lack_of_memory(collect_and_train_in);
 }
+
+/* The best epoch's tables are those of a training that ended with it. */
+CHECK_TEST(the_best_epoch_is_put_back)
+{
+	for (int history = 0; history < 2; history++)
+	{
+		tfrs_train_options options = small_options();
+		trained		longer;
+		trained		shorter;
+		uint32_t	best = 1;
+		size_t		floats;
+
+		if (history)
+		{
+			tfrs_train_options_default(&options);
+			options.dim = 8;
+			options.optimizer.learning_rate = 0.3f;
+			options.schedule.kind = TFRS_SCHEDULE_CONSTANT;
+			options.history.steps = 32;
+		}
+		options.epochs = 8;
+		options.optimizer.learning_rate = 0.5f;
+		options.validation.on = true;
+		options.validation.patience = 0;
+		rows_draw(rows, COUNT, 300, 100);
+		CHECK_OK(collect_and_train(&longer, &options, COUNT, SIZE_MAX, &check_error));
+		CHECK_EQUAL(longer.model.epoch_count, 8);
+		for (uint32_t e = 1; e < 8; e++)
+			if (longer.model.validation[e] > longer.model.validation[best - 1])
+				best = e + 1;
+		CHECK(best < 8);
+		options.history.steps = options.history.steps / 8 * best;
+		options.epochs = best;
+		CHECK_OK(collect_and_train(&shorter, &options, COUNT, SIZE_MAX, &check_error));
+		floats = longer.model.candidate_ids.count * options.dim;
+		CHECK(memcmp(longer.model.candidate_table, shorter.model.candidate_table,
+					 floats * sizeof(float)) == 0);
+	}
+}
+
+CHECK_TEST(patience_ends_a_training)
+{
+	tfrs_train_options options = small_options();
+	trained		result;
+
+	options.epochs = 50;
+	options.optimizer.learning_rate = 0.5f;
+	options.validation.on = true;
+	options.validation.patience = 2;
+	options.validation.every = 3;
+	rows_draw(rows, COUNT, 300, 100);
+	CHECK_OK(collect_and_train(&result, &options, COUNT, SIZE_MAX, &check_error));
+	CHECK(result.model.epoch_count < 50);
+	for (size_t e = 0; e < result.model.epoch_count; e++)
+		CHECK((result.model.validation[e] >= 0.0) == ((e + 1) % 3 == 0));
+}
+
+CHECK_TEST(order_threads_and_budget_do_not_show_in_a_validation)
+{
+	for (int history = 0; history < 2; history++)
+	{
+		tfrs_train_options options = small_options();
+		trained		expected;
+		trained		got;
+
+		if (history)
+		{
+			tfrs_train_options_default(&options);
+			options.dim = 8;
+			options.history.steps = 20;
+		}
+		options.validation.on = true;
+		options.validation.metric = TFRS_METRIC_RECALL;
+		options.id_dropout = 0.1f;
+		options.uniform_negatives = 20;
+		rows_draw(rows, COUNT, 300, 100);
+		CHECK_OK(collect_and_train(&expected, &options, COUNT, SIZE_MAX, &check_error));
+		rows_permute(rows, COUNT, 3);
+		options.threads = 3;
+		CHECK_OK(collect_and_train(&got, &options, COUNT, 0, &check_error));
+		CHECK(same_bytes(&got, &expected));
+	}
+}
+
+
+CHECK_TEST(the_last_events_need_times)
+{
+	tfrs_train_options options = small_options();
+	trained		result;
+
+	options.validation.on = true;
+	options.validation.by = TFRS_HELD_OUT_LAST;
+	rows_draw(rows, COUNT, 300, 100);
+	CHECK_STATUS(collect_and_train(&result, &options, COUNT, SIZE_MAX, &check_error),
+				 TFRS_INVALID_ARGUMENT);
+}
+
+static tfrs_status
+validate_in(tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_train_options options = small_options();
+	tfrs_interactions_options collecting = {.budget = SIZE_MAX, .has_weight = true, .has_time = true};
+	tfrs_interactions *interactions;
+	trained		result;
+	tfrs_status status;
+
+	options.validation.on = true;
+	options.validation.by = TFRS_HELD_OUT_LAST;
+	options.batch_accuracy = (tfrs_cutoffs) {.count = 1,.k = {10}};
+	status = rows_collect(&interactions, arena, &collecting, rows, 300, error);
+	if (status == TFRS_OK)
+		status = train(&result, arena, &options, interactions, error);
+	tfrs_interactions_destroy(interactions);
+	return status;
+}
+
+CHECK_TEST(lack_of_memory_in_a_validation)
+{
+	rows_draw(rows, 300, 60, 40);
+	check_lack_of_memory(validate_in);
+}

@@ -1,0 +1,102 @@
+/*
+ * validation.h: holds events out of a training, ranks them while it runs, and keeps the best epoch.
+ *
+ *     split -> per epoch: normalize a copy of the candidates -> rank -> keep the tables if best
+ *
+ * A held-out event is a relevant candidate of its query, which ranks the whole catalogue without what
+ * it is trained on (evaluation.h).  Every query keeps an event to be trained on at least.  Events are
+ * held out at random, or the last ones of each query.
+ */
+#ifndef TFRS_VALIDATION_H
+#define TFRS_VALIDATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "learning/evaluation.h"
+#include "learning/history.h"
+#include "learning/hyperparameters.h"
+#include "learning/pair_set.h"
+
+/* The tables of a training as they are, and their sizes in floats. */
+typedef struct tfrs_validation_tables
+{
+	const tfrs_history_shape *history;	/* NULL: plain tables */
+	float	   *candidate;		/* (N + 1, D) */
+	float	   *query;			/* (V + 1, D) plain tables */
+	float	   *bag[TFRS_MAX_BAGS]; /* (N + 1, D) those that are not tied to the candidates */
+	const float *read[TFRS_MAX_BAGS];	/* (N, D) what each bag reads */
+} tfrs_validation_tables;
+
+typedef struct tfrs_validation
+{
+	tfrs_arena *arena;
+	const tfrs_train_options *options;
+	const tfrs_events *all;
+	size_t		candidates;		/* N */
+	const uint32_t *candidate_counts;
+	uint32_t	query;			/* the split is at */
+	double		squares;		/* of the events of the queries so far */
+	tfrs_events training;
+	uint64_t   *offsets;		/* (V + 1) */
+	uint32_t   *candidate;		/* (E) */
+	int64_t    *at;				/* (E) or NULL */
+	float	   *weight;			/* (E) or NULL */
+	tfrs_pair_set held;
+	/* the measurement under way */
+	int			phase;
+	size_t		done;
+	float	   *served;			/* (N + 1, D) candidates as they are served */
+	float	   *unknown;		/* (D) */
+	tfrs_pair_set relevant;
+	tfrs_evaluation *evaluation;
+	tfrs_model_shape shape;
+	tfrs_model	model;			/* a view of the tables */
+	double		value;			/* of the metric */
+	/* the best so far */
+	double		best;
+	uint32_t	best_epoch;		/* 0: none */
+	uint32_t	worse;			/* measurements since */
+	float	   *kept[2 + TFRS_MAX_BAGS];
+} tfrs_validation;
+
+/*
+ * The events, options and counts (N) must outlive it.  TFRS_INVALID_ARGUMENT: the last events are
+ * wanted and the events have no times.
+ */
+extern tfrs_status tfrs_validation_begin(tfrs_validation *validation, tfrs_arena *arena,
+										 const tfrs_train_options *options,
+										 const tfrs_events *events,
+										 const uint32_t *candidate_counts, tfrs_error *error);
+extern void tfrs_validation_free(tfrs_validation *validation);
+
+/* Adds to *bytes what is taken beside an evaluation; false where that overflows. */
+extern bool tfrs_validation_bytes(const tfrs_train_options *options, size_t queries,
+								  size_t candidates, size_t events, size_t *bytes);
+
+/* TFRS_MORE until the events are split: then those of training are valid. */
+extern tfrs_status tfrs_validation_split_step(tfrs_validation *validation, size_t candidates,
+											  tfrs_error *error);
+
+/* Whether a pair was held out. */
+extern bool tfrs_validation_holds(const tfrs_validation *validation, uint32_t query,
+								  uint32_t candidate);
+
+/* Whether the tables are to be measured after that epoch. */
+extern bool tfrs_validation_is_due(const tfrs_validation *validation, uint32_t epoch);
+
+/* TFRS_MORE until value is measured and the tables are kept where it is the best. */
+extern tfrs_status tfrs_validation_measure_step(tfrs_validation *validation,
+												const tfrs_validation_tables *tables,
+												uint32_t epoch, tfrs_error *error);
+
+/* Whether patience has come to its end. */
+extern bool tfrs_validation_is_over(const tfrs_validation *validation);
+
+/* Puts the best epoch's tables back. */
+extern void tfrs_validation_restore(const tfrs_validation *validation,
+									const tfrs_validation_tables *tables);
+
+#endif							/* TFRS_VALIDATION_H */
