@@ -444,6 +444,8 @@ tfrs_evaluation_result_of(const tfrs_evaluation *evaluation)
 void
 tfrs_evaluation_destroy(tfrs_evaluation *evaluation)
 {
+	if (evaluation == NULL)
+		return;
 	tfrs_arena_free(&evaluation->arena);
 	tfrs_arena_release(evaluation->owner, evaluation);
 }

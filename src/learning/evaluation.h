@@ -94,6 +94,7 @@ extern tfrs_status tfrs_evaluation_step(tfrs_evaluation *evaluation, tfrs_error 
 /* Of a finished evaluation; its memory. */
 extern const tfrs_evaluation_result *tfrs_evaluation_result_of(const tfrs_evaluation *evaluation);
 
+/* NULL is allowed. */
 extern void tfrs_evaluation_destroy(tfrs_evaluation *evaluation);
 
 #endif							/* TFRS_EVALUATION_H */

@@ -255,19 +255,22 @@ list_pairs(tfrs_validation *validation, tfrs_error *error)
 	tfrs_pair_set *relevant = &validation->relevant;
 	tfrs_status status = TFRS_OK;
 
-	if (relevant->start != NULL)
+	if (!validation->listing)
 	{
 		tfrs_pair_set_free(relevant);
-		tfrs_pair_set_init(relevant, validation->arena);
-	}
-	for (size_t i = relevant->count; i < validation->held.count && status == TFRS_OK; i++)
-	{
-		uint64_t	pair = validation->held.pairs[i];
+		for (size_t i = 0; i < validation->held.count && status == TFRS_OK; i++)
+		{
+			uint64_t	pair = validation->held.pairs[i];
 
-		status = tfrs_pair_set_add(relevant, tfrs_pair_query(pair), tfrs_pair_candidate(pair),
-								   error);
+			status = tfrs_pair_set_add(relevant, tfrs_pair_query(pair),
+									   tfrs_pair_candidate(pair), error);
+		}
+		validation->listing = true;
 	}
-	return status == TFRS_OK ? tfrs_pair_set_finish_step(relevant, error) : status;
+	if (status == TFRS_OK)
+		status = tfrs_pair_set_finish_step(relevant, error);
+	validation->listing = status == TFRS_MORE;
+	return status;
 }
 
 /* The tables as a model, as far as a ranking looks at one. */

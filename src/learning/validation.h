@@ -50,7 +50,8 @@ typedef struct tfrs_validation
 	size_t		done;
 	float	   *served;			/* (N + 1, D) candidates as they are served */
 	float	   *unknown;		/* (D) */
-	tfrs_pair_set relevant;
+	tfrs_pair_set relevant;		/* the held-out pairs again: an evaluation uses them up */
+	bool		listing;		/* relevant is being filled */
 	tfrs_evaluation *evaluation;
 	tfrs_model_shape shape;
 	tfrs_model	model;			/* a view of the tables */

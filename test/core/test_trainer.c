@@ -487,7 +487,7 @@ CHECK_TEST(the_best_epoch_is_put_back)
 			options.history.steps = 32;
 		}
 		options.epochs = 8;
-		options.optimizer.learning_rate = 0.5f;
+		options.optimizer.learning_rate = 0.8f;
 		options.validation.on = true;
 		options.validation.patience = 0;
 		rows_draw(rows, COUNT, 300, 100);
