@@ -2,9 +2,9 @@
  * evaluate.c: the aggregates tfrs.evaluate and tfrs.evaluate_lists.
  *
  * The transition turns a row into row numbers of the model at once and keeps them as pairs of eight
- * bytes; ids that the model does not know get numbers behind its own.  The model is found in the block
- * cache with a group's first row and stays pinned; of later rows it is only asked whether they mean
- * the same one.
+ * bytes; ids that the model does not know get numbers behind its own.  The model is found in the
+ * block cache with a group's first row and stays pinned; of later rows it is only asked whether
+ * they mean the same one.
  *
  * Memory: what is collected may take maintenance_work_mem, the evaluation tfrs.max_memory.  The
  * final function may be called again for the same state, so it keeps its result.
