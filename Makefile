@@ -23,6 +23,8 @@ SHLIB_EXPORTS = exports.txt
 EXTRA_CLEAN = build exports.txt exports.list $(OBJS:.o=.d)
 
 REGRESS = $(patsubst $(srcdir_here)sql/%.sql,%,$(sort $(wildcard $(srcdir_here)sql/*.sql)))
+# Where tests find test/fixtures; from 15 on pg_regress says so itself.
+export PG_ABS_SRCDIR = $(abspath $(srcdir_here))
 
 PG_CPPFLAGS = -I$(srcdir_here)src -DTFRS_VERSION='"$(EXTVERSION)"'
 # Without errno to set, loops with square roots become vector instructions (same bits).

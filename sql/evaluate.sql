@@ -171,6 +171,11 @@ SELECT evaluate(model, person, thing, jsonb_build_object('ks', ARRAY[person])) F
 SET maintenance_work_mem = '1MB';
 SELECT evaluate(model, person % 60, person) FROM recommender, generate_series(1, 200000) person WHERE name = 'tfrs';
 RESET maintenance_work_mem;
+SET tfrs.max_memory = '1MB';
+\set VERBOSITY terse
+SELECT evaluate(model, person, thing) FROM recommender, test WHERE name = 'history';
+\set VERBOSITY default
+RESET tfrs.max_memory;
 
 DROP FUNCTION by_top_k, differences;
 DROP TABLE click, test, training, recommender, odd_test, result, alone, untaught, by_text;

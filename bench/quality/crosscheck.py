@@ -3,8 +3,8 @@
     crosscheck.py DATA      DATA: a folder with ml-100k, online_retail and splits (see README.md)
 
 Trains the default models on each split in the database that psql connects to (schema
-tfrs_crosscheck, made anew), reads their vectors by SQL, ranks every candidate for every query of the
-test in float64, and computes popularity and item-item cosine from the training rows.  Exits with 1
+tfrs_crosscheck, made anew), reads their vectors by SQL, ranks every candidate for every query of
+the test in float64, and computes popularity and item-item cosine from the training rows.  Exits with 1
 where a figure differs by more than TOLERANCE: two scores within a float32 rounding of each other
 may change places, nothing else.
 """
@@ -83,7 +83,7 @@ def item_item(chosen):
 
 
 def mean_figures(scores, seen, relevant):
-    """Means over queries; relevant: a query's candidates, those that the model does not know None."""
+    """Means over queries; relevant: a query's candidates, by number where the model knows them."""
     sums = np.zeros(len(FIGURES))
     queries = 0
     discount = 1 / np.log2(np.arange(2, 12))

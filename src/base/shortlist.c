@@ -183,7 +183,9 @@ score_keys(tfrs_shortlist *list)
 	}
 }
 
-/* Keeps the best k of more.  No row whose product is a margin below the k-th score can enter then. */
+/*
+ * Keeps the best k of more.  No row whose product is a margin below the k-th score can enter then.
+ */
 static void
 make_room(tfrs_shortlist *list)
 {

@@ -1,11 +1,11 @@
 /*
  * shortlist.h: the best k rows for a query, exactly, out of scores that a matrix product gave.
  *
- * The last bits of a product differ between libraries, processors and places in a tile, so two equal
- * rows may get unequal scores.  A shortlist therefore takes product scores as approximate: it keeps
- * every row that may be among the best k and gives those their score by tfrs_kernels.dot.  What
- * comes out is what a search row by row finds (score descending, then row ascending), equal rows
- * tie, and the library and the tiling leave no trace.
+ * The last bits of a product differ between libraries, processors and places in a tile, so two
+ * equal rows may get unequal scores.  A shortlist therefore takes product scores as approximate: it
+ * keeps every row that may be among the best k and gives those their score by tfrs_kernels.dot.
+ * What comes out is what a search row by row finds (score descending, then row ascending), equal
+ * rows tie, and the library and the tiling leave no trace.
  *
  *     |product - dot| <= margin = 2 (D + 4) 2^-24 |q| max |x|
  *
@@ -37,7 +37,10 @@ typedef struct tfrs_shortlist
 /* Keys that a list of k needs room for. */
 extern size_t tfrs_shortlist_room(size_t k);
 
-/* list->query, rows, dim, k, keys and scratch are set; no score may exceed FLT_MAX / 4 by |q| longest. */
+/*
+ * list->query, rows, dim, k, keys and scratch are set; no score may exceed FLT_MAX / 4 by |q|
+ * longest.
+ */
 extern void tfrs_shortlist_begin(tfrs_shortlist *list, float query_norm, float longest);
 
 /*

@@ -1,9 +1,9 @@
 /*
  * baselines.c: counting what candidates have in common.
  *
- * Item-item is built from the sparse lists: a candidate's row of common counts is the sum of the lists
- * of the queries that chose it.  Each candidate keeps its nearest; the table is then turned round, so
- * that ranking a query touches only what its own candidates are near to.
+ * Item-item is built from the sparse lists: a candidate's row of common counts is the sum of the
+ * lists of the queries that chose it.  Each candidate keeps its nearest; the table is then turned
+ * round, so that ranking a query touches only what its own candidates are near to.
  */
 #include "learning/baselines.h"
 
@@ -202,7 +202,9 @@ times_chosen(const tfrs_item_item *item_item, size_t candidate)
 	return (double) (item_item->chosen_start[candidate + 1] - item_item->chosen_start[candidate]);
 }
 
-/* Adds up what each other candidate has in common with this one; returns how many have something. */
+/*
+ * Adds up what each other candidate has in common with this one; returns how many have something.
+ */
 static size_t
 count_common(const tfrs_item_item *item_item, size_t candidate, tfrs_item_item_scratch *scratch)
 {

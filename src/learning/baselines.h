@@ -32,8 +32,8 @@ typedef struct tfrs_popularity
 } tfrs_popularity;
 
 /*
- * Counts the queries that chose a candidate.  Without events (NULL) counts (N) are taken for it, such
- * as numbers of rows, where a query may count more than once.
+ * Counts the queries that chose a candidate.  Without events (NULL) counts (N) are taken for it,
+ * such as numbers of rows, where a query may count more than once.
  */
 extern tfrs_status tfrs_popularity_begin(tfrs_popularity *popularity, tfrs_arena *arena,
 										 const tfrs_events *events, const uint32_t *counts,
@@ -75,7 +75,10 @@ typedef struct tfrs_item_item
 	uint32_t   *nearest_count;	/* (N) */
 } tfrs_item_item;
 
-/* Takes 4 bytes an event and at most 1,600 a candidate.  What is not given back goes with the arena. */
+/*
+ * Takes 4 bytes an event and at most 1,600 a candidate.  What is not given back goes with the
+ * arena.
+ */
 extern tfrs_status tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *arena,
 										const tfrs_events *events, size_t candidates, int threads,
 										tfrs_item_item_scratch *scratch, tfrs_error *error);

@@ -1,9 +1,9 @@
 /*
  * evaluation.c: rankings of the test's queries in tiles, and what they are worth.
  *
- * A task is a tile of queries (ranking_tile.h).  Tasks add up figures of their own, which are merged in
- * the order of tasks; what is found out about candidates (the best place that each ever had) is a
- * minimum, so who found it does not matter.
+ * A task is a tile of queries (ranking_tile.h).  Tasks add up figures of their own, which are
+ * merged in the order of tasks; what is found out about candidates (the best place that each ever
+ * had) is a minimum, so who found it does not matter.
  */
 #include "learning/evaluation.h"
 
@@ -339,14 +339,16 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 static tfrs_status
 begin_item_item(tfrs_evaluation *evaluation, tfrs_error *error)
 {
+	tfrs_arena *arena = &evaluation->arena;
 	tfrs_status status = TFRS_OK;
 
 	for (int w = 0; status == TFRS_OK && w < evaluation->options.threads; w++)
-		status = tfrs_item_item_scratch_get(&evaluation->scratch[w], &evaluation->arena,
-											evaluation->test.candidates, evaluation->shape.depth, error);
+		status = tfrs_item_item_scratch_get(&evaluation->scratch[w], arena,
+											evaluation->test.candidates,
+											evaluation->shape.depth, error);
 	if (status != TFRS_OK)
 		return status;
-	return tfrs_item_item_begin(&evaluation->item_item, &evaluation->arena,
+	return tfrs_item_item_begin(&evaluation->item_item, arena,
 								evaluation->test.events, evaluation->test.candidates,
 								evaluation->options.threads, evaluation->scratch, error);
 }
@@ -365,8 +367,8 @@ next_ranking(tfrs_evaluation *evaluation, tfrs_error *error)
 	if (evaluation->ranking == TFRS_RANKING_POPULARITY)
 		return tfrs_popularity_begin(&evaluation->popularity, &evaluation->arena,
 									 evaluation->test.events,
-									 evaluation->model->candidate_counts, evaluation->test.candidates,
-									 error);
+									 evaluation->model->candidate_counts,
+									 evaluation->test.candidates, error);
 	if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)
 		return begin_item_item(evaluation, error);
 	return TFRS_OK;

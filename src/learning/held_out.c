@@ -1,8 +1,8 @@
 /*
  * held_out.c: sorting out the test of held_out.h.
  *
- * Which of a query's candidates are left out is looked up in its two lists each time; nothing is kept
- * for all queries, since the events of all of them may be as large as the model.
+ * Which of a query's candidates are left out is looked up in its two lists each time; nothing is
+ * kept for all queries, since the events of all of them may be as large as the model.
  */
 #include "learning/held_out.h"
 

@@ -1,9 +1,9 @@
 /*
  * held_out.h: the test of an evaluation, query by query.
  *
- * What a query was trained on, and what the caller excludes, is left out of its ranking.  A relevant
- * candidate that is left out is taken out of the test; one that the model does not know stays in it as
- * a miss.
+ * What a query was trained on, and what the caller excludes, is left out of its ranking.  A
+ * relevant candidate that is left out is taken out of the test; one that the model does not know
+ * stays in it as a miss.
  */
 #ifndef TFRS_HELD_OUT_H
 #define TFRS_HELD_OUT_H
@@ -15,7 +15,9 @@
 #include "learning/history.h"
 #include "learning/pair_set.h"
 
-/* What has been left of a query's relevant candidates; the known ones are at the front of its list. */
+/*
+ * What has been left of a query's relevant candidates; the known ones are at the front of its list.
+ */
 typedef struct tfrs_held_out_query
 {
 	uint32_t	known;
@@ -90,13 +92,15 @@ extern tfrs_left_out tfrs_held_out_left_out(const tfrs_held_out *test, uint32_t 
 extern void tfrs_left_out_mark(const tfrs_left_out *out, uint64_t *marked);
 extern void tfrs_left_out_unmark(const tfrs_left_out *out, uint64_t *marked);
 
-/* Puts -INFINITY where the scores of candidates first .. first + count hold one that is left out. */
+/*
+ * Puts -INFINITY where the scores of candidates first .. first + count hold one that is left out.
+ */
 extern void tfrs_left_out_hide(const tfrs_left_out *out, float *scores, size_t first,
 							   size_t count);
 
 /*
- * Sorts out what is left of a list's relevant candidates; returns how many were taken out.  marked is
- * all zero before and after.  Lists are independent of each other.
+ * Sorts out what is left of a list's relevant candidates; returns how many were taken out.  marked
+ * is all zero before and after.  Lists are independent of each other.
  */
 extern size_t tfrs_held_out_take(tfrs_held_out *test, size_t list, uint64_t *marked);
 

@@ -42,7 +42,7 @@ tfrs_pair_set_free(tfrs_pair_set *set)
 {
 	free_scratch(set);
 	tfrs_arena_release(set->arena, set->pairs);
-	tfrs_arena_release(set->arena, set->start);
+	tfrs_arena_release(set->arena, set->noted);
 	tfrs_pair_set_init(set, set->arena);
 }
 
@@ -146,7 +146,7 @@ unite(tfrs_pair_set *set, tfrs_error *error)
 	set->position = set->kept = 0;
 	set->phase = LISTING;
 	free_scratch(set);
-	return TFRS_GET(set->arena, &set->start, set->lists + 1, error);
+	return TFRS_GET(set->arena, &set->noted, set->lists + 1, error);
 }
 
 /* Notes where lists begin. */
@@ -155,10 +155,11 @@ note_lists(tfrs_pair_set *set)
 {
 	for (size_t end = step_end(set); set->position < end; set->position++)
 		if (begins_list(set, set->position))
-			set->start[set->kept++] = set->position;
+			set->noted[set->kept++] = set->position;
 	if (set->position < set->count)
 		return TFRS_MORE;
-	set->start[set->lists] = set->count;
+	set->noted[set->lists] = set->count;
+	set->start = set->noted;
 	set->phase = FINISHED;
 	return TFRS_OK;
 }

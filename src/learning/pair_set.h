@@ -23,11 +23,12 @@ typedef struct tfrs_pair_set
 	size_t		capacity;
 	/* once finished: pairs ascending and distinct, those of list q from start[q] to start[q + 1] */
 	size_t		lists;
-	size_t	   *start;			/* (lists + 1) */
+	size_t	   *start;			/* (lists + 1); NULL until then */
 	/* state of the sort */
 	int			phase;
 	size_t		position;
-	size_t		kept;			/* distinct pairs, or starts, so far */
+	size_t		kept;			/* distinct pairs, or lists noted, so far */
+	size_t	   *noted;			/* (lists + 1) becomes start */
 	uint64_t   *spare;			/* (count) */
 	size_t		(*places)[256]; /* (TFRS_PAIR_DIGITS) */
 } tfrs_pair_set;

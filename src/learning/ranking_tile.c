@@ -10,8 +10,8 @@
 #include "base/matmul.h"
 
 /*
- * A block of MOST_ROWS queries and BLOCK candidates takes half of a common second-level cache.  Fewer
- * than ALL candidates are one block: a shortlist's first threshold is better then.
+ * A block of MOST_ROWS queries and BLOCK candidates takes half of a common second-level cache.
+ * Fewer than ALL candidates are one block: a shortlist's first threshold is better then.
  */
 #define MOST_ROWS 128
 #define LEAST_ROWS 16

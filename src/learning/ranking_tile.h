@@ -1,8 +1,9 @@
 /*
- * ranking_tile.h: a tile of queries against all candidates of a model: rankings and cross entropies.
+ * ranking_tile.h: a tile of queries against all candidates of a model: rankings and cross
+ * entropies.
  *
- * The queries' vectors meet block after block of candidates by matrix product; each block's cells are
- * fed to the shortlist of their query and to its sum of exponentials while they are in the
+ * The queries' vectors meet block after block of candidates by matrix product; each block's cells
+ * are fed to the shortlist of their query and to its sum of exponentials while they are in the
  * second-level cache.  B x N numbers are never held.
  */
 #ifndef TFRS_RANKING_TILE_H
@@ -51,8 +52,9 @@ extern tfrs_status tfrs_ranking_tile_get(tfrs_ranking_tile *tile, tfrs_arena *ar
 										 const tfrs_ranking_shape *shape, tfrs_error *error);
 
 /*
- * Ranks the queries of lists first .. first + rows (<= R) of a test whose lists have been taken; those
- * with nothing to test are passed over.  false where a score might overflow: nothing is ranked then.
+ * Ranks the queries of lists first .. first + rows (<= R) of a test whose lists have been taken;
+ * those with nothing to test are passed over.  false where a score might overflow: nothing is
+ * ranked then.
  */
 extern bool tfrs_ranking_tile_run(tfrs_ranking_tile *tile, const tfrs_held_out *test, size_t first,
 								  size_t rows);

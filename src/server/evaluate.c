@@ -2,9 +2,9 @@
  * evaluate.c: the aggregates tfrs.evaluate and tfrs.evaluate_lists.
  *
  * The transition turns a row into row numbers of the model at once and keeps them as pairs of eight
- * bytes; ids that the model does not know get numbers behind its own.  The model is found in the block
- * cache with a group's first row and stays pinned; of later rows it is only asked whether they mean
- * the same one.
+ * bytes; ids that the model does not know get numbers behind its own.  The model is found in the
+ * block cache with a group's first row and stays pinned; of later rows it is only asked whether
+ * they mean the same one.
  *
  * Memory: what is collected may take maintenance_work_mem, the evaluation tfrs.max_memory.  The
  * final function may be called again for the same state, so it keeps its result.
@@ -376,6 +376,19 @@ core_options(const evaluate_state *state)
 	return options;
 }
 
+static void
+check_evaluated(tfrs_status status, const tfrs_error *error)
+{
+	if (status == TFRS_OVER_BUDGET)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("the evaluation does not fit into tfrs.max_memory"),
+				 errdetail("%s", error->detail),
+				 errhint("Raise tfrs.max_memory, lower tfrs.threads or the largest of \"ks\", or "
+						 "leave item-item out with '{\"baselines\": false}'.")));
+	tfrs_check(status, error);
+}
+
 /* Runs the evaluation and keeps its report. */
 static void
 evaluate(evaluate_state *state)
@@ -391,10 +404,10 @@ evaluate(evaluate_state *state)
 	tfrs_error	error;
 
 	tfrs_bridge_arena(&arena, state->context, tfrs_settings_memory_bytes());
-	tfrs_check(tfrs_evaluation_begin(&evaluation, &arena, &test, &options, &error), &error);
+	check_evaluated(tfrs_evaluation_begin(&evaluation, &arena, &test, &options, &error), &error);
 	while ((status = tfrs_evaluation_step(evaluation, &error)) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
-	tfrs_check(status, &error);
+	check_evaluated(status, &error);
 	result = tfrs_evaluation_result_of(evaluation);
 	state->report = MemoryContextStrdup(state->context,
 										tfrs_evaluate_report(result, &options, &state->rows,

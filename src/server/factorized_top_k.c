@@ -1,6 +1,6 @@
 /*
- * factorized_top_k.c: the aggregates tfrs.factorized_top_k: TFRS's FactorizedTopK metric, for each k
- * the share of rows whose candidate is among the first k of an index.
+ * factorized_top_k.c: the aggregates tfrs.factorized_top_k: TFRS's FactorizedTopK metric, for each
+ * k the share of rows whose candidate is among the first k of an index.
  *
  * By id, a row counts at k where its candidate is one of the first k; among equal scores those of
  * lower id come first.  By embedding, it counts where fewer than k candidates of the index have a

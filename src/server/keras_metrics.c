@@ -1,16 +1,16 @@
 /*
  * keras_metrics.c: losses and metrics of Keras over rows of class scores, as aggregates.
  *
- * categorical_crossentropy: y_pred is divided by its sum, clipped to [1e-7, 1 - 1e-7], and the row's
- * loss is -sum y_true ln y_pred; with from_logits it is -sum y_true ln softmax(y_pred).
- * sparse_categorical_crossentropy: y_pred is clipped first and then, as logits ln y_pred, takes
- * the way of from_logits: that is what Keras does over TensorFlow, and differs by some 1e-7.
- * Reduction mean is Keras's SUM_OVER_BATCH_SIZE: the weighted sum over the number of rows, not over
- * the sum of the weights.
+ * categorical_crossentropy: y_pred is divided by its sum, clipped to [1e-7, 1 - 1e-7], and the
+ * row's loss is -sum y_true ln y_pred; with from_logits it is -sum y_true ln softmax(y_pred).
+ * sparse_categorical_crossentropy: y_pred is clipped first and then, as logits ln y_pred, takes the
+ * way of from_logits: that is what Keras does over TensorFlow, and differs by some 1e-7. Reduction
+ * mean is Keras's SUM_OVER_BATCH_SIZE: the weighted sum over the number of rows, not over the sum
+ * of the weights.
  *
  * top_k_categorical_accuracy: a row counts where fewer than k classes have a score above that of
- * its class (the first largest of y_true): classes that tie are all in the top k, as in TensorFlow's
- * in_top_k.  The mean is over the sum of the weights; 0 where that is 0, as in Keras.
+ * its class (the first largest of y_true): classes that tie are all in the top k, as in
+ * TensorFlow's in_top_k.  The mean is over the sum of the weights; 0 where that is 0, as in Keras.
  */
 #include "postgres.h"
 

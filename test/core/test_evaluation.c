@@ -367,7 +367,9 @@ CHECK_TEST(blocks_of_candidates)
 	check_world(2600, 5, 2.0f);
 }
 
-/* The ranking of our tiles and of the library's differ in no bit; the loss may, in the last ones. */
+/*
+ * The ranking of our tiles and of the library's differ in no bit; the loss may, in the last ones.
+ */
 CHECK_TEST(library_and_own_tiles_agree)
 {
 	const world *world = make_world(2600, 8, 1.0f);

@@ -146,7 +146,9 @@ CHECK_TEST(all_rows_equal_or_zero)
 	}
 }
 
-/* -0 and 0 are equal scores; scores rise with the row, so that every row enters; one is far away. */
+/*
+ * -0 and 0 are equal scores; scores rise with the row, so that every row enters; one is far away.
+ */
 CHECK_TEST(signs_orders_outliers)
 {
 	corpus		corpus;
