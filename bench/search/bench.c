@@ -6,8 +6,8 @@
  *
  * Prints one line for the full scan, the exact index and the tree tuned to several recalls on the
  * even queries and measured on the odd ones; with -m also many queries at once, with -x each query
- * leaves out that many rows, with -X its own best ones.  Times are medians of a thread's own CPU time, so that other work on
- * the machine shows less.
+ * leaves out that many rows, with -X its own best ones.  Times are medians of a thread's own CPU
+ * time, so that other work on the machine shows less.
  */
 #define _GNU_SOURCE
 
@@ -243,7 +243,8 @@ measure_many(setup *setup, const char *name, const tfrs_index *index, size_t cou
 	tfrs_search *searches = malloc(count * sizeof(tfrs_search));
 	tfrs_hit   *hits = malloc(count * setup->k * sizeof(tfrs_hit));
 	size_t	   *counts = malloc(count * sizeof(size_t));
-	tfrs_index_queries many_queries = {count, queries, searches, setup->threads, setup->k, hits, counts};
+	tfrs_index_queries many_queries = {count, queries, searches, setup->threads, setup->k, hits,
+		counts};
 	tfrs_index_many *many;
 	double		start = milliseconds(CLOCK_MONOTONIC);
 	double		cpu = milliseconds(CLOCK_PROCESS_CPUTIME_ID);

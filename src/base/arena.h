@@ -66,11 +66,17 @@ extern void tfrs_arena_release(tfrs_arena *arena, void *pointer);
 #define TFRS_RESIZE(arena, pointer, count, error) \
 	tfrs_arena_resize((arena), (void **) (pointer), (count), sizeof(**(pointer)), (error))
 
-/* Checked size arithmetic: false when the result would not fit. */
+/* Size arithmetic; the checked forms are false when the result would not fit. */
 static inline bool
 tfrs_size_multiply(size_t a, size_t b, size_t *result)
 {
 	return !__builtin_mul_overflow(a, b, result);
+}
+
+static inline size_t
+tfrs_size_smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
 }
 
 static inline bool

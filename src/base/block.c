@@ -258,6 +258,15 @@ tfrs_block_find_exact(const tfrs_block *block, const char *name, size_t element_
 	return status;
 }
 
+tfrs_part_name
+tfrs_part_name_of(const char *prefix, const char *name)
+{
+	tfrs_part_name result;
+
+	snprintf(result.text, sizeof(result.text), "%s%s", prefix, name);
+	return result;
+}
+
 void
 tfrs_block_writer_init(tfrs_block_writer *writer, tfrs_block_kind kind)
 {

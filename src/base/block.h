@@ -95,6 +95,14 @@ extern tfrs_status tfrs_block_find_exact(const tfrs_block *block, const char *na
 										 size_t element_size, size_t count, const void **data,
 										 tfrs_error *error);
 
+/* A part's name under a prefix; what is too long is cut, and is then not found. */
+typedef struct tfrs_part_name
+{
+	char		text[TFRS_MAX_PART_NAME];
+} tfrs_part_name;
+
+extern tfrs_part_name tfrs_part_name_of(const char *prefix, const char *name);
+
 /*
  * Writing: add parts in any order (their bytes stay the caller's until the end), ask for the size,
  * then copy into memory of that size step by step (at most 4 MB a step).  prefix is put before

@@ -219,8 +219,8 @@ dot_int8(const int8_t *x, const int8_t *y, size_t dim)
 }
 
 /*
- * Bytes are summed as 16-bit numbers: *all gets the even bytes plus 256 times the odd ones, *odd the
- * odd ones alone, so the even ones are *all - (*odd << 8), whatever overflowed.
+ * Bytes are summed as 16-bit numbers: *all gets the even bytes plus 256 times the odd ones, *odd
+ * the odd ones alone, so the even ones are *all - (*odd << 8), whatever overflowed.
  */
 SIMD void
 add_bytes(__m256i *all, __m256i *odd, __m256i bytes)
@@ -244,7 +244,7 @@ at_least(__m256i x, __m256i y)
 	return _mm256_cmpeq_epi16(_mm256_max_epu16(x, y), x);
 }
 
-/* One bit for each of 32 sums; packing swaps the middle quarters, the permutation puts them back. */
+/* One bit for each of 32 sums; packing swaps the middle quarters, permuting puts them back. */
 SIMD uint32_t
 find_hits(__m256i first, __m256i second, uint16_t threshold)
 {

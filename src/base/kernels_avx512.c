@@ -231,8 +231,8 @@ spread_tables(const tfrs_code_scan *scan, __m512i *low, __m512i *high)
 }
 
 /*
- * Bytes are summed as 16-bit numbers: *all gets the even bytes plus 256 times the odd ones, *odd the
- * odd ones alone, so the even ones are *all - (*odd << 8), whatever overflowed.
+ * Bytes are summed as 16-bit numbers: *all gets the even bytes plus 256 times the odd ones, *odd
+ * the odd ones alone, so the even ones are *all - (*odd << 8), whatever overflowed.
  */
 SIMD void
 add_bytes(__m512i *all, __m512i *odd, __m512i bytes)

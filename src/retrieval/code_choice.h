@@ -2,8 +2,8 @@
  * code_choice.h: how many codes a row should have for the bounded search.
  *
  * Longer codes are more to read for every row, shorter ones let more rows reach the threshold and
- * be fetched.  What is best depends on the corpus (from a quarter of its components to all of them),
- * so it is measured: sample rows coded in several lengths against sample queries, counted in bytes.
+ * be fetched.  What is best depends on the corpus (from an eighth of its components to all of them),
+ * so it is measured in bytes: sample rows coded in several lengths against sample queries.
  */
 #ifndef TFRS_CODE_CHOICE_H
 #define TFRS_CODE_CHOICE_H

@@ -37,7 +37,7 @@ typedef struct tfrs_collector
 {
 	const tfrs_search *search;
 	tfrs_topk	topk;
-	float		threshold;		/* no row below it can enter: the larger of min_score and the k-th */
+	float		threshold;		/* the larger of min_score and the k-th score */
 } tfrs_collector;
 
 /* hits: room for min(search->k, rows) entries. */

@@ -9,7 +9,7 @@
  *     l2       -sqrt(|x - q|^2)              by tfrs_kernels.squared_distance
  *
  * Norms are summed in double and kept as float.  A float32 product that overflows is computed again
- * in double, so a score is never NaN: it is finite, or an infinity where float32 has nothing larger.
+ * in double, so a score is never NaN: it is finite, or an infinity where float32 ends.
  */
 #ifndef TFRS_CORPUS_H
 #define TFRS_CORPUS_H

@@ -95,7 +95,7 @@ typedef struct tfrs_index_facts
 	uint32_t	leaves_to_search;	/* 0: as many as the bounds demand */
 	uint32_t	rerank;
 	float		reach;			/* how far the bounds are believed in; at 1 recall is 1 */
-	float		recall;			/* estimated when it was tuned, at recall_k; 1 where it is certain */
+	float		recall;			/* at recall_k, as estimated by tuning; 1: certain */
 	uint32_t	recall_k;
 } tfrs_index_facts;
 

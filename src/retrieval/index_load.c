@@ -11,33 +11,17 @@
  * looked at: a NaN among them gives a wrong answer to whoever made it up, and nothing worse.
  */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "retrieval/index_structure.h"
 #include "retrieval/tree_block.h"
 
-typedef struct part_name
-{
-	char		text[TFRS_MAX_PART_NAME];
-} part_name;
-
-/* A prefix that is too long is cut, and the part is then not found. */
-static part_name
-name_of(const char *prefix, const char *name)
-{
-	part_name	result;
-
-	snprintf(result.text, sizeof(result.text), "%s%s", prefix, name);
-	return result;
-}
-
 static tfrs_status
 load_head(tfrs_index_head *head, const tfrs_block *block, const char *prefix, tfrs_error *error)
 {
 	const void *data;
-	tfrs_status status = tfrs_block_find_exact(block, name_of(prefix, "head").text,
+	tfrs_status status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, "head").text,
 											   sizeof(*head), 1, &data, error);
 
 	if (status != TFRS_OK)
@@ -70,7 +54,7 @@ load_vectors(tfrs_index *index, const tfrs_block *block, const char *prefix,
 		index->vectors = vectors;
 		return TFRS_OK;
 	}
-	status = tfrs_block_find_exact(block, name_of(prefix, "vectors").text, sizeof(float),
+	status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, "vectors").text, sizeof(float),
 								   index->count * index->dim, &data, error);
 	if (status == TFRS_OK)
 		index->vectors = data;
@@ -112,8 +96,8 @@ tfrs_index_load(tfrs_index *index, const tfrs_block *block, const char *prefix,
 	index->kind = (tfrs_index_kind) head.kind;
 	status = load_vectors(index, block, prefix, vectors, count, error);
 	if (status == TFRS_OK && index->metric == TFRS_METRIC_COSINE)
-		status = tfrs_block_find_exact(block, name_of(prefix, "norms").text, sizeof(float),
-									   index->count, &norms, error);
+		status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, "norms").text,
+									   sizeof(float), index->count, &norms, error);
 	index->norms = norms;
 	if (status == TFRS_OK && tfrs_tree_stored(block, prefix))
 		status = load_structure(index, &head, block, prefix, arena, error);

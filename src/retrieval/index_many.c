@@ -53,12 +53,6 @@ struct tfrs_index_many
 	size_t		rows_done;
 };
 
-static size_t
-smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 static tfrs_status
 check_queries(tfrs_index_many *many, tfrs_error *error)
 {
@@ -162,7 +156,7 @@ static tfrs_status
 step_queries(tfrs_index_many *many)
 {
 	size_t		most = (size_t) STEP_QUERIES * many->queries.threads;
-	size_t		tasks = smaller(many->queries.count - many->queries_done, most);
+	size_t		tasks = tfrs_size_smaller(many->queries.count - many->queries_done, most);
 
 	tfrs_team_run(many->queries.threads, tasks, answer_query, many);
 	many->queries_done += tasks;
@@ -242,7 +236,7 @@ offer_products(tfrs_index_many *many, const tile *tile)
 
 		for (size_t first = 0; first < tile->row_count; first += STRIP)
 		{
-			size_t		count = smaller(tile->row_count - first, STRIP);
+			size_t		count = tfrs_size_smaller(tile->row_count - first, STRIP);
 
 			if (tfrs_kernels.maximum(products + first, count) < least)
 				continue;
@@ -258,7 +252,7 @@ rows_of_step(const tfrs_index_many *many)
 {
 	size_t		tiles = STEP_PRODUCTS / (TILE_QUERIES * TILE_ROWS * many->space.width) + 1;
 
-	return smaller(many->corpus.count - many->rows_done, tiles * TILE_ROWS);
+	return tfrs_size_smaller(many->corpus.count - many->rows_done, tiles * TILE_ROWS);
 }
 
 /* One block of queries against the rows of the step. */
@@ -271,7 +265,7 @@ multiply_block(void *context, int worker, size_t task)
 	tile		tile;
 
 	tile.first_query = many->queries_done + task * TILE_QUERIES;
-	tile.query_count = smaller(many->queries.count - tile.first_query, TILE_QUERIES);
+	tile.query_count = tfrs_size_smaller(many->queries.count - tile.first_query, TILE_QUERIES);
 	tile.queries = many->places + worker * many->places_stride;
 	tile.copies = tile.queries + TILE_QUERIES * width;
 	tile.products = tile.copies + TILE_ROWS * width;
@@ -280,7 +274,7 @@ multiply_block(void *context, int worker, size_t task)
 						 tile.queries + q * width);
 	for (tile.first_row = many->rows_done; tile.first_row < end; tile.first_row += TILE_ROWS)
 	{
-		tile.row_count = smaller(end - tile.first_row, TILE_ROWS);
+		tile.row_count = tfrs_size_smaller(end - tile.first_row, TILE_ROWS);
 		fill_rows(many, &tile);
 		tfrs_matmul_nt(tile.query_count, tile.row_count, width, 1, tile.queries, width,
 					   tile.rows, width, 0, tile.products, tile.row_count);
@@ -292,7 +286,7 @@ static tfrs_status
 step_products(tfrs_index_many *many)
 {
 	size_t		left = many->queries.count - many->queries_done;
-	size_t		count = smaller(left, (size_t) TILE_QUERIES * many->queries.threads);
+	size_t		count = tfrs_size_smaller(left, (size_t) TILE_QUERIES * many->queries.threads);
 
 	tfrs_team_run(many->queries.threads, (count + TILE_QUERIES - 1) / TILE_QUERIES,
 				  multiply_block, many);

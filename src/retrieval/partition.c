@@ -281,7 +281,7 @@ tfrs_partition_share_done(const tfrs_partition_builder *builder)
 {
 	double		sample = (double) builder->sample_count;
 	double		count = (double) builder->corpus->count;
-	double		before = assigns_sample(builder) ? builder->iteration * sample : ITERATIONS * sample;
+	double		before = builder->iteration * sample;
 
 	return (before + (double) builder->done) / (ITERATIONS * sample + count);
 }

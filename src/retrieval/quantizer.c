@@ -31,12 +31,6 @@ enum
 	PURPOSE_CENTRES = 0x7175
 };
 
-static size_t
-smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Squared distances of a point (g) to the 16 centres (g, 16). */
 static void
 measure_centres(const float *point, const float *centres, size_t size, float *distance)
@@ -139,13 +133,10 @@ move_centres(group *group)
 		for (size_t d = 0; d < group->size; d++)
 			group->sums[d * TFRS_CENTRES + nearest] += point[d];
 	}
-	for (size_t d = 0; d < group->size; d++)
+	for (size_t i = 0; i < group->size * TFRS_CENTRES; i++)
 	{
-		for (size_t j = 0; j < TFRS_CENTRES; j++)
-		{
-			if (counts[j] > 0)
-				group->centres[d * TFRS_CENTRES + j] = group->sums[d * TFRS_CENTRES + j] / counts[j];
-		}
+		if (counts[i % TFRS_CENTRES] > 0)
+			group->centres[i] = group->sums[i] / counts[i % TFRS_CENTRES];
 	}
 }
 
@@ -185,7 +176,7 @@ tfrs_quantizer_training_step(tfrs_quantizer_training *training)
 	size_t		cost = training->count * size * TFRS_CENTRES * (ITERATIONS + 1);
 	size_t		most = (STEP_DISTANCES / cost + 1) * (size_t) training->threads;
 	size_t		left = quantizer->codes - training->groups_done;
-	size_t		tasks = smaller(left, most);
+	size_t		tasks = tfrs_size_smaller(left, most);
 
 	tfrs_team_run(training->threads, tasks, train_group, training);
 	training->groups_done += tasks;
@@ -333,6 +324,7 @@ tfrs_quantizer_tabulate(const tfrs_quantizer *quantizer, const float *query, flo
 {
 	float		widest = 0;
 	float		total = 0;
+	size_t		groups;
 	float		lowest;
 	float		highest;
 	double		offset = 0;
@@ -344,7 +336,8 @@ tfrs_quantizer_tabulate(const tfrs_quantizer *quantizer, const float *query, flo
 		widest = highest - lowest > widest ? highest - lowest : widest;
 		total += highest - lowest;
 	}
-	widest = fminf(widest, MOST_RANGE * total / (float) smaller(quantizer->codes, quantizer->width));
+	groups = tfrs_size_smaller(quantizer->codes, quantizer->width);
+	widest = fminf(widest, MOST_RANGE * total / (float) groups);
 	tables->step = widest > FLT_MIN * 256 ? widest / 255 : FLT_MIN;
 	for (size_t m = 0; m < quantizer->codes; m++)
 	{

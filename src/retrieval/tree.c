@@ -561,10 +561,9 @@ void
 tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer, tfrs_tree_effort effort,
 				 tfrs_collector *collector, tfrs_tree_scratch *scratch)
 {
-	probe		probe = {.tree = tree, .scorer = scorer, .collector = collector, .scratch = scratch};
+	probe		probe = {tree, scorer, collector, scratch, .reach = effort.reach};
 
 	begin_probe(&probe);
-	probe.reach = effort.reach;
 	probe.error_share = effort.reach < 1
 		? fminf(1, LIKELY_ERROR / sqrtf((float) tree->space.width)) : 1;
 	if (effort.leaves > 0)

@@ -6,8 +6,8 @@
  *     q . x  =  q . c + q . (x' - c) + q . (x - x'),     |q . (x - x')| <= |q| e
  *
  * The first two terms are cheap (one product a leaf, M table entries a row).  e is the length of
- * what the code leaves over, allowance for rounding included.  Rows of a leaf are ordered by it, and
- * the largest of each block of 32 is what the scan works with; a row that reaches that bound is
+ * what the code leaves over, allowance for rounding included.  Rows of a leaf are ordered by it,
+ * and the largest of each block of 32 is what the scan works with; a row that reaches that bound is
  * looked at with its own e, a share of the block's, before it is fetched.
  *
  *     bounded   Every leaf and row whose bound reaches the threshold is scored, so the answer is
@@ -75,7 +75,7 @@ extern tfrs_status tfrs_tree_scratch_get(tfrs_tree_scratch **scratch, const tfrs
  */
 extern uint64_t tfrs_tree_take_bytes_read(tfrs_tree_scratch *scratch);
 
-/* Whether the bounds hold for the query: its length is in a range where float32 has no surprises. */
+/* Whether the bounds hold for the query: float32 has no surprises at its length. */
 extern bool tfrs_tree_serves(const tfrs_tree *tree, const tfrs_scorer *scorer);
 
 /* The scratch must have room for effort.rerank. */

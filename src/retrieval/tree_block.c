@@ -4,7 +4,6 @@
 #include "retrieval/tree_block.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -64,25 +63,10 @@ tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head, tfrs_block_writer *w
 	return status;
 }
 
-typedef struct part_name
-{
-	char		text[TFRS_MAX_PART_NAME];
-} part_name;
-
-/* A prefix that is too long is cut, and the part is then not found. */
-static part_name
-name_of(const char *prefix, const char *name)
-{
-	part_name	result;
-
-	snprintf(result.text, sizeof(result.text), "%s%s", prefix, name);
-	return result;
-}
-
 bool
 tfrs_tree_stored(const tfrs_block *block, const char *prefix)
 {
-	return tfrs_block_has(block, name_of(prefix, "tree.head").text);
+	return tfrs_block_has(block, tfrs_part_name_of(prefix, "tree.head").text);
 }
 
 static tfrs_status
@@ -90,7 +74,7 @@ load_head(tfrs_tree_head *head, const tfrs_block *block, const char *prefix,
 		  const tfrs_corpus *corpus, tfrs_error *error)
 {
 	const void *data;
-	tfrs_status status = tfrs_block_find_exact(block, name_of(prefix, "tree.head").text,
+	tfrs_status status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, "tree.head").text,
 											   sizeof(*head), 1, &data, error);
 
 	if (status != TFRS_OK)
@@ -112,8 +96,8 @@ load_space(tfrs_tree *tree, float scale, const tfrs_block *block, const char *pr
 	tfrs_status status = TFRS_OK;
 
 	if (corpus->metric == TFRS_METRIC_L2)
-		status = tfrs_block_find_exact(block, name_of(prefix, "tree.centre").text, sizeof(float),
-									   corpus->dim, &centre, error);
+		status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, "tree.centre").text,
+									   sizeof(float), corpus->dim, &centre, error);
 	if (status == TFRS_OK)
 		tree->space = tfrs_space_of(corpus->metric, corpus->dim, centre, scale);
 	return status;
@@ -157,7 +141,7 @@ tfrs_tree_load(tfrs_tree *tree, const tfrs_block *block, const char *prefix,
 	tree->quantizer.codes = head.codes;
 	list_parts(tree, parts);
 	for (size_t i = 0; status == TFRS_OK && i < PARTS; i++)
-		status = tfrs_block_find_exact(block, name_of(prefix, parts[i].name).text,
+		status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, parts[i].name).text,
 									   parts[i].element_size, parts[i].count, parts[i].data,
 									   error);
 	return status == TFRS_OK ? check_leaves(tree, corpus, error) : status;

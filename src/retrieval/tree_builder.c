@@ -97,12 +97,6 @@ struct tfrs_tree_builder
 	workplace **workplaces;		/* (threads) */
 };
 
-static size_t
-smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 static tfrs_status
 place_space(tfrs_tree_builder *builder, tfrs_error *error)
 {
@@ -200,7 +194,7 @@ cut_chunks(tfrs_tree_builder *builder)
 		for (uint32_t at = 0; at < builder->sizes[leaf]; at += CHUNK_ROWS)
 			*next++ = (chunk) {(uint32_t) leaf,
 				builder->first_blocks[leaf] + at / TFRS_CODE_ROWS,
-				(uint32_t) smaller(builder->sizes[leaf] - at, CHUNK_ROWS), 0};
+				(uint32_t) tfrs_size_smaller(builder->sizes[leaf] - at, CHUNK_ROWS), 0};
 	}
 }
 
@@ -279,8 +273,8 @@ begin_training(tfrs_tree_builder *builder, tfrs_error *error)
 	tfrs_arena *arena = builder->arena;
 	tfrs_quantizer *quantizer = &builder->tree.quantizer;
 	size_t		width = builder->tree.space.width;
-	size_t		most = smaller(TRAINING_ROWS, TRAINING_FLOATS / width + 1);
-	size_t		count = smaller(builder->corpus->count, most);
+	size_t		most = tfrs_size_smaller(TRAINING_ROWS, TRAINING_FLOATS / width + 1);
+	size_t		count = tfrs_size_smaller(builder->corpus->count, most);
 	int			threads = builder->options.threads;
 	float	   *scratch = NULL;
 	tfrs_status status;
@@ -497,7 +491,7 @@ static tfrs_status
 step_encoding(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	size_t		most = STEP_COMPONENTS / (CHUNK_ROWS * builder->tree.space.width) + 1;
-	size_t		tasks = smaller(builder->chunk_count - builder->chunks_done,
+	size_t		tasks = tfrs_size_smaller(builder->chunk_count - builder->chunks_done,
 								most * builder->options.threads);
 	tfrs_status status;
 

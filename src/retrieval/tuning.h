@@ -3,8 +3,8 @@
  *
  * Queries are searched exactly, then bounded with growing reach, then ranked with growing numbers
  * of leaves and of rows re-ranked; of the efforts that reach the target, the one that reads the
- * fewest bytes is taken (rows fetched from anywhere count extra), so the result is the same on every
- * machine.  Where the exact search reads fewer still, that is the result: recall 1 for less.
+ * fewest bytes is taken (rows fetched from anywhere count extra), so the result is the same on
+ * every machine.  Where the exact search reads fewer still, that is the result: recall 1 for less.
  */
 #ifndef TFRS_TUNING_H
 #define TFRS_TUNING_H
@@ -15,7 +15,7 @@
 typedef struct tfrs_tuning_options
 {
 	const float *queries;		/* (count, D), or NULL: rows of the corpus, each without itself */
-	size_t		count;			/* Q > 0 of queries; without queries as many rows as there are of use */
+	size_t		count;			/* Q > 0 of queries */
 	float		target_recall;	/* at k */
 	uint32_t	k;
 	uint32_t	leaves;			/* given by the user; 0: to be found */

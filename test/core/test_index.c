@@ -67,7 +67,8 @@ fill_row(shape shape, float *x, size_t dim, size_t row, tfrs_random *random)
 	float		norm = norm_of_row(shape, row, random);
 	float		length = 0;
 
-	tfrs_random_init(&centre, 11, tfrs_random_below(random, shape == DUPLICATES ? 50 : CLUSTERS), 0);
+	tfrs_random_init(&centre, 11,
+					 tfrs_random_below(random, shape == DUPLICATES ? 50 : CLUSTERS), 0);
 	for (size_t d = 0; d < dim; d++)
 	{
 		float		middle = tfrs_random_normal(&centre);
@@ -212,13 +213,13 @@ check_answer(const data *from, const tfrs_index *index, const float *query,
 	CHECK_EQUAL(arena->used, used);
 }
 
-/* Every about-th row, from first on. */
+/* Every about-th row. */
 static size_t
-list_rows(uint32_t *rows, size_t count, size_t first, size_t about, tfrs_random *random)
+list_rows(uint32_t *rows, size_t count, size_t about, tfrs_random *random)
 {
 	size_t		listed = 0;
 
-	for (size_t row = first; row < count; row += 1 + tfrs_random_below(random, (uint32_t) about))
+	for (size_t row = 0; row < count; row += 1 + tfrs_random_below(random, (uint32_t) about))
 		rows[listed++] = (uint32_t) row;
 	return listed;
 }
@@ -242,13 +243,13 @@ check_searches(const data *from, const tfrs_index *index, uint64_t seed)
 		if (i % 2 == 1)
 		{
 			search.excluded = lists[0];
-			search.excluded_count = list_rows(lists[0], from->count, 0, i % 3 == 0 ? 3 : 90, &random);
+			search.excluded_count = list_rows(lists[0], from->count, i % 3 == 0 ? 3 : 90, &random);
 		}
 		if (i % 4 >= 2)
 		{
 			search.has_among = true;
 			search.among = lists[1];
-			search.among_count = list_rows(lists[1], from->count, 0, i % 3 == 0 ? 2 : 60, &random);
+			search.among_count = list_rows(lists[1], from->count, i % 3 == 0 ? 2 : 60, &random);
 		}
 		if (i % 5 == 4)
 			search.min_score = index->metric == TFRS_METRIC_L2 ? -6 : 0.25f;
@@ -462,7 +463,7 @@ CHECK_TEST(tree_reaches_its_recall)
 	}
 }
 
-/* The best rows are the excluded ones, and the leaves that hold them are the ones searched first. */
+/* The best rows are the excluded ones, in the leaves that are searched first. */
 CHECK_TEST(tree_widens_around_exclusions)
 {
 	tfrs_arena *arena = check_arena();
