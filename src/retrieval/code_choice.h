@@ -2,8 +2,8 @@
  * code_choice.h: how many codes a row should have for the bounded search.
  *
  * Longer codes are more to read for every row, shorter ones let more rows reach the threshold and
- * be fetched.  What is best depends on the corpus (from an eighth of its components to all of them),
- * so it is measured in bytes: sample rows coded in several lengths against sample queries.
+ * be fetched.  What is best depends on the corpus (from an eighth of its components to all of them)
+ * and is measured in bytes: sample rows coded in several lengths against sample queries.
  */
 #ifndef TFRS_CODE_CHOICE_H
 #define TFRS_CODE_CHOICE_H
