@@ -114,7 +114,8 @@ init_states(tfrs_history_trainer *trainer, const tfrs_events *events, tfrs_error
 		.hidden_high = history->hidden_high,
 		.dropout = history->dropout,
 		.hide_share = history->hide_share,
-		.query_weight = 0.5f,
+		.query_weight = trainer->options->query_weight,
+		.mask_known = trainer->options->mask_known,
 		.seed = trainer->options->seed
 	};
 

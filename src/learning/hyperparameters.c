@@ -74,6 +74,8 @@ tfrs_train_options_default(tfrs_train_options *options)
 	options->candidate_bias = true;
 	options->dropout = 0.05f;
 	options->normalize = true;
+	options->mask_known = true;
+	options->query_weight = 0.5f;
 	options->average_unknown = true;
 	options->store = true;
 	options->form = TFRS_FORM_AUTO;
@@ -95,6 +97,7 @@ tfrs_train_options_without_history(tfrs_train_options *options)
 	options->normalize = true;
 	options->correction = TFRS_CORRECTION_IN_BATCH;
 	options->mask_known = true;
+	options->query_weight = 0.0f;
 	options->average_unknown = true;
 }
 
@@ -239,6 +242,12 @@ check_history(const tfrs_train_options *options)
 }
 
 static const char *
+check_query_weight(float weight)
+{
+	return weight >= 0.0f && weight <= 1.0f ? NULL : "query_weight must be between 0 and 1";
+}
+
+static const char *
 check_tables(const tfrs_train_options *options)
 {
 	bool		plain = options->form == TFRS_FORM_PLAIN || options->loss.hard_negatives > 0;
@@ -314,5 +323,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 	problem = check_tables(options);
 	if (problem == NULL && options->validation.on)
 		problem = check_validation(&options->validation);
+	if (problem == NULL)
+		problem = check_query_weight(options->query_weight);
 	return problem == NULL && options->history.on ? check_history(options) : problem;
 }

@@ -104,6 +104,7 @@ typedef struct tfrs_train_options
 	bool		full_softmax;	/* all candidates are columns, exact: nothing is sampled */
 	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch */
 	bool		mask_known;		/* a query's other candidates are no negatives of it */
+	float		query_weight;	/* w: a query's rows weigh count(query)^-w (states.h); 0: 1 each */
 	tfrs_validation_options validation;
 	tfrs_cutoffs batch_accuracy;	/* told for each epoch: is the positive among a batch's first k? */
 	float		id_dropout;		/* share of rows whose query is taken for an unknown one */

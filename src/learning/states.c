@@ -215,19 +215,21 @@ reserve(tfrs_states *states, size_t events, tfrs_error *error)
 	return status;
 }
 
-/* Event i is a target with that weight before scaling to a sum of 1, or else masked. */
+/* A target, of that weight before scaling to a sum of 1. */
 static void
-push_event(tfrs_states *states, uint32_t query, size_t i, bool target, float weight)
+push_target(tfrs_states *states, uint64_t event, float weight)
 {
-	uint64_t	event = states->events->offsets[query] + i;
-	uint32_t	candidate = states->events->candidate[event];
-
 	if (states->events->weight != NULL)
 		weight *= states->events->weight[event];
-	if (target)
-		tfrs_ragged_push(&states->target, candidate, weight);
-	else
-		tfrs_ragged_push(&states->masked, candidate, 0.0f);
+	tfrs_ragged_push(&states->target, states->events->candidate[event], weight);
+}
+
+/* What the query is known to have chosen beside the targets. */
+static void
+push_known(tfrs_states *states, uint64_t event)
+{
+	if (states->options.mask_known)
+		tfrs_ragged_push(&states->masked, states->events->candidate[event], 0.0f);
 }
 
 static void
@@ -239,58 +241,72 @@ end_row(tfrs_states *states)
 		tfrs_ragged_end_row(&states->bag[b]);
 }
 
-/* Pushes the kept events as a bag in which all count alike, into the bag without decay. */
+/* Pushes the events that stay into the bag of all, if there is one, and hides the others. */
 static void
-push_kept(tfrs_states *states, size_t first_kept)
-{
-	const tfrs_ragged *masked = &states->masked;
-	float		weight = 1.0f / sqrtf((float) (masked->count - first_kept));
-
-	for (uint32_t b = 0; b < states->shape->bags; b++)
-		for (size_t i = first_kept; i < masked->count && states->shape->decay[b] == 0; i++)
-			tfrs_ragged_push(&states->bag[b], masked->item[i], weight);
-}
-
-static void
-hide_row(tfrs_states *states, uint32_t query, tfrs_random *random)
+push_parts(tfrs_states *states, uint32_t query, tfrs_random *random)
 {
 	const tfrs_states_options *options = &states->options;
+	uint64_t	first = states->events->offsets[query];
 	size_t		count = tfrs_events_of(states->events, query).count;
 	float		share = options->hidden_low +
 		(options->hidden_high - options->hidden_low) * tfrs_random_float(random);
-	size_t		first_target = states->target.count;
-	size_t		first_kept = states->masked.count;
 	size_t		always_hidden = tfrs_random_below(random, (uint32_t) count);
 	size_t		always_kept = (always_hidden + 1 +
 							   tfrs_random_below(random, (uint32_t) count - 1)) % count;
-	float		each;
 
 	for (size_t i = 0; i < count; i++)
 	{
 		bool		hidden = tfrs_random_float(random) < share;
 
-		hidden = i == always_hidden || (hidden && i != always_kept);
-		push_event(states, query, i, hidden, 1.0f);
+		if (i == always_hidden || (hidden && i != always_kept))
+		{
+			push_target(states, first + i, 1.0f);
+			continue;
+		}
+		push_known(states, first + i);
+		if (states->shape->decay[0] == 0)
+			tfrs_ragged_push(&states->bag[0], states->events->candidate[first + i], 1.0f);
 	}
-	each = powf((float) count, 1.0f - options->query_weight) /
-		(float) (states->target.count - first_target);
-	for (size_t i = first_target; i < states->target.count; i++)
-		states->target.weight[i] *= each;
-	push_kept(states, first_kept);
+}
+
+static void
+scale_from(tfrs_ragged *lists, size_t first, float factor)
+{
+	for (size_t i = first; i < lists->count; i++)
+		lists->weight[i] *= factor;
+}
+
+static void
+hide_row(tfrs_states *states, uint32_t query, tfrs_random *random)
+{
+	float		count = (float) tfrs_events_of(states->events, query).count;
+	size_t		target = states->target.count;
+	size_t		kept = states->bag[0].count;
+
+	push_parts(states, query, random);
+	scale_from(&states->target, target, powf(count, 1.0f - states->options.query_weight) /
+			   (float) (states->target.count - target));
+	scale_from(&states->bag[0], kept, 1.0f / sqrtf((float) (states->bag[0].count - kept)));
 	end_row(states);
 }
 
 static void
 next_row(tfrs_states *states, uint32_t query, uint32_t event, tfrs_random *random)
 {
+	uint64_t	first = states->events->offsets[query];
 	tfrs_event_list list = tfrs_events_of(states->events, query);
 	tfrs_event_list earlier = list;
 	float		weight = powf((float) list.count, -states->options.query_weight);
 	int64_t		now = states->events->at[event];
 
 	for (size_t i = 0; i < list.count; i++)
-		push_event(states, query, i, list.at[i] == now, weight);
-	earlier.count = event - states->events->offsets[query];
+	{
+		if (list.at[i] == now)
+			push_target(states, first + i, weight);
+		else
+			push_known(states, first + i);
+	}
+	earlier.count = event - first;
 	for (uint32_t b = 0; b < states->shape->bags; b++)
 		tfrs_history_bag(states->shape, b, &earlier, states->options.dropout, random,
 						 &states->bag[b]);

@@ -6,9 +6,9 @@
  *     next   the query just before one of its event times (not the first): the bags see what was
  *            earlier, the targets are that time's candidates
  *
- * All of the query's other candidates are masked: what is known to be liked is no negative.  Weights:
- * hide n^(1 - w) spread over the targets, next n^-w a target, n the query's events, w the option
- * query_weight, times the event's own weight; they sum to 1 over a batch.
+ * With mask_known all of the query's other candidates are masked: what is known to be liked is no
+ * negative.  Weights: hide n^(1 - w) spread over the targets, next n^-w a target, n the query's
+ * events, w the option query_weight, times the event's own weight; they sum to 1 over a batch.
  */
 #ifndef TFRS_STATES_H
 #define TFRS_STATES_H
@@ -37,6 +37,7 @@ typedef struct tfrs_states_options
 	float		dropout;		/* of the elements of bags in next states */
 	float		hide_share;		/* share of hide batches where both kinds can be had */
 	float		query_weight;	/* w */
+	bool		mask_known;
 	uint64_t	seed;
 } tfrs_states_options;
 
@@ -68,7 +69,7 @@ typedef struct tfrs_states
 	uint32_t   *row_state;		/* (rows asked for) as in the pool */
 	tfrs_ragged bag[TFRS_MAX_BAGS];
 	tfrs_ragged target;			/* candidates with their weights */
-	tfrs_ragged masked;			/* the query's other candidates */
+	tfrs_ragged masked;			/* the query's other candidates, with mask_known */
 } tfrs_states;
 
 /* rows: the most of a batch.  events->several is not 0, and both counts are true. */

@@ -1,7 +1,7 @@
 /*
  * table_trainer.c: the epochs over the interactions.
  *
- *     fill both tables -> per epoch: read a batch -> update (several steps) -> ...
+ *     fill both tables -> sum the queries' weights -> per epoch: read a batch -> update (several steps) -> ...
  *     -> average the unknown slots -> normalize the tables as they are served
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
@@ -14,9 +14,13 @@
 #include "learning/streams.h"
 #include "learning/update.h"
 
+/* Queries whose weight one step sums. */
+#define STEP_QUERIES ((size_t) 1 << 18)
+
 typedef enum train_phase
 {
 	FILL,
+	WEIGH,
 	TRAIN,
 	AVERAGE,
 	NORMALIZE,
@@ -46,6 +50,8 @@ struct tfrs_table_trainer
 	size_t		batch_rows;		/* most rows of a batch */
 	train_phase phase;
 	int			side;			/* which table FILL, AVERAGE and NORMALIZE are at */
+	size_t		weighed;		/* queries that WEIGH has passed */
+	double		weight;			/* of all rows so far, w of the option query_weight */
 	size_t		batch_count;	/* rows of the next or current batch so far */
 	bool		updating;		/* the batch is complete and on its way */
 	tfrs_train_progress progress;
@@ -190,6 +196,39 @@ pass_side(tfrs_table_trainer *trainer, tfrs_status status, train_phase next)
 	return TFRS_MORE;
 }
 
+/* The sum over all rows of count(query)^-w. */
+static tfrs_status
+weigh_queries(tfrs_table_trainer *trainer)
+{
+	const uint32_t *counts = counts_of(trainer, QUERY);
+	size_t		queries = ids_of(trainer, QUERY)->count;
+	size_t		left = queries - trainer->weighed;
+	size_t		end = left < STEP_QUERIES ? queries : trainer->weighed + STEP_QUERIES;
+
+	if (trainer->options->query_weight > 0.0f)
+		for (size_t q = trainer->weighed; q < end; q++)
+			trainer->weight += pow(counts[q], 1.0 - trainer->options->query_weight);
+	trainer->weighed = end;
+	if (end == queries)
+		trainer->phase = TRAIN;
+	return TFRS_MORE;
+}
+
+/* Rows weigh count(query)^-w times their own weight, 1 on the average. */
+static void
+weigh_rows(tfrs_table_trainer *trainer)
+{
+	const uint32_t *counts = counts_of(trainer, QUERY);
+	double		mean = trainer->weight / (double) tfrs_interactions_count(trainer->interactions);
+
+	for (size_t i = 0; i < trainer->batch_count; i++)
+	{
+		tfrs_interaction *row = &trainer->rows[i];
+
+		row->weight *= (float) (pow(counts[row->query], -trainer->options->query_weight) / mean);
+	}
+}
+
 /* Takes a share of the batch's queries for unknown ones, so that their row learns what all share. */
 static void
 drop_ids(tfrs_table_trainer *trainer)
@@ -242,6 +281,8 @@ read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 	if (trainer->batch_count == 0)
 		return end_epoch(trainer, error);
 	trainer->updating = true;
+	if (trainer->options->query_weight > 0.0f)
+		weigh_rows(trainer);
 	if (trainer->options->id_dropout > 0.0f)
 		drop_ids(trainer);
 	return tfrs_update_begin(trainer->update, trainer->rows, trainer->batch_count, error);
@@ -352,7 +393,9 @@ step(tfrs_table_trainer *trainer, tfrs_error *error)
 		case FILL:
 			return pass_side(trainer,
 							 tfrs_table_fill_step(table, &optimizer,
-												  &trainer->random[side]), TRAIN);
+												  &trainer->random[side]), WEIGH);
+		case WEIGH:
+			return weigh_queries(trainer);
 		case TRAIN:
 			return train_step(trainer, error);
 		case AVERAGE:

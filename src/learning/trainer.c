@@ -75,12 +75,13 @@ tfrs_trainer_options(const tfrs_trainer *trainer)
 }
 
 static tfrs_event_options
-event_options(const tfrs_interactions *interactions)
+event_options(const tfrs_train_options *options, const tfrs_interactions *interactions)
 {
 	const tfrs_interactions_options *given = tfrs_interactions_settings(interactions);
 
 	return (tfrs_event_options) {
-		.has_weight = given->has_weight, .has_time = given->has_time
+		.has_weight = given->has_weight, .has_time = given->has_time,
+		.keep_repeats = options->history.on && !options->mask_known
 	};
 }
 
@@ -108,7 +109,7 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 					  size_t *bytes, tfrs_error *error)
 {
 	tfrs_train_options used = *options;
-	tfrs_event_options collecting = event_options(interactions);
+	tfrs_event_options collecting = event_options(options, interactions);
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions);
@@ -142,7 +143,7 @@ static tfrs_status
 init(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_train_options *options = &trainer->options;
-	tfrs_event_options events = event_options(trainer->interactions);
+	tfrs_event_options events = event_options(options, trainer->interactions);
 	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
 
 	if (status == TFRS_OK && options->batch_accuracy.count > 0)

@@ -279,7 +279,8 @@ static const tfrs_option_key keys[] = {
 	.high = TFRS_MAX_BATCH, ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
 	{CHOICE("sampling_correction", correction, correction_choices),
 	ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
-	{BOOL("mask_known", mask_known), ONLY_FOR(has_no_history, PLAIN)},
+	{BOOL("mask_known", mask_known)},
+	{AT_LEAST_0("query_weight", query_weight, 1)},
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
 	{BOOL("remove_accidental_hits", loss.remove_accidental_hits),
@@ -303,7 +304,7 @@ static const tfrs_option_key keys[] = {
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate"), LATER("dropout"),
-	LATER("query_weight"), LATER("keep_optimizer_state")
+	LATER("keep_optimizer_state")
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};

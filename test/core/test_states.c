@@ -71,7 +71,7 @@ some_options(float hide_share)
 {
 	return (tfrs_states_options) {
 		.hidden_low = 0.2f, .hidden_high = 0.8f, .hide_share = hide_share, .query_weight = 0.5f,
-		.seed = 3
+		.mask_known = true, .seed = 3
 	};
 }
 
@@ -396,6 +396,32 @@ CHECK_TEST(a_long_query_makes_small_batches)
 	CHECK(arena.peak < bytes + 2000);
 	tfrs_states_free(&states);
 	tfrs_arena_free(&arena);
+}
+
+/* Nothing is masked where what is known may be chosen again; targets and bags stay the same. */
+CHECK_TEST(known_candidates_may_be_negatives)
+{
+	tfrs_events events = make_events(true, false);
+	tfrs_states_options options = some_options(0.5f);
+	tfrs_states with;
+	tfrs_states without;
+
+	begin(&with, &options, &events, 16);
+	options.mask_known = false;
+	begin(&without, &options, &events, 16);
+	for (int batch = 0; batch < 50; batch++)
+	{
+		CHECK_OK(tfrs_states_next(&with, 16, &check_error));
+		CHECK_OK(tfrs_states_next(&without, 16, &check_error));
+		CHECK(with.masked.count > 0);
+		CHECK_EQUAL(without.masked.count, 0);
+		CHECK_EQUAL(without.masked.rows, without.rows);
+		CHECK_EQUAL(without.target.count, with.target.count);
+		CHECK_EQUAL(without.bag[0].count, with.bag[0].count);
+		CHECK_EQUAL(without.bag[1].count, with.bag[1].count);
+	}
+	tfrs_states_free(&with);
+	tfrs_states_free(&without);
 }
 
 /* Only one kind can be had: the other's share does not matter. */

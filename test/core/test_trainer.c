@@ -315,6 +315,37 @@ CHECK_TEST(groups_are_learned)
 	CHECK(count_right(&result.model) > 450);
 }
 
+/* Rows weigh count^-w, 1 on the average: as if the rows had been given those weights. */
+CHECK_TEST(query_weights_are_row_weights)
+{
+	tfrs_train_options options = small_options();
+	static int	count[COUNT];
+	double		sum = 0;
+	trained		weighed;
+	trained		given;
+
+	options.loss.remove_accidental_hits = false;
+	options.query_weight = 0.5f;
+	rows_draw(rows, COUNT, 40, 100);
+	for (int i = 0; i < COUNT; i++)
+	{
+		rows[i].query = i < COUNT / 2 ? 7 : rows[i].query + 1000;
+		rows[i].weight = 1.0f;
+	}
+	CHECK_OK(collect_and_train(&weighed, &options, COUNT, SIZE_MAX, &check_error));
+	for (int i = 0; i < COUNT; i++)
+		for (int j = 0; j < COUNT; j++)
+			count[i] += rows[i].query == rows[j].query;
+	for (int i = 0; i < COUNT; i++)
+		sum += 1 / sqrt(count[i]);
+	for (int i = 0; i < COUNT; i++)
+		rows[i].weight = (float) (pow(count[i], -0.5) * COUNT / sum);
+	options.query_weight = 0.0f;
+	CHECK_OK(collect_and_train(&given, &options, COUNT, SIZE_MAX, &check_error));
+	for (int epoch = 0; epoch < 2; epoch++)
+		CHECK_NEAR(weighed.model.epochs[epoch].loss / given.model.epochs[epoch].loss, 1, 1e-4);
+}
+
 CHECK_TEST(hardly_any_rows)
 {
 	tfrs_train_options options = small_options();
