@@ -82,7 +82,7 @@ SELECT train(query, candidate, '{"order": "random"}') FROM rows;
 SELECT train(query, candidate, '{"optimizer": "sgd", "epsilon": 1e-7}') FROM rows;
 SELECT train(query, candidate, '{"optimizer": "sgd", "beta_1": 0.9}') FROM rows;
 -- promised, not built
-SELECT train(query, candidate, '{"query_weight": 0.5}') FROM rows;
+SELECT train(query, candidate, '{"candidate": {}}') FROM rows;
 SELECT train(query, candidate, '{"keep_optimizer_state": true}') FROM rows;
 -- not the same for all rows; the same value in another form is the same
 SELECT train(query, candidate, jsonb_build_object('dim', 2 + query % 2)) FROM rows;

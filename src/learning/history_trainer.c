@@ -133,7 +133,8 @@ shape_of(const tfrs_train_options *options)
 		.length = history->length,
 		.bias = options->candidate_bias,
 		.normalize = options->normalize,
-		.temperature = options->loss.temperature
+		.temperature = options->loss.temperature,
+		.repeats = !options->mask_known
 	};
 
 	if (history->all)

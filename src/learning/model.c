@@ -11,7 +11,11 @@
 #include <string.h>
 
 #include "base/finite.h"
+#include "base/kernels.h"
 #include "base/limits.h"
+
+/* Query vectors that a length is the mean of. */
+#define LENGTH_SAMPLE 1000
 
 static tfrs_status
 corrupt(tfrs_error *error, const char *detail)
@@ -131,7 +135,7 @@ check_history_shape(const tfrs_model *model, tfrs_error *error)
 	const tfrs_history_shape *shape = model->history;
 
 	if (shape->dim != model->shape->dim || shape->bias > 1 || shape->normalize > 1 ||
-		shape->dim <= shape->bias)
+		shape->repeats > 1 || shape->dim <= shape->bias)
 		return corrupt(error, "The dimension of its history tower is wrong.");
 	if (shape->bags < 1 || shape->bags > TFRS_MAX_BAGS || shape->length < 1)
 		return corrupt(error, "The bags of its history tower are out of range.");
@@ -315,13 +319,62 @@ copy_row(const float *table, size_t rows, size_t dim, uint32_t row, float *vecto
 	memcpy(vector, table + at * dim, dim * sizeof(float));
 }
 
+static void
+copy_unknown(const tfrs_model *model, float *vector)
+{
+	size_t		dim = model->shape->dim;
+
+	memcpy(vector, model->history != NULL ? model->unknown_query
+		   : model->query_table + model->query_ids.count * dim, dim * sizeof(float));
+}
+
+static float
+length_of(const float *vector, size_t dim)
+{
+	return sqrtf(tfrs_kernels.dot(vector, vector, dim));
+}
+
+/* The mean length of the query vectors, of some of them where they are many. */
+static float
+query_length(const tfrs_model *model)
+{
+	size_t		queries = model->query_ids.count;
+	size_t		sample = queries < LENGTH_SAMPLE ? queries : LENGTH_SAMPLE;
+	double		sum = 0;
+
+	for (size_t i = 0; i < sample; i++)
+		sum += length_of(model->query_table + i * queries / sample * model->shape->dim,
+						 model->shape->dim);
+	return (float) (sum / (double) sample);
+}
+
+/* Plain tables: the sum of the candidates' vectors, as long as the queries' are on the average. */
+static void
+fold_in(const tfrs_model *model, const tfrs_event_list *list, float *vector)
+{
+	size_t		dim = model->shape->dim;
+	float		length;
+
+	memset(vector, 0, dim * sizeof(float));
+	for (size_t i = 0; i < list->count; i++)
+		tfrs_kernels.add_scaled(vector, model->candidate_table + list->candidate[i] * dim, dim,
+								1.0f);
+	length = length_of(vector, dim);
+	if (length > 0)
+		length = query_length(model) / length;
+	for (size_t d = 0; d < dim; d++)
+		vector[d] *= length;
+}
+
 void
 tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list, float *vector)
 {
-	if (list->count > 0)
+	if (list->count == 0)
+		copy_unknown(model, vector);
+	else if (model->history != NULL)
 		tfrs_history_encode(model->history, model->bag_table, list, vector);
 	else
-		memcpy(vector, model->unknown_query, model->shape->dim * sizeof(float));
+		fold_in(model, list, vector);
 }
 
 void

@@ -246,13 +246,41 @@ about_as_jsonb(const tfrs_model *model)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
 }
 
+/* The bags that a query vector is made of: of each its decay, 0 for that of all events. */
+static void
+append_history(StringInfo json, const tfrs_history_shape *shape)
+{
+	if (shape == NULL)
+	{
+		appendStringInfoString(json, ", \"history\": false");
+		return;
+	}
+	appendStringInfoString(json, ", \"history\": {\"bags\": [");
+	for (uint32_t b = 0; b < shape->bags; b++)
+	{
+		if (b > 0)
+			appendStringInfoString(json, ", ");
+		tfrs_options_write_float(json, shape->decay[b]);
+	}
+	appendStringInfo(json, "], \"length\": %u, \"repeats\": %s}", shape->length,
+					 shape->repeats ? "true" : "false");
+}
+
+static void
+append_events(StringInfo json, const tfrs_model *model)
+{
+	appendStringInfo(json, ", \"events\": {\"stored\": %zu, \"times\": %s}", model->events.count,
+					 model->events.at != NULL ? "true" : "false");
+}
+
 static Datum
 counts_as_jsonb(const tfrs_model *model)
 {
 	const tfrs_model_shape *shape = model->shape;
 	const tfrs_block_header *header = model->block.header;
-	size_t		vectors = sizeof(float) * shape->dim *
-		(model->query_ids.count + model->candidate_ids.count + 2);
+	size_t		rows = model->candidate_ids.count + 1 + (model->history == NULL
+		? model->query_ids.count + 1 : model->history->bags * model->candidate_ids.count + 1);
+	size_t		vectors = sizeof(float) * shape->dim * rows;
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -262,11 +290,14 @@ counts_as_jsonb(const tfrs_model *model)
 					 ", \"skipped_rows\": {\"query_is_null\": " UINT64_FORMAT
 					 ", \"candidate_is_null\": " UINT64_FORMAT "}"
 					 ", \"bytes\": {\"total\": " UINT64_FORMAT ", \"vectors\": %zu}"
-					 ", \"digest\": \"%s\"}",
+					 ", \"digest\": \"%s\"",
 					 header->format, shape->dim, shape->rows, model->query_ids.count,
 					 model->candidate_ids.count, model->epoch_count, shape->skipped_query,
 					 shape->skipped_candidate, header->total_bytes, vectors,
 					 tfrs_block_digest_text(header->digest));
+	append_history(&json, model->history);
+	append_events(&json, model);
+	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
