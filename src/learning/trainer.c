@@ -4,9 +4,7 @@
  *
  *     collect the events of each query -> [hold some out] -> fit <-> [validate] -> serve -> trained
  *
- * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.  Serving puts
- * the history tower's tables into the form in which they are stored: candidates normalized, the unknown
- * slots averaged.
+ * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
 #include "learning/trainer.h"
 
@@ -16,11 +14,9 @@
 #include "base/limits.h"
 #include "learning/event_collector.h"
 #include "learning/history_trainer.h"
-#include "learning/normalize.h"
+#include "learning/model_writer.h"
+#include "learning/serving.h"
 #include "learning/validation.h"
-
-/* Events of a step that averages query vectors: some milliseconds. */
-#define STEP_EVENTS ((size_t) 1 << 15)
 
 typedef enum train_phase
 {
@@ -28,10 +24,7 @@ typedef enum train_phase
 	HOLD_OUT,
 	FIT_TABLES,
 	FIT_HISTORY,
-	COPY_TIED,
-	AVERAGE_CANDIDATES,
-	NORMALIZE_CANDIDATES,
-	AVERAGE_QUERIES,
+	SERVE_HISTORY,
 	TRAINED,
 	VALIDATE
 } train_phase;
@@ -53,13 +46,8 @@ struct tfrs_trainer
 	double	   *validated;		/* (options.epochs) the metric, -1 where it was not measured */
 	tfrs_model_epoch *epochs;	/* (options.epochs) */
 	float	   *accuracy;		/* (options.epochs, K) of batches, where asked for */
-	float	   *tied;			/* (N, D) what a tied bag reads, before the candidates are normalized */
-	float	   *unknown;		/* (D) the unknown query of a history tower */
-	double	   *sum;			/* (D) while averaging */
-	float	   *vector;			/* (D) while averaging */
-	uint32_t	averaged;		/* queries */
-	tfrs_model_shape shape;		/* what save adds lives here */
-	uint32_t	head[2][2];
+	tfrs_serving serving;		/* of a history tower */
+	tfrs_model_parts parts;		/* what save adds lives here */
 };
 
 static size_t
@@ -123,8 +111,6 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	tfrs_train_options_resolve(&used, &counts);
 	*bytes = used.epochs * (sizeof(tfrs_model_epoch) +
 							used.batch_accuracy.count * sizeof(float) + sizeof(double));
-	if (used.history.on && used.history.tied)
-		*bytes += candidates * used.dim * sizeof(float);
 	if (used.validation.on &&
 		!tfrs_validation_bytes(&used, queries, candidates, rows, bytes))
 		return tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
@@ -132,6 +118,7 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
 	if (fits)
 		fits = used.history.on ?
+			tfrs_serving_bytes(&used, candidates, bytes) &&
 			tfrs_history_trainer_bytes(&used, &events, most_rows(interactions), candidates, bytes) :
 			tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
 	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
@@ -151,12 +138,6 @@ init(tfrs_trainer *trainer, tfrs_error *error)
 							   (size_t) options->epochs * options->batch_accuracy.count, error);
 	if (status == TFRS_OK && options->validation.on)
 		status = TFRS_GET(trainer->arena, &trainer->validated, options->epochs, error);
-	if (status == TFRS_OK && options->history.on)
-		status = TFRS_GET(trainer->arena, &trainer->unknown, options->dim, error);
-	if (status == TFRS_OK && options->history.on)
-		status = TFRS_GET_ZERO(trainer->arena, &trainer->sum, options->dim, error);
-	if (status == TFRS_OK && options->history.on)
-		status = TFRS_GET(trainer->arena, &trainer->vector, options->dim, error);
 	if (status == TFRS_OK && needs_events(options))
 		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
 										  trainer->interactions, &events, error);
@@ -197,16 +178,13 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	if (trainer == NULL)
 		return;
 	tfrs_validation_free(&trainer->validation);
+	tfrs_serving_free(&trainer->serving);
 	tfrs_event_collector_free(&trainer->collector);
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
 	tfrs_arena_release(trainer->arena, trainer->epochs);
 	tfrs_arena_release(trainer->arena, trainer->accuracy);
 	tfrs_arena_release(trainer->arena, trainer->validated);
-	tfrs_arena_release(trainer->arena, trainer->tied);
-	tfrs_arena_release(trainer->arena, trainer->unknown);
-	tfrs_arena_release(trainer->arena, trainer->sum);
-	tfrs_arena_release(trainer->arena, trainer->vector);
 	tfrs_arena_release(trainer->arena, trainer);
 }
 
@@ -381,7 +359,7 @@ fit_history(tfrs_trainer *trainer, tfrs_error *error)
 	if (stepped && (status == TFRS_OK || status == TFRS_MORE))
 		count_step(trainer, loss);
 	if (status == TFRS_OK)
-		trainer->phase = COPY_TIED;
+		trainer->phase = SERVE_HISTORY;
 	return status;
 }
 
@@ -422,7 +400,7 @@ validate(tfrs_trainer *trainer, tfrs_error *error)
 	trainer->phase = trainer->resumed;
 	over = tfrs_validation_is_over(validation);
 	if (over && trainer->options.history.on)
-		trainer->phase = COPY_TIED;
+		trainer->phase = SERVE_HISTORY;
 	else if (over)
 		tfrs_table_trainer_stop(trainer->tables);
 	if (over || epoch == trainer->options.epochs)
@@ -447,69 +425,21 @@ fit(tfrs_trainer *trainer, tfrs_error *error)
 	return status;
 }
 
-/* A tied bag reads the candidates as they were trained, so they are kept beside the served ones. */
 static tfrs_status
-copy_tied(tfrs_trainer *trainer, tfrs_error *error)
+serve_history(tfrs_trainer *trainer, tfrs_error *error)
 {
-	size_t		floats = candidate_count(trainer) * trainer->options.dim;
+	const tfrs_interactions *interactions = trainer->interactions;
 	tfrs_status status;
 
-	trainer->phase = AVERAGE_CANDIDATES;
-	if (!trainer->options.history.tied)
-		return TFRS_OK;
-	status = TFRS_GET(trainer->arena, &trainer->tied, floats, error);
+	trainer->progress.epoch_finished = false;
+	if (trainer->serving.arena == NULL)
+		tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->history, &trainer->events,
+						   tfrs_interactions_query_counts(interactions),
+						   tfrs_interactions_candidate_counts(interactions));
+	status = tfrs_serving_step(&trainer->serving, error);
 	if (status == TFRS_OK)
-		memcpy(trainer->tied, trainer->history.candidate.table.values, floats * sizeof(float));
+		trainer->phase = TRAINED;
 	return status;
-}
-
-/* The tables that the bags read, as they are stored. */
-static void
-bag_tables(const tfrs_trainer *trainer, const float *tables[TFRS_MAX_BAGS])
-{
-	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
-		tables[b] = tfrs_history_trainer_is_tied(&trainer->history, b) ? trainer->tied :
-			tfrs_history_trainer_table(&trainer->history, b);
-}
-
-/* The unknown query: the mean of the query vectors, weighted by their rows. */
-static tfrs_status
-average_queries(tfrs_trainer *trainer)
-{
-	const uint32_t *counts = tfrs_interactions_query_counts(trainer->interactions);
-	double		rows = (double) tfrs_interactions_count(trainer->interactions);
-	const float *tables[TFRS_MAX_BAGS];
-
-	bag_tables(trainer, tables);
-	for (size_t events = 0; events < STEP_EVENTS && trainer->averaged < trainer->events.queries;
-		 trainer->averaged++)
-	{
-		tfrs_event_list list = tfrs_events_of(&trainer->events, trainer->averaged);
-
-		tfrs_history_encode(&trainer->history.shape, tables, &list, trainer->vector);
-		for (size_t d = 0; d < trainer->options.dim; d++)
-			trainer->sum[d] += (double) counts[trainer->averaged] * trainer->vector[d];
-		events += list.count;
-	}
-	if (trainer->averaged < trainer->events.queries)
-		return TFRS_MORE;
-	for (size_t d = 0; d < trainer->options.dim; d++)
-		trainer->unknown[d] = (float) (trainer->sum[d] / rows);
-	return TFRS_OK;
-}
-
-static tfrs_status
-serve(tfrs_trainer *trainer)
-{
-	tfrs_table *table = &trainer->history.candidate.table;
-
-	if (trainer->phase == AVERAGE_CANDIDATES)
-		return tfrs_table_average_step(table,
-									   tfrs_interactions_candidate_counts(trainer->interactions));
-	if (trainer->phase == AVERAGE_QUERIES)
-		return average_queries(trainer);
-	return trainer->options.normalize ?
-		tfrs_table_normalize_step(table, tfrs_history_width(&trainer->history.shape)) : TFRS_OK;
 }
 
 /* TFRS_OK only where nothing is left to do. */
@@ -533,16 +463,8 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case VALIDATE:
 			status = validate(trainer, error);
 			break;
-		case COPY_TIED:
-			trainer->progress.epoch_finished = false;
-			status = copy_tied(trainer, error);
-			break;
-		case AVERAGE_CANDIDATES:
-		case NORMALIZE_CANDIDATES:
-		case AVERAGE_QUERIES:
-			status = serve(trainer);
-			if (status == TFRS_OK)
-				trainer->phase++;
+		case SERVE_HISTORY:
+			status = serve_history(trainer, error);
 			break;
 		default:
 			return TFRS_OK;
@@ -569,133 +491,55 @@ candidate_table(const tfrs_trainer *trainer)
 		tfrs_table_trainer_candidates(trainer->tables);
 }
 
-static tfrs_status
-save_ids(tfrs_trainer *trainer, const tfrs_id_set *set, const uint32_t *counts, int side,
-		 tfrs_block_writer *writer, tfrs_error *error)
+static void
+fill_sides(tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	tfrs_id_view ids = tfrs_id_set_view(set);
-	const char *prefix = side == 0 ? "query." : "candidate.";
-	tfrs_status status = tfrs_id_view_save(&ids, trainer->head[side], writer, prefix, error);
+	const tfrs_interactions *interactions = trainer->interactions;
 
-	writer->prefix = prefix;
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "counts", counts, ids.count, sizeof(uint32_t),
-									   error);
-	writer->prefix = "";
-	return status;
+	parts->query.ids = tfrs_interactions_queries(interactions);
+	parts->query.counts = tfrs_interactions_query_counts(interactions);
+	parts->candidate.ids = tfrs_interactions_candidates(interactions);
+	parts->candidate.counts = tfrs_interactions_candidate_counts(interactions);
+	parts->candidate.table = candidate_table(trainer);
+	if (!trainer->options.history.on)
+		parts->query.table = tfrs_table_trainer_queries(trainer->tables);
 }
 
-static tfrs_status
-save_table(const tfrs_table *table, const char *name, tfrs_block_writer *writer,
-		   tfrs_error *error)
+static void
+fill_history(const tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	return tfrs_block_writer_add(writer, name, table->values, table->rows * table->dim,
-								 sizeof(float), error);
-}
-
-static tfrs_status
-save_history(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	const tfrs_history_shape *shape = &trainer->history.shape;
-	const float *tables[TFRS_MAX_BAGS];
-	tfrs_status status = tfrs_block_writer_add(writer, "history.shape", shape, 1, sizeof(*shape),
-											   error);
-
-	bag_tables(trainer, tables);
-	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
-		status = tfrs_block_writer_add(writer, tfrs_model_bag_part(b), tables[b],
-									   candidate_count(trainer) * shape->dim, sizeof(float),
-									   error);
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "query.unknown", trainer->unknown, shape->dim,
-									   sizeof(float), error);
-	return status;
-}
-
-static tfrs_status
-save_events(const tfrs_events *events, tfrs_block_writer *writer, tfrs_error *error)
-{
-	tfrs_status status = tfrs_block_writer_add(writer, "events.offsets", events->offsets,
-											   events->queries + 1, sizeof(uint64_t), error);
-
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "events.candidate", events->candidate,
-									   events->count, sizeof(uint32_t), error);
-	if (status == TFRS_OK && events->at != NULL)
-		status = tfrs_block_writer_add(writer, "events.at", events->at, events->count,
-									   sizeof(int64_t), error);
-	return status;
-}
-
-static tfrs_status
-save_epochs(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	const tfrs_cutoffs *cutoffs = &trainer->options.batch_accuracy;
-	size_t		epochs = trainer->epochs_done;
-	tfrs_status status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, epochs,
-											   sizeof(tfrs_model_epoch), error);
-
-	if (status == TFRS_OK && cutoffs->count > 0)
-		status = tfrs_block_writer_add(writer, "epochs.cutoffs", cutoffs->k, cutoffs->count,
-									   sizeof(uint32_t), error);
-	if (status == TFRS_OK && cutoffs->count > 0)
-		status = tfrs_block_writer_add(writer, "epochs.accuracy", trainer->accuracy,
-									   epochs * cutoffs->count, sizeof(float), error);
-	if (status == TFRS_OK && trainer->validated != NULL)
-		status = tfrs_block_writer_add(writer, "epochs.validation", trainer->validated, epochs,
-									   sizeof(double), error);
-	return status;
-}
-
-static tfrs_status
-save_shape(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	tfrs_status status;
-
-	trainer->shape.dim = trainer->options.dim;
-	trainer->shape.rows = tfrs_interactions_count(trainer->interactions);
-	trainer->shape.temperature = trainer->options.loss.temperature;
-	status = tfrs_block_writer_add(writer, "shape", &trainer->shape, 1, sizeof(trainer->shape),
-								   error);
-	return status == TFRS_OK ? save_epochs(trainer, writer, error) : status;
-}
-
-static tfrs_status
-save_query_side(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	tfrs_status status = save_ids(trainer, tfrs_interactions_queries(trainer->interactions),
-								  tfrs_interactions_query_counts(trainer->interactions), 0,
-								  writer, error);
-
-	if (status == TFRS_OK && trainer->options.store)
-		status = save_events(&trainer->events, writer, error);
-	if (status != TFRS_OK)
-		return status;
-	if (trainer->options.history.on)
-		return save_history(trainer, writer, error);
-	return save_table(tfrs_table_trainer_queries(trainer->tables), "query.table", writer, error);
+	parts->history = &trainer->history.shape;
+	parts->unknown = trainer->serving.unknown;
+	tfrs_serving_bags(&trainer->serving, parts->bag);
 }
 
 tfrs_status
 tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skipped_candidate,
 				  tfrs_block_writer *writer, tfrs_error *error)
 {
-	tfrs_status status;
+	tfrs_model_parts *parts = &trainer->parts;
 
 	if (trainer->phase != TRAINED)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the training is not finished");
-	trainer->shape.skipped_query = skipped_query;
-	trainer->shape.skipped_candidate = skipped_candidate;
-	status = save_shape(trainer, writer, error);
-	if (status == TFRS_OK)
-		status = save_query_side(trainer, writer, error);
-	if (status == TFRS_OK)
-		status = save_ids(trainer, tfrs_interactions_candidates(trainer->interactions),
-						  tfrs_interactions_candidate_counts(trainer->interactions), 1, writer,
-						  error);
-	if (status == TFRS_OK)
-		status = save_table(candidate_table(trainer), "candidate.table", writer, error);
-	return status;
+	*parts = (tfrs_model_parts) {
+		.shape = {
+			.dim = trainer->options.dim,
+			.rows = tfrs_interactions_count(trainer->interactions),
+			.skipped_query = skipped_query,
+			.skipped_candidate = skipped_candidate,
+			.temperature = trainer->options.loss.temperature
+		},
+		.epoch_count = trainer->epochs_done,
+		.epochs = trainer->epochs,
+		.cutoffs = &trainer->options.batch_accuracy,
+		.accuracy = trainer->accuracy,
+		.validation = trainer->validated,
+		.events = trainer->options.store ? &trainer->events : NULL
+	};
+	fill_sides(trainer, parts);
+	if (trainer->options.history.on)
+		fill_history(trainer, parts);
+	return tfrs_model_parts_add(parts, writer, error);
 }
 
 const float *
