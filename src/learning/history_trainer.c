@@ -70,8 +70,11 @@ init_table(tfrs_history_trainer *trainer, tfrs_history_table *table, tfrs_error 
 static tfrs_status
 init_tables(tfrs_history_trainer *trainer, tfrs_error *error)
 {
+	const tfrs_train_options *options = trainer->options;
 	tfrs_status status = init_table(trainer, &trainer->candidate, error);
 
+	if (status == TFRS_OK && options->keep_optimizer_state && options->normalize)
+		status = tfrs_table_keep_lengths(&trainer->candidate.table, error);
 	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
 		if (!tfrs_history_trainer_is_tied(trainer, b))
 			status = init_table(trainer, &trainer->bag[b], error);

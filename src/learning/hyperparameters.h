@@ -95,6 +95,7 @@ typedef struct tfrs_train_options
 	tfrs_optimizer optimizer;
 	tfrs_loss_options loss;
 	bool		store;			/* each query's candidates become part of the model */
+	bool		keep_optimizer_state;	/* so that training can go on where it ended */
 	tfrs_history_options history;
 	tfrs_schedule schedule;
 	bool		candidate_bias; /* the last of the dim numbers */

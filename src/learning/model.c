@@ -8,6 +8,7 @@
 #include "learning/model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/finite.h"
@@ -205,6 +206,59 @@ load_history(tfrs_model *model, tfrs_error *error)
 	return status;
 }
 
+const char *
+tfrs_model_state_part(const char *table, const char *what, char name[TFRS_MAX_PART_NAME])
+{
+	snprintf(name, TFRS_MAX_PART_NAME, "%s.%s", table, what);
+	return name;
+}
+
+/* One part of a table's state, where it is there. */
+static tfrs_status
+load_state_part(const tfrs_model *model, const char *table, const char *what, size_t count,
+				const float **values, tfrs_error *error)
+{
+	char		name[TFRS_MAX_PART_NAME];
+
+	tfrs_model_state_part(table, what, name);
+	return tfrs_block_has(&model->block, name) ? load_floats(model, name, count, values, error)
+		: TFRS_OK;
+}
+
+static tfrs_status
+load_state(const tfrs_model *model, const char *table, size_t rows, tfrs_model_state *state,
+		   tfrs_error *error)
+{
+	static const char *const slots[2] = {"slot0", "slot1"};
+	tfrs_status status = load_state_part(model, table, "length", rows, &state->length, error);
+
+	for (uint32_t i = 0; i < model->optimizer->slots && status == TFRS_OK; i++)
+		status = load_state_part(model, table, slots[i], rows * model->shape->dim,
+								 &state->slot[i], error);
+	return status;
+}
+
+static tfrs_status
+load_optimizer(tfrs_model *model, tfrs_error *error)
+{
+	size_t		candidates = model->candidate_ids.count;
+	tfrs_status status = tfrs_block_find_exact(&model->block, "optimizer",
+											   sizeof(tfrs_model_optimizer), 1,
+											   (const void **) &model->optimizer, error);
+
+	if (status != TFRS_OK)
+		return status;
+	if (model->optimizer->slots > 2 || model->optimizer->step > TFRS_MAX_MODEL_STEPS)
+		return corrupt(error, "The state of its optimizer is out of range.");
+	status = load_state(model, "candidate", candidates + 1, &model->candidate_state, error);
+	if (status == TFRS_OK)
+		status = load_state(model, "query", model->query_ids.count + 1, &model->query_state, error);
+	for (uint32_t b = 0; status == TFRS_OK && model->history != NULL && b < model->history->bags;
+		 b++)
+		status = load_state(model, tfrs_model_bag_part(b), candidates, &model->bag_state[b], error);
+	return status;
+}
+
 /* Offsets that cut the events into one run a query. */
 static tfrs_status
 check_offsets(const tfrs_events *events, tfrs_error *error)
@@ -298,6 +352,8 @@ tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *erro
 		status = load_sides(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "events.offsets"))
 		status = load_events(model, error);
+	if (status == TFRS_OK && tfrs_block_has(&model->block, "optimizer"))
+		status = load_optimizer(model, error);
 	return status;
 }
 

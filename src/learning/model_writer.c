@@ -73,6 +73,50 @@ add_events(const tfrs_events *events, tfrs_block_writer *writer, tfrs_error *err
 	return status;
 }
 
+static tfrs_status
+add_state_part(const char *name, const char *what, const float *values, size_t count,
+			   tfrs_block_writer *writer, tfrs_error *error)
+{
+	char		part[TFRS_MAX_PART_NAME];
+
+	return values == NULL ? TFRS_OK
+		: tfrs_block_writer_add(writer, tfrs_model_state_part(name, what, part), values, count,
+								sizeof(float), error);
+}
+
+/* The state of that many rows of a table, which may be NULL. */
+static tfrs_status
+add_state(const char *name, const tfrs_table *table, size_t rows, tfrs_block_writer *writer,
+		  tfrs_error *error)
+{
+	tfrs_status status;
+
+	if (table == NULL)
+		return TFRS_OK;
+	status = add_state_part(name, "slot0", table->slot[0], rows * table->dim, writer, error);
+	if (status == TFRS_OK)
+		status = add_state_part(name, "slot1", table->slot[1], rows * table->dim, writer, error);
+	if (status == TFRS_OK)
+		status = add_state_part(name, "length", table->length, rows, writer, error);
+	return status;
+}
+
+static tfrs_status
+add_optimizer(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
+{
+	size_t		candidates = parts->candidate.ids->count;
+	tfrs_status status = tfrs_block_writer_add(writer, "optimizer", parts->optimizer, 1,
+											   sizeof(*parts->optimizer), error);
+
+	if (status == TFRS_OK)
+		status = add_state("query", parts->query.table, parts->query.ids->count + 1, writer, error);
+	if (status == TFRS_OK)
+		status = add_state("candidate", parts->candidate.table, candidates + 1, writer, error);
+	for (uint32_t b = 0; b < TFRS_MAX_BAGS && status == TFRS_OK; b++)
+		status = add_state(tfrs_model_bag_part(b), parts->bag_table[b], candidates, writer, error);
+	return status;
+}
+
 tfrs_status
 tfrs_model_parts_add(tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
 {
@@ -89,5 +133,7 @@ tfrs_model_parts_add(tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_er
 		status = add_events(parts->events, writer, error);
 	if (status == TFRS_OK && parts->history != NULL)
 		status = add_history(parts, writer, error);
+	if (status == TFRS_OK && parts->optimizer != NULL)
+		status = add_optimizer(parts, writer, error);
 	return status;
 }

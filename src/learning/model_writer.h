@@ -38,6 +38,9 @@ typedef struct tfrs_model_parts
 	const tfrs_history_shape *history;
 	const float *bag[TFRS_MAX_BAGS];	/* (N, D) */
 	const float *unknown;		/* (D) beside history */
+	/* where the state of the optimizer is kept: that of the tables above and of these */
+	const tfrs_model_optimizer *optimizer;
+	const tfrs_table *bag_table[TFRS_MAX_BAGS]; /* NULL: a bag that is tied */
 } tfrs_model_parts;
 
 /* Adds all parts but "about" and "index.*". */

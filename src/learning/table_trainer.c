@@ -127,6 +127,8 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 						 side == QUERY ? TFRS_STREAM_QUERY_TABLE : TFRS_STREAM_CANDIDATE_TABLE, 0);
 		status = tfrs_table_init(&trainer->table[side], trainer->arena,
 								 ids_of(trainer, side)->count, options->dim, slots, error);
+		if (status == TFRS_OK && options->keep_optimizer_state && options->normalize)
+			status = tfrs_table_keep_lengths(&trainer->table[side], error);
 	}
 	if (status == TFRS_OK && options->correction != TFRS_CORRECTION_NONE)
 		status = count_probabilities(trainer, error);
@@ -437,4 +439,10 @@ const tfrs_table *
 tfrs_table_trainer_candidates(const tfrs_table_trainer *trainer)
 {
 	return &trainer->table[CANDIDATE];
+}
+
+uint64_t
+tfrs_table_trainer_steps(const tfrs_table_trainer *trainer)
+{
+	return tfrs_update_steps(trainer->update);
 }

@@ -60,6 +60,9 @@ extern const tfrs_batch_accuracy *tfrs_table_trainer_accuracy(const tfrs_table_t
 extern const tfrs_table *tfrs_table_trainer_queries(const tfrs_table_trainer *trainer);
 extern const tfrs_table *tfrs_table_trainer_candidates(const tfrs_table_trainer *trainer);
 
+/* Steps of the optimizer so far. */
+extern uint64_t tfrs_table_trainer_steps(const tfrs_table_trainer *trainer);
+
 extern void tfrs_table_trainer_destroy(tfrs_table_trainer *trainer);
 
 #endif							/* TFRS_TABLE_TRAINER_H */

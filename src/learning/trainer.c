@@ -48,6 +48,7 @@ struct tfrs_trainer
 	float	   *accuracy;		/* (options.epochs, K) of batches, where asked for */
 	tfrs_serving serving;		/* of a history tower */
 	tfrs_model_parts parts;		/* what save adds lives here */
+	tfrs_model_optimizer optimizer;
 };
 
 static size_t
@@ -101,6 +102,7 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions);
+	size_t		lengths = 0;
 	size_t		later = collecting.has_time ? rows : 0;
 	tfrs_train_counts counts = {candidates, rows, later, (double) rows / queries};
 	tfrs_events events = {
@@ -109,7 +111,9 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	bool		fits;
 
 	tfrs_train_options_resolve(&used, &counts);
-	*bytes = used.epochs * (sizeof(tfrs_model_epoch) +
+	if (used.keep_optimizer_state)
+		lengths = (queries + candidates + 2) * sizeof(float);
+	*bytes = lengths + used.epochs * (sizeof(tfrs_model_epoch) +
 							used.batch_accuracy.count * sizeof(float) + sizeof(double));
 	if (used.validation.on &&
 		!tfrs_validation_bytes(&used, queries, candidates, rows, bytes))
@@ -513,6 +517,23 @@ fill_history(const tfrs_trainer *trainer, tfrs_model_parts *parts)
 	tfrs_serving_bags(&trainer->serving, parts->bag);
 }
 
+/* What the optimizer remembers, for a training that goes on from here. */
+static void
+fill_optimizer(tfrs_trainer *trainer, tfrs_model_parts *parts)
+{
+	bool		history = trainer->options.history.on;
+
+	trainer->optimizer = (tfrs_model_optimizer) {
+		.kind = trainer->options.optimizer.kind,
+		.slots = (uint32_t) tfrs_optimizer_slots(&trainer->options.optimizer),
+		.step = history ? trainer->history.step : tfrs_table_trainer_steps(trainer->tables)
+	};
+	parts->optimizer = &trainer->optimizer;
+	for (uint32_t b = 0; history && b < trainer->history.shape.bags; b++)
+		if (!tfrs_history_trainer_is_tied(&trainer->history, b))
+			parts->bag_table[b] = &trainer->history.bag[b].table;
+}
+
 tfrs_status
 tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skipped_candidate,
 				  tfrs_block_writer *writer, tfrs_error *error)
@@ -539,6 +560,8 @@ tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skippe
 	fill_sides(trainer, parts);
 	if (trainer->options.history.on)
 		fill_history(trainer, parts);
+	if (trainer->options.keep_optimizer_state)
+		fill_optimizer(trainer, parts);
 	return tfrs_model_parts_add(parts, writer, error);
 }
 

@@ -187,6 +187,12 @@ free_side(tfrs_arena *arena, side_vectors *side)
 	tfrs_arena_release(arena, side->row_gradient);
 }
 
+uint64_t
+tfrs_update_steps(const tfrs_update *update)
+{
+	return update->step;
+}
+
 void
 tfrs_update_destroy(tfrs_update *update)
 {

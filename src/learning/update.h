@@ -42,6 +42,8 @@ typedef struct tfrs_update_parts
 
 extern tfrs_status tfrs_update_create(tfrs_update **update, tfrs_arena *arena,
 									  const tfrs_update_parts *parts, tfrs_error *error);
+/* Steps of the optimizer so far. */
+extern uint64_t tfrs_update_steps(const tfrs_update *update);
 extern void tfrs_update_destroy(tfrs_update *update);
 
 /* What an update has to do with. */

@@ -31,7 +31,8 @@ vocabulary_bytes(const tfrs_id_set *ids)
 	return bytes + 4.0 * (view.slot_mask + 1) + 4.0 * view.count;
 }
 
-/* Vectors of all tables: two plain ones, or the candidates' and one a bag. */
+/* Vectors of all tables, and what is kept of the optimizer: two plain ones, or the candidates' and one a
+ * bag. */
 static double
 table_bytes(const tfrs_fit *fit)
 {
@@ -42,6 +43,8 @@ table_bytes(const tfrs_fit *fit)
 	double		rows = history->on ?
 		candidates * (1.0 + history->all + (timed ? history->decays : 0)) : queries + candidates;
 
+	if (fit->options->keep_optimizer_state)
+		rows *= 1 + tfrs_optimizer_slots(&fit->options->optimizer);
 	return 4.0 * fit->options->dim * rows;
 }
 

@@ -301,10 +301,10 @@ static const tfrs_option_key keys[] = {
 	{.name = "validation", .type = TFRS_OPTION_OBJECT, FIELD(validation.on),
 	.scheme = &validation_scheme, .apply = apply_validation},
 	{BOOL("store", store)},
+	{BOOL("keep_optimizer_state", keep_optimizer_state)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
-	LATER("query"), LATER("candidate"), LATER("dropout"),
-	LATER("keep_optimizer_state")
+	LATER("query"), LATER("candidate")
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};
