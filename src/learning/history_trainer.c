@@ -1,8 +1,8 @@
 /*
  * history_trainer.c: the steps of history_trainer.h.
  *
- *     fill the tables -> find the states -> per step: draw -> columns -> bags -> loss
- *     -> columns back -> bags back -> move the tables
+ *     fill the tables [-> earlier parameters] -> find the states -> per step: draw -> columns
+ *     -> bags -> loss -> columns back -> bags back -> move the tables
  *
  * Each arrow is a phase, each call does one piece of one phase: rows or columns up to some number
  * of multiply-adds.  A batch of the usual size takes one piece a phase.
@@ -23,6 +23,7 @@
 typedef enum fit_phase
 {
 	FILL,
+	WARM,
 	FIND,
 	DRAW,
 	COLUMNS,
@@ -44,6 +45,12 @@ static tfrs_history_table *
 table_of(tfrs_history_trainer *trainer, uint32_t bag)
 {
 	return tfrs_history_trainer_is_tied(trainer, bag) ? &trainer->candidate : &trainer->bag[bag];
+}
+
+uint64_t
+tfrs_history_trainer_steps(const tfrs_history_trainer *trainer)
+{
+	return trainer->step + (trainer->warm != NULL ? tfrs_warm_start_steps(trainer->warm) : 0);
 }
 
 const float *
@@ -149,23 +156,25 @@ shape_of(const tfrs_train_options *options)
 
 tfrs_status
 tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
-						   const tfrs_train_options *options, const tfrs_events *events,
-						   size_t candidates, tfrs_error *error)
+						   const tfrs_history_training *training, tfrs_error *error)
 {
+	const tfrs_train_options *options = training->options;
+	size_t		candidates = training->candidates;
 	size_t		columns = options->history.columns > 0 ? (size_t) options->history.columns : 0;
 	tfrs_status status;
 
 	memset(trainer, 0, sizeof(*trainer));
 	trainer->arena = arena;
 	trainer->options = options;
+	trainer->warm = training->warm;
 	trainer->shape = shape_of(options);
 	trainer->candidates = candidates;
-	trainer->batch_rows = rows_of_batch(options, events);
+	trainer->batch_rows = rows_of_batch(options, training->events);
 	tfrs_state_loss_init(&trainer->loss, arena, options->threads);
 	tfrs_matmul_load();
 	status = init_tables(trainer, error);
 	if (status == TFRS_OK)
-		status = init_states(trainer, events, error);
+		status = init_states(trainer, training->events, error);
 	if (status == TFRS_OK)
 		status = tfrs_columns_init(&trainer->columns, arena, candidates, columns, options->dim,
 								   error);
@@ -403,8 +412,8 @@ move_rows(tfrs_history_trainer *trainer, tfrs_history_table *table)
 													trainer->options->history.steps);
 	if (tfrs_optimizer_is_by_rows(&optimizer))
 		end = end_of_piece(start, gradient->count, 4 * gradient->dim);
-	status = tfrs_table_apply(&table->table, &optimizer, trainer->step, gradient->row + start,
-							  end - start, gradient->values + start * gradient->dim);
+	status = tfrs_table_apply(&table->table, &optimizer, tfrs_history_trainer_steps(trainer),
+							  gradient->row + start, end - start, gradient->values + start * gradient->dim);
 	trainer->done = end;
 	if (status != TFRS_OK)
 		return status;
@@ -456,6 +465,26 @@ fill_tables(tfrs_history_trainer *trainer)
 	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
 }
 
+/* Earlier parameters in place of the initial ones. */
+static tfrs_status
+warm_tables(tfrs_history_trainer *trainer)
+{
+	tfrs_history_table *table = table_at(trainer);
+	bool		tied = tfrs_history_trainer_is_tied(trainer, 0);
+	tfrs_status status;
+
+	if (trainer->warm == NULL)
+		return TFRS_OK;
+	status = trainer->table == 0
+		? tfrs_warm_start_candidates(trainer->warm, &table->table, tied, &trainer->done)
+		: tfrs_warm_start_bag(trainer->warm, trainer->table - 1, &table->table, &trainer->done);
+	if (status != TFRS_OK)
+		return status;
+	trainer->done = 0;
+	trainer->table++;
+	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
+}
+
 /* A piece of the phase; TFRS_OK where that was its last one. */
 static tfrs_status
 run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
@@ -464,6 +493,8 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 	{
 		case FILL:
 			return fill_tables(trainer);
+		case WARM:
+			return warm_tables(trainer);
 		case FIND:
 			return tfrs_states_find_step(&trainer->states);
 		case DRAW:

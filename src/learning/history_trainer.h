@@ -20,6 +20,7 @@
 #include "learning/state_loss.h"
 #include "learning/states.h"
 #include "learning/table.h"
+#include "learning/warm_start.h"
 
 /* One table of parameters with this step's gradient; no table of its own where it is tied. */
 typedef struct tfrs_history_table
@@ -32,6 +33,7 @@ typedef struct tfrs_history_trainer
 {
 	tfrs_arena *arena;
 	const tfrs_train_options *options;
+	const tfrs_warm_start *warm;	/* or NULL */
 	tfrs_history_shape shape;
 	size_t		candidates;		/* N */
 	size_t		batch_rows;		/* most rows of a batch */
@@ -52,10 +54,17 @@ typedef struct tfrs_history_trainer
 	float	   *scale;			/* (batch_rows) of the L2 norm */
 } tfrs_history_trainer;
 
-/* options, its history part on, and the events must outlive the trainer. */
+/* What a training is made of; all of it must outlive the trainer. */
+typedef struct tfrs_history_training
+{
+	const tfrs_train_options *options;	/* its history part is on */
+	const tfrs_events *events;
+	size_t		candidates;		/* N */
+	const tfrs_warm_start *warm;	/* NULL: from the beginning */
+} tfrs_history_training;
+
 extern tfrs_status tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
-											  const tfrs_train_options *options,
-											  const tfrs_events *events, size_t candidates,
+											  const tfrs_history_training *training,
 											  tfrs_error *error);
 
 /*
@@ -65,6 +74,9 @@ extern tfrs_status tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfr
  */
 extern tfrs_status tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped,
 											 double *loss, tfrs_error *error);
+
+/* Steps of the optimizer so far, earlier ones too. */
+extern uint64_t tfrs_history_trainer_steps(const tfrs_history_trainer *trainer);
 
 /* The table that bag b reads. */
 extern const float *tfrs_history_trainer_table(const tfrs_history_trainer *trainer, uint32_t bag);

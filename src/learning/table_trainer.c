@@ -1,7 +1,7 @@
 /*
  * table_trainer.c: the epochs over the interactions.
  *
- *     fill both tables -> sum the queries' weights -> per epoch: read a batch -> update (several steps) -> ...
+ *     fill both tables [-> earlier parameters] -> sum the queries' weights -> per epoch: read a batch -> update (several steps) -> ...
  *     -> average the unknown slots -> normalize the tables as they are served
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
@@ -20,6 +20,7 @@
 typedef enum train_phase
 {
 	FILL,
+	WARM,
 	WEIGH,
 	TRAIN,
 	AVERAGE,
@@ -40,6 +41,8 @@ struct tfrs_table_trainer
 	const tfrs_train_options *options;
 	tfrs_interactions *interactions;
 	const tfrs_events *events;
+	const tfrs_warm_start *warm;	/* or NULL */
+	size_t		warmed;			/* rows of the table that have their earlier parameters */
 	const tfrs_validation *validation;	/* or NULL */
 	size_t		read;			/* rows of this epoch */
 	tfrs_table	table[SIDES];
@@ -135,6 +138,7 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 	parts.query = &trainer->table[QUERY];
 	parts.candidate = &trainer->table[CANDIDATE];
 	parts.probability = trainer->probability;
+	parts.earlier_steps = trainer->warm != NULL ? tfrs_warm_start_steps(trainer->warm) : 0;
 	parts.accuracy = &trainer->accuracy;
 	if (status == TFRS_OK)
 		status = tfrs_update_create(&trainer->update, trainer->arena, &parts, error);
@@ -143,10 +147,10 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 
 tfrs_status
 tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
-						 const tfrs_train_options *options, tfrs_interactions *interactions,
-						 const tfrs_events *events, tfrs_error *error)
+						 const tfrs_table_training *training, tfrs_error *error)
 {
-	size_t		rows = tfrs_interactions_count(interactions);
+	const tfrs_train_options *options = training->options;
+	size_t		rows = tfrs_interactions_count(training->interactions);
 	tfrs_table_trainer *made;
 	tfrs_status status;
 
@@ -156,13 +160,14 @@ tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
 		return status;
 	made->arena = arena;
 	made->options = options;
-	made->interactions = interactions;
-	made->events = events;
+	made->interactions = training->interactions;
+	made->events = training->events;
+	made->warm = training->warm;
 	made->batch_rows = rows < options->batch_size ? rows : options->batch_size;
 	made->progress.epoch = 1;
 	status = init(made, error);
 	if (status == TFRS_OK)
-		status = tfrs_interactions_rewind(interactions, 0, error);
+		status = tfrs_interactions_rewind(made->interactions, 0, error);
 	if (status != TFRS_OK)
 		tfrs_table_trainer_destroy(made);
 	else
@@ -198,6 +203,23 @@ pass_side(tfrs_table_trainer *trainer, tfrs_status status, train_phase next)
 	return TFRS_MORE;
 }
 
+/* Earlier parameters in place of the initial ones. */
+static tfrs_status
+warm_table(tfrs_table_trainer *trainer)
+{
+	tfrs_table *table = &trainer->table[trainer->side];
+	tfrs_status status;
+
+	if (trainer->warm == NULL)
+		return TFRS_OK;
+	status = trainer->side == QUERY
+		? tfrs_warm_start_queries(trainer->warm, table, &trainer->warmed)
+		: tfrs_warm_start_candidates(trainer->warm, table, false, &trainer->warmed);
+	if (status == TFRS_OK)
+		trainer->warmed = 0;
+	return status;
+}
+
 /* The sum over all rows of count(query)^-w. */
 static tfrs_status
 weigh_queries(tfrs_table_trainer *trainer)
@@ -209,7 +231,7 @@ weigh_queries(tfrs_table_trainer *trainer)
 
 	if (trainer->options->query_weight > 0.0f)
 		for (size_t q = trainer->weighed; q < end; q++)
-			trainer->weight += pow(counts[q], 1.0 - trainer->options->query_weight);
+			trainer->weight += counts[q] == 0 ? 0 : pow(counts[q], 1.0 - trainer->options->query_weight);
 	trainer->weighed = end;
 	if (end == queries)
 		trainer->phase = TRAIN;
@@ -372,6 +394,15 @@ train_step(tfrs_table_trainer *trainer, tfrs_error *error)
 	return status == TFRS_OK ? TFRS_MORE : status;
 }
 
+/* Rows of all trainings. */
+static const uint32_t *
+all_counts_of(const tfrs_table_trainer *trainer, int side)
+{
+	if (trainer->warm == NULL)
+		return counts_of(trainer, side);
+	return side == QUERY ? trainer->warm->query_rows : trainer->warm->candidate_rows;
+}
+
 /* An unknown slot that was trained stays as it is. */
 static tfrs_status
 average(tfrs_table_trainer *trainer)
@@ -380,7 +411,7 @@ average(tfrs_table_trainer *trainer)
 
 	if (side == QUERY && trainer->options->id_dropout > 0.0f)
 		return TFRS_OK;
-	return tfrs_table_average_step(&trainer->table[side], counts_of(trainer, side));
+	return tfrs_table_average_step(&trainer->table[side], all_counts_of(trainer, side));
 }
 
 static tfrs_status
@@ -395,7 +426,9 @@ step(tfrs_table_trainer *trainer, tfrs_error *error)
 		case FILL:
 			return pass_side(trainer,
 							 tfrs_table_fill_step(table, &optimizer,
-												  &trainer->random[side]), WEIGH);
+												  &trainer->random[side]), WARM);
+		case WARM:
+			return pass_side(trainer, warm_table(trainer), WEIGH);
 		case WEIGH:
 			return weigh_queries(trainer);
 		case TRAIN:

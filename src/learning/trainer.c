@@ -2,7 +2,8 @@
  * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history tower
  * (history_trainer.h).
  *
- *     collect the events of each query -> [hold some out] -> fit <-> [validate] -> serve -> trained
+ *     [find earlier ids] -> collect the events of each query -> [hold some out] -> fit <-> [validate]
+ *     -> serve -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
@@ -20,6 +21,7 @@
 
 typedef enum train_phase
 {
+	FIND,
 	COLLECT,
 	HOLD_OUT,
 	FIT_TABLES,
@@ -35,6 +37,8 @@ struct tfrs_trainer
 	tfrs_train_options options; /* nothing left open */
 	tfrs_interactions *interactions;
 	train_phase phase;
+	const tfrs_model *model;	/* the earlier one, or NULL */
+	tfrs_warm_start warm;		/* from it */
 	tfrs_event_collector collector;
 	tfrs_events events;			/* of all queries; no queries where none are collected */
 	tfrs_table_trainer *tables; /* one of the two */
@@ -88,21 +92,51 @@ most_rows(const tfrs_interactions *interactions)
 }
 
 static bool
-needs_events(const tfrs_train_options *options)
+needs_events(const tfrs_train_options *options, const tfrs_model *model)
 {
-	return options->store || options->history.on || options->mask_known || options->validation.on;
+	return options->store || options->history.on || options->mask_known ||
+		options->validation.on || (model != NULL && model->has_events);
+}
+
+/* The longest query of an earlier model. */
+static size_t
+most_events(const tfrs_model *model)
+{
+	size_t		most = 0;
+
+	for (size_t q = 0; model != NULL && q < model->events.queries; q++)
+	{
+		size_t		count = tfrs_events_of(&model->events, (uint32_t) q).count;
+
+		most = count > most ? count : most;
+	}
+	return most;
+}
+
+/* What training takes beside the tables: epochs, what is held out, what goes on. */
+static bool
+add_beside(const tfrs_train_options *used, size_t queries, size_t candidates, size_t rows,
+		   size_t *bytes)
+{
+	*bytes = used->epochs * (sizeof(tfrs_model_epoch) +
+							 used->batch_accuracy.count * sizeof(float) + sizeof(double));
+	if (used->keep_optimizer_state)
+		*bytes += (queries + candidates + 2) * sizeof(float);
+	return !used->validation.on ||
+		tfrs_validation_bytes(used, queries, candidates, rows, bytes);
 }
 
 tfrs_status
 tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
-					  size_t *bytes, tfrs_error *error)
+					  const tfrs_model *model, size_t *bytes, tfrs_error *error)
 {
 	tfrs_train_options used = *options;
 	tfrs_event_options collecting = event_options(options, interactions);
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
 	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
-	size_t		rows = tfrs_interactions_count(interactions);
-	size_t		lengths = 0;
+	size_t		rows = tfrs_interactions_count(interactions) +
+		(model == NULL ? 0 : model->events.count);
+	size_t		longest = most_rows(interactions) + most_events(model);
 	size_t		later = collecting.has_time ? rows : 0;
 	tfrs_train_counts counts = {candidates, rows, later, (double) rows / queries};
 	tfrs_events events = {
@@ -111,46 +145,59 @@ tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions
 	bool		fits;
 
 	tfrs_train_options_resolve(&used, &counts);
-	if (used.keep_optimizer_state)
-		lengths = (queries + candidates + 2) * sizeof(float);
-	*bytes = lengths + used.epochs * (sizeof(tfrs_model_epoch) +
-							used.batch_accuracy.count * sizeof(float) + sizeof(double));
-	if (used.validation.on &&
-		!tfrs_validation_bytes(&used, queries, candidates, rows, bytes))
-		return tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
-	fits = !needs_events(&used) ||
-		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
-	if (fits)
-		fits = used.history.on ?
-			tfrs_serving_bytes(&used, candidates, bytes) &&
-			tfrs_history_trainer_bytes(&used, &events, most_rows(interactions), candidates, bytes) :
-			tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
+	fits = add_beside(&used, queries, candidates, rows, bytes) &&
+		(model == NULL || tfrs_warm_start_bytes(model, queries, candidates, bytes)) &&
+		(!needs_events(&used, model) ||
+		 tfrs_event_collector_bytes(&collecting, rows, queries, bytes));
+	if (fits && used.history.on)
+		fits = tfrs_serving_bytes(&used, candidates, bytes) &&
+			tfrs_history_trainer_bytes(&used, &events, longest, candidates, bytes);
+	else if (fits)
+		fits = tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
 	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
 }
 
 static tfrs_status begin_fit(tfrs_trainer *trainer, tfrs_error *error);
 
+/* The ids of an earlier model are found: its events and the rows become those of each query. */
 static tfrs_status
-init(tfrs_trainer *trainer, tfrs_error *error)
+begin_collecting(tfrs_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_train_options *options = &trainer->options;
-	tfrs_event_options events = event_options(options, trainer->interactions);
-	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
+	tfrs_event_options events = event_options(&trainer->options, trainer->interactions);
 
-	if (status == TFRS_OK && options->batch_accuracy.count > 0)
-		status = TFRS_GET_ZERO(trainer->arena, &trainer->accuracy,
-							   (size_t) options->epochs * options->batch_accuracy.count, error);
-	if (status == TFRS_OK && options->validation.on)
-		status = TFRS_GET(trainer->arena, &trainer->validated, options->epochs, error);
-	if (status == TFRS_OK && needs_events(options))
-		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
-										  trainer->interactions, &events, error);
-	return status == TFRS_OK ? begin_fit(trainer, error) : status;
+	if (!needs_events(&trainer->options, trainer->model))
+		return begin_fit(trainer, error);
+	if (trainer->model != NULL && trainer->model->has_events)
+		events.stored = &trainer->warm.stored;
+	trainer->phase = COLLECT;
+	return tfrs_event_collector_begin(&trainer->collector, trainer->arena, trainer->interactions,
+									  &events, error);
+}
+
+static tfrs_status
+begin_warm(tfrs_trainer *trainer, tfrs_error *error)
+{
+	bool		has_time = tfrs_interactions_settings(trainer->interactions)->has_time;
+	tfrs_status status = tfrs_warm_start_check(trainer->model, &trainer->options, has_time, error);
+
+	trainer->phase = FIND;
+	if (status == TFRS_OK)
+		status = tfrs_warm_start_begin(&trainer->warm, trainer->arena, trainer->model,
+									   &trainer->options, trainer->interactions, error);
+	return status;
+}
+
+static tfrs_status
+find(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_warm_start_step(&trainer->warm, error);
+
+	return status == TFRS_OK ? begin_collecting(trainer, error) : status;
 }
 
 tfrs_status
 tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
-				   tfrs_interactions *interactions, tfrs_error *error)
+				   tfrs_interactions *interactions, const tfrs_model *model, tfrs_error *error)
 {
 	const char *problem = tfrs_train_options_check(options);
 	tfrs_trainer *made;
@@ -167,8 +214,9 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 	made->arena = arena;
 	made->options = *options;
 	made->interactions = interactions;
+	made->model = model;
 	made->progress.epoch = 1;
-	status = init(made, error);
+	status = model != NULL ? begin_warm(made, error) : begin_collecting(made, error);
 	if (status != TFRS_OK)
 		tfrs_trainer_destroy(made);
 	else
@@ -184,6 +232,7 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_validation_free(&trainer->validation);
 	tfrs_serving_free(&trainer->serving);
 	tfrs_event_collector_free(&trainer->collector);
+	tfrs_warm_start_free(&trainer->warm);
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
 	tfrs_arena_release(trainer->arena, trainer->epochs);
@@ -192,19 +241,43 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_arena_release(trainer->arena, trainer);
 }
 
+/* What an earlier model left, or NULL. */
+static const tfrs_warm_start *
+warm_start(const tfrs_trainer *trainer)
+{
+	return trainer->model != NULL ? &trainer->warm : NULL;
+}
+
+/* Rows of each query and candidate, in all trainings. */
+static const uint32_t *
+query_rows(const tfrs_trainer *trainer)
+{
+	return trainer->model != NULL ? trainer->warm.query_rows
+		: tfrs_interactions_query_counts(trainer->interactions);
+}
+
+static const uint32_t *
+candidate_rows(const tfrs_trainer *trainer)
+{
+	return trainer->model != NULL ? trainer->warm.candidate_rows
+		: tfrs_interactions_candidate_counts(trainer->interactions);
+}
+
 /* The events that are trained on. */
 static const tfrs_events *
 training_events(const tfrs_trainer *trainer)
 {
-	return trainer->validated != NULL ? &trainer->validation.training : &trainer->events;
+	return trainer->options.validation.on ? &trainer->validation.training : &trainer->events;
 }
 
 static tfrs_status
 begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena,
-												  &trainer->options, trainer->interactions,
-												  training_events(trainer), error);
+	tfrs_table_training training = {
+		&trainer->options, trainer->interactions, training_events(trainer), warm_start(trainer)
+	};
+	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &training,
+												  error);
 
 	if (status == TFRS_OK && trainer->validated != NULL)
 		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation);
@@ -217,16 +290,42 @@ give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 {
 	double		rows = (double) trainer->events.queries + (double) candidate_count(trainer) + 2;
 	double		bytes = rows * trainer->options.dim * sizeof(float);
-	tfrs_status status;
 
 	if (bytes > (double) TFRS_MAX_BLOCK_BYTES)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "no query has two candidates, and a table of all "
 						 "queries would take %.0f MB", bytes / (1 << 20));
+	if (trainer->model != NULL)
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "no query has two candidates: there is "
+						 "nothing to retrain the model's history tower with");
 	tfrs_train_options_without_history(&trainer->options);
-	status = TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
-	if (status == TFRS_OK && trainer->validated != NULL)
-		status = TFRS_RESIZE(trainer->arena, &trainer->validated, trainer->options.epochs, error);
+	return TFRS_OK;
+}
+
+/* The options are what they will be. */
+static tfrs_status
+reserve_epochs(tfrs_trainer *trainer, tfrs_error *error)
+{
+	const tfrs_train_options *options = &trainer->options;
+	tfrs_arena *arena = trainer->arena;
+	size_t		accuracies = (size_t) options->epochs * options->batch_accuracy.count;
+	tfrs_status status = TFRS_GET_ZERO(arena, &trainer->epochs, options->epochs, error);
+
+	if (status == TFRS_OK && accuracies > 0)
+		status = TFRS_GET_ZERO(arena, &trainer->accuracy, accuracies, error);
+	if (status == TFRS_OK && options->validation.on)
+		status = TFRS_GET(arena, &trainer->validated, options->epochs, error);
 	return status;
+}
+
+static tfrs_status
+begin_history(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_history_training training = {
+		&trainer->options, training_events(trainer), candidate_count(trainer), warm_start(trainer)
+	};
+
+	trainer->phase = FIT_HISTORY;
+	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &training, error);
 }
 
 /* The events are known, if they were asked for: what was left open is chosen. */
@@ -234,20 +333,25 @@ static tfrs_status
 begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_events *events = training_events(trainer);
+	tfrs_train_options *options = &trainer->options;
 	tfrs_train_counts counts = {
 		.candidates = candidate_count(trainer), .events = events->count,
 		.next_states = events->later, .history_length = events->length
 	};
+	tfrs_status status = TFRS_OK;
 
 	trainer->phase = FIT_TABLES;
-	if (trainer->options.history.on && events->several == 0)
-		return give_up_history(trainer, error);
-	tfrs_train_options_resolve(&trainer->options, &counts);
-	if (!trainer->options.history.on)
-		return TFRS_OK;
-	trainer->phase = FIT_HISTORY;
-	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
-									  events, counts.candidates, error);
+	if (options->history.on && events->several == 0)
+		status = give_up_history(trainer, error);
+	else
+		tfrs_train_options_resolve(options, &counts);
+	if (options->history.on && trainer->model != NULL)
+		tfrs_warm_start_keep_shape(trainer->model, &options->history);
+	if (status == TFRS_OK)
+		status = reserve_epochs(trainer, error);
+	if (status == TFRS_OK && options->history.on)
+		status = begin_history(trainer, error);
+	return status;
 }
 
 static tfrs_status
@@ -257,12 +361,11 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 
 	if (status != TFRS_OK)
 		return status;
-	if (trainer->validated == NULL)
+	if (!trainer->options.validation.on)
 		return begin_fit(trainer, error);
 	trainer->phase = HOLD_OUT;
 	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
-								 &trainer->events,
-								 tfrs_interactions_candidate_counts(trainer->interactions), error);
+								 &trainer->events, candidate_rows(trainer), error);
 }
 
 static tfrs_status
@@ -432,14 +535,12 @@ fit(tfrs_trainer *trainer, tfrs_error *error)
 static tfrs_status
 serve_history(tfrs_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_interactions *interactions = trainer->interactions;
 	tfrs_status status;
 
 	trainer->progress.epoch_finished = false;
 	if (trainer->serving.arena == NULL)
 		tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->history, &trainer->events,
-						   tfrs_interactions_query_counts(interactions),
-						   tfrs_interactions_candidate_counts(interactions));
+						   query_rows(trainer), candidate_rows(trainer));
 	status = tfrs_serving_step(&trainer->serving, error);
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
@@ -454,6 +555,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 
 	switch (trainer->phase)
 	{
+		case FIND:
+			status = find(trainer, error);
+			break;
 		case COLLECT:
 			status = collect(trainer, error);
 			break;
@@ -501,9 +605,9 @@ fill_sides(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	const tfrs_interactions *interactions = trainer->interactions;
 
 	parts->query.ids = tfrs_interactions_queries(interactions);
-	parts->query.counts = tfrs_interactions_query_counts(interactions);
+	parts->query.counts = query_rows(trainer);
 	parts->candidate.ids = tfrs_interactions_candidates(interactions);
-	parts->candidate.counts = tfrs_interactions_candidate_counts(interactions);
+	parts->candidate.counts = candidate_rows(trainer);
 	parts->candidate.table = candidate_table(trainer);
 	if (!trainer->options.history.on)
 		parts->query.table = tfrs_table_trainer_queries(trainer->tables);
@@ -526,12 +630,24 @@ fill_optimizer(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	trainer->optimizer = (tfrs_model_optimizer) {
 		.kind = trainer->options.optimizer.kind,
 		.slots = (uint32_t) tfrs_optimizer_slots(&trainer->options.optimizer),
-		.step = history ? trainer->history.step : tfrs_table_trainer_steps(trainer->tables)
+		.step = history ? tfrs_history_trainer_steps(&trainer->history) : tfrs_table_trainer_steps(trainer->tables)
 	};
 	parts->optimizer = &trainer->optimizer;
 	for (uint32_t b = 0; history && b < trainer->history.shape.bags; b++)
 		if (!tfrs_history_trainer_is_tied(&trainer->history, b))
 			parts->bag_table[b] = &trainer->history.bag[b].table;
+}
+
+/* Rows of all trainings, those once that are a stored event again. */
+static uint64_t
+row_count(const tfrs_trainer *trainer)
+{
+	size_t		queries = tfrs_interactions_queries(trainer->interactions)->count;
+	uint64_t	rows = 0;
+
+	for (size_t q = 0; q < queries; q++)
+		rows += query_rows(trainer)[q];
+	return rows;
 }
 
 tfrs_status
@@ -545,7 +661,7 @@ tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skippe
 	*parts = (tfrs_model_parts) {
 		.shape = {
 			.dim = trainer->options.dim,
-			.rows = tfrs_interactions_count(trainer->interactions),
+			.rows = row_count(trainer),
 			.skipped_query = skipped_query,
 			.skipped_candidate = skipped_candidate,
 			.temperature = trainer->options.loss.temperature
@@ -558,6 +674,11 @@ tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skippe
 		.events = trainer->options.store ? &trainer->events : NULL
 	};
 	fill_sides(trainer, parts);
+	if (trainer->model != NULL)
+	{
+		parts->shape.skipped_query += trainer->model->shape->skipped_query;
+		parts->shape.skipped_candidate += trainer->model->shape->skipped_candidate;
+	}
 	if (trainer->options.history.on)
 		fill_history(trainer, parts);
 	if (trainer->options.keep_optimizer_state)

@@ -57,7 +57,8 @@ event_bytes(const tfrs_fit *fit)
 	if (!fit->options->store)
 		return 0;
 	return 8.0 * (tfrs_interactions_queries(fit->interactions)->count + 1.0) +
-		(timed ? 12.0 : 4.0) * tfrs_interactions_count(fit->interactions);
+		(timed ? 12.0 : 4.0) * (tfrs_interactions_count(fit->interactions) +
+								(fit->model == NULL ? 0 : fit->model->events.count));
 }
 
 /* ERROR where the model would not fit into a value: in double, where no count can overflow. */
@@ -91,7 +92,8 @@ check_memory(const tfrs_fit *fit)
 	size_t		need;
 	tfrs_error	error;
 
-	tfrs_check(tfrs_trainer_estimate(fit->options, fit->interactions, &need, &error), &error);
+	tfrs_check(tfrs_trainer_estimate(fit->options, fit->interactions, fit->model, &need, &error),
+			   &error);
 	if (need <= limit)
 		return;
 	ereport(ERROR,
@@ -214,8 +216,8 @@ tfrs_fit_run(const tfrs_fit *fit)
 	check_memory(fit);
 	MemoryContextSwitchTo(context);
 	tfrs_bridge_arena(&arena, context, tfrs_settings_memory_bytes());
-	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, &error),
-			   &error);
+	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, fit->model,
+								  &error), &error);
 	run_epochs(fit, trainer);
 	arena.budget = SIZE_MAX;	/* the estimate was of the training */
 	value = save(fit, trainer, &arena, result_context);

@@ -10,7 +10,6 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -18,6 +17,7 @@
 #include "server/block_type.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
+#include "server/model_type.h"
 #include "server/options.h"
 #include "server/row_reader.h"
 
@@ -235,17 +235,6 @@ tfrs_training_history(PG_FUNCTION_ARGS)
 	SRF_RETURN_DONE(call);
 }
 
-/* The model's own description, which may come from outside: verified by conversion and parsing. */
-static Datum
-about_as_jsonb(const tfrs_model *model)
-{
-	char	   *text = pg_any_to_server(model->about, (int) model->about_bytes, PG_UTF8);
-
-	if (text == model->about)
-		text = pnstrdup(text, model->about_bytes);
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
-}
-
 /* The bags that a query vector is made of: of each its decay, 0 for that of all events. */
 static void
 append_history(StringInfo json, const tfrs_history_shape *shape)
@@ -306,5 +295,6 @@ tfrs_model_info(PG_FUNCTION_ARGS)
 {
 	const tfrs_model *model = &tfrs_block_cache_argument(fcinfo, 0, TFRS_BLOCK_MODEL)->model;
 
-	return DirectFunctionCall2(jsonb_concat, about_as_jsonb(model), counts_as_jsonb(model));
+	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(tfrs_model_about(model)),
+							   counts_as_jsonb(model));
 }

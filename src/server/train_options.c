@@ -10,6 +10,7 @@
 #include <float.h>
 
 #include "base/limits.h"
+#include "server/model_type.h"
 #include "server/options.h"
 #include "server/settings.h"
 
@@ -302,6 +303,7 @@ static const tfrs_option_key keys[] = {
 	.scheme = &validation_scheme, .apply = apply_validation},
 	{BOOL("store", store)},
 	{BOOL("keep_optimizer_state", keep_optimizer_state)},
+	{BOOL("average_unknown", average_unknown), ONLY_FOR(has_no_history, PLAIN)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate")
@@ -309,13 +311,11 @@ static const tfrs_option_key keys[] = {
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};
 
-void
-tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
+static void
+check(tfrs_train_options *options)
 {
 	const char *problem;
 
-	tfrs_train_options_default(options);
-	tfrs_options_read(&scheme, json, options);
 	options->threads = tfrs_settings_threads();
 	problem = tfrs_train_options_check(options);
 	if (problem != NULL)
@@ -323,6 +323,41 @@ tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid training options"),
 				 errdetail("%s", problem)));
+}
+
+void
+tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
+{
+	tfrs_train_options_default(options);
+	tfrs_options_read(&scheme, json, options);
+	check(options);
+}
+
+/* The options that a model tells of itself. */
+static Jsonb *
+options_of_model(const tfrs_model *model)
+{
+	Jsonb	   *about = tfrs_model_about(model);
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(about) ||
+		getKeyJsonValueFromContainer(&about->root, "options", 7, &value) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the model does not say which options it was trained with")));
+	return JsonbValueToJsonb(&value);
+}
+
+void
+tfrs_retrain_options_read(tfrs_train_options *options, const tfrs_model *model,
+						  const Jsonb *json)
+{
+	tfrs_train_options_default(options);
+	tfrs_options_read(&scheme, options_of_model(model), options);
+	options->history.steps = 0;
+	options->history.columns = -1;
+	tfrs_options_read(&scheme, json, options);
+	check(options);
 }
 
 void

@@ -88,6 +88,14 @@ options_of(const step_case *c)
 	return options;
 }
 
+static tfrs_status
+begin(tfrs_history_trainer *trainer, const tfrs_train_options *options, const tfrs_events *events)
+{
+	tfrs_history_training training = {options, events, CANDIDATES, NULL};
+
+	return tfrs_history_trainer_begin(trainer, check_arena(), &training, &check_error);
+}
+
 /* The parameters before the step: candidates, then bags. */
 static double parameters[1 + TFRS_MAX_BAGS][CANDIDATES * DIM];
 
@@ -232,8 +240,7 @@ check_step(const step_case *c)
 	bool		stepped = false;
 	double		loss;
 
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (trainer.step == 0)
 		CHECK_STATUS(tfrs_history_trainer_step(&trainer, &stepped, &loss, &check_error), TFRS_MORE);
 	keep_parameters(&trainer);
@@ -279,8 +286,7 @@ CHECK_TEST(steps_lower_the_loss)
 	options.history.hide_share = 0.5f;
 	tfrs_optimizer_default(&options.optimizer, TFRS_ADAM);
 	options.optimizer.learning_rate = 0.02f;
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (status == TFRS_MORE)
 	{
 		bool		stepped;
@@ -309,8 +315,7 @@ CHECK_TEST(initial_values)
 	bool		stepped;
 	double		loss;
 
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (trainer.step == 0)
 		CHECK_STATUS(tfrs_history_trainer_step(&trainer, &stepped, &loss, &check_error), TFRS_MORE);
 	for (int t = 0; t <= (int) trainer.shape.bags; t++)
@@ -332,8 +337,7 @@ CHECK_TEST(divergence_is_reported)
 	tfrs_status status = TFRS_MORE;
 
 	options.optimizer.learning_rate = 3e38f;
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (status == TFRS_MORE)
 	{
 		bool		stepped;

@@ -259,7 +259,7 @@ CHECK_TEST(epochs_share_the_steps)
 	options.history.steps = 10;
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &timed, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, &check_error);
@@ -365,7 +365,8 @@ CHECK_TEST(the_estimate_holds)
 		rows_draw(rows, COUNT, 600, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, interactions, &estimate, &check_error));
+		CHECK_OK(tfrs_trainer_estimate(&options, interactions, NULL, &estimate,
+										   &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));
 		CHECK(arena.peak < estimate + 30000);

@@ -39,13 +39,13 @@ write_model(trained *result, tfrs_trainer *trainer, tfrs_arena *arena, tfrs_erro
 	return tfrs_model_load(&result->model, result->bytes, result->length, error);
 }
 
-/* *trainer is valid (or NULL) also after an error. */
+/* model: NULL, or one to go on from.  *trainer is valid (or NULL) also after an error. */
 static inline tfrs_status
-fit(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
-	tfrs_interactions *interactions, tfrs_error *error)
+fit_from(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
+		 tfrs_interactions *interactions, const tfrs_model *model, tfrs_error *error)
 {
 	tfrs_train_progress progress;
-	tfrs_status status = tfrs_trainer_begin(trainer, arena, options, interactions, error);
+	tfrs_status status = tfrs_trainer_begin(trainer, arena, options, interactions, model, error);
 
 	if (status != TFRS_OK)
 		return status;
@@ -56,31 +56,77 @@ fit(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options
 }
 
 static inline tfrs_status
-train(trained *result, tfrs_arena *arena, const tfrs_train_options *options,
-	  tfrs_interactions *interactions, tfrs_error *error)
+fit(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
+	tfrs_interactions *interactions, tfrs_error *error)
 {
-	tfrs_trainer *trainer;
-	tfrs_status status = fit(&trainer, arena, options, interactions, error);
+	return fit_from(trainer, arena, options, interactions, NULL, error);
+}
 
+/* What a training is told, and the model to go on from, or NULL. */
+typedef struct training
+{
+	const tfrs_train_options *options;
+	const tfrs_interactions_options *collecting;
+	const tfrs_model *model;
+} training;
+
+static inline tfrs_status
+know_model(tfrs_interactions *interactions, const tfrs_model *model, tfrs_error *error)
+{
+	tfrs_status status = TFRS_OK;
+
+	for (uint32_t i = 0; i < model->query_ids.count && status == TFRS_OK; i++)
+		status = tfrs_interactions_know_query(interactions,
+											  tfrs_id_view_get(&model->query_ids, i), error);
+	for (uint32_t i = 0; i < model->candidate_ids.count && status == TFRS_OK; i++)
+		status = tfrs_interactions_know_candidate(interactions,
+												  tfrs_id_view_get(&model->candidate_ids, i),
+												  error);
+	return status;
+}
+
+/* *interactions is valid (or NULL) also after an error. */
+static inline tfrs_status
+collect_training(tfrs_interactions **interactions, tfrs_arena *arena, const training *told,
+				 const test_row *rows, size_t count, tfrs_error *error)
+{
+	tfrs_status status = rows_begin(interactions, arena, told->collecting, error);
+
+	if (status == TFRS_OK && told->model != NULL)
+		status = know_model(*interactions, told->model, error);
 	if (status == TFRS_OK)
-		status = write_model(result, trainer, arena, error);
-	tfrs_trainer_destroy(trainer);
+		status = rows_add(*interactions, rows, count, error);
+	if (status == TFRS_OK)
+		status = rows_finish(*interactions, error);
 	return status;
 }
 
 /* Collects the rows and trains on them, all in one arena; the model's bytes stay in it. */
 static inline tfrs_status
+train_from(trained *result, tfrs_arena *arena, const training *told, const test_row *rows,
+		   size_t count, tfrs_error *error)
+{
+	tfrs_interactions *interactions;
+	tfrs_trainer *trainer = NULL;
+	tfrs_status status = collect_training(&interactions, arena, told, rows, count, error);
+
+	if (status == TFRS_OK)
+		status = fit_from(&trainer, arena, told->options, interactions, told->model, error);
+	if (status == TFRS_OK)
+		status = write_model(result, trainer, arena, error);
+	tfrs_trainer_destroy(trainer);
+	tfrs_interactions_destroy(interactions);
+	return status;
+}
+
+static inline tfrs_status
 train_rows(trained *result, tfrs_arena *arena, const tfrs_train_options *options,
 		   const tfrs_interactions_options *collecting, const test_row *rows, size_t count,
 		   tfrs_error *error)
 {
-	tfrs_interactions *interactions;
-	tfrs_status status = rows_collect(&interactions, arena, collecting, rows, count, error);
+	training	told = {options, collecting, NULL};
 
-	if (status == TFRS_OK)
-		status = train(result, arena, options, interactions, error);
-	tfrs_interactions_destroy(interactions);
-	return status;
+	return train_from(result, arena, &told, rows, count, error);
 }
 
 static inline bool
