@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "learning/warm_start.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/compat.h"
@@ -199,11 +200,15 @@ know_ids(train_state *state, const tfrs_id_view *ids,
 	}
 }
 
+/* What can be refused is refused before all rows are read. */
 static void
 know_model(train_state *state)
 {
 	const tfrs_model *model = &state->model->model;
+	tfrs_error	error;
 
+	tfrs_check(tfrs_warm_start_check(model, &state->options,
+									 state->site->count >= COUNT_WITH_TIME, &error), &error);
 	check_same_type(model->query_ids.tag, &state->site->query, "query");
 	check_same_type(model->candidate_ids.tag, &state->site->candidate, "candidate");
 	know_ids(state, &model->query_ids, tfrs_interactions_know_query);
