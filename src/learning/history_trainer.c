@@ -27,11 +27,13 @@ typedef enum fit_phase
 	FIND,
 	DRAW,
 	COLUMNS,
+	SHARED,
 	BAGS,
 	BEGIN_LOSS,
 	RUN_LOSS,
 	COLUMNS_BACK,
 	BAGS_BACK,
+	SHARED_BACK,
 	MOVE
 } fit_phase;
 
@@ -94,6 +96,8 @@ rows_of_batch(const tfrs_train_options *options, const tfrs_events *events)
 {
 	size_t		states = events->several > events->later ? events->several : events->later;
 
+	if (options->history.interactions)
+		states = events->count;
 	if (states < 1)
 		return 1;				/* an estimate for nobody */
 	return states < options->batch_size ? states : options->batch_size;
@@ -112,25 +116,53 @@ init_scratch(tfrs_history_trainer *trainer, tfrs_error *error)
 		status = TFRS_GET(trainer->arena, &trainer->keep, floats, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(trainer->arena, &trainer->scale, batch, error);
+	if (status == TFRS_OK && trainer->options->history.interactions)
+		status = TFRS_GET(trainer->arena, &trainer->shared, floats, error);
+	if (status == TFRS_OK && trainer->options->history.interactions)
+		status = TFRS_GET(trainer->arena, &trainer->d_shared, floats, error);
 	return status;
+}
+
+static tfrs_states_options
+states_options(const tfrs_train_options *options, size_t rows, size_t candidates)
+{
+	const tfrs_history_options *history = &options->history;
+
+	return (tfrs_states_options) {
+		.hidden_low = history->hidden_low,
+		.hidden_high = history->hidden_high,
+		.dropout = history->dropout,
+		.hide_share = history->hide_share,
+		.query_weight = options->query_weight,
+		.mask_known = options->mask_known,
+		.interactions = history->interactions,
+		.seed = options->seed,
+		.rows = rows,
+		.candidates = candidates
+	};
 }
 
 static tfrs_status
 init_states(tfrs_history_trainer *trainer, const tfrs_events *events, tfrs_error *error)
 {
-	const tfrs_history_options *history = &trainer->options->history;
-	tfrs_states_options options = {
-		.hidden_low = history->hidden_low,
-		.hidden_high = history->hidden_high,
-		.dropout = history->dropout,
-		.hide_share = history->hide_share,
-		.query_weight = trainer->options->query_weight,
-		.mask_known = trainer->options->mask_known,
-		.seed = trainer->options->seed
-	};
+	tfrs_states_options options = states_options(trainer->options, trainer->batch_rows,
+												 trainer->candidates);
 
 	return tfrs_states_begin(&trainer->states, trainer->arena, &options, &trainer->shape, events,
-							 trainer->batch_rows, error);
+							 error);
+}
+
+static tfrs_status
+init_columns(tfrs_history_trainer *trainer, tfrs_error *error)
+{
+	const tfrs_history_options *history = &trainer->options->history;
+	size_t		sampled = history->columns > 0 ? (size_t) history->columns : 0;
+
+	if (history->interactions)
+		return tfrs_columns_init_batch(&trainer->columns, trainer->arena, trainer->candidates,
+									   trainer->batch_rows, trainer->shape.dim, error);
+	return tfrs_columns_init(&trainer->columns, trainer->arena, trainer->candidates, sampled,
+							 trainer->shape.dim, error);
 }
 
 /* The bag of all first, then the recency bags. */
@@ -159,8 +191,6 @@ tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
 						   const tfrs_history_training *training, tfrs_error *error)
 {
 	const tfrs_train_options *options = training->options;
-	size_t		candidates = training->candidates;
-	size_t		columns = options->history.columns > 0 ? (size_t) options->history.columns : 0;
 	tfrs_status status;
 
 	memset(trainer, 0, sizeof(*trainer));
@@ -168,7 +198,7 @@ tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
 	trainer->options = options;
 	trainer->warm = training->warm;
 	trainer->shape = shape_of(options);
-	trainer->candidates = candidates;
+	trainer->candidates = training->candidates;
 	trainer->batch_rows = rows_of_batch(options, training->events);
 	tfrs_state_loss_init(&trainer->loss, arena, options->threads);
 	tfrs_matmul_load();
@@ -176,8 +206,7 @@ tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
 	if (status == TFRS_OK)
 		status = init_states(trainer, training->events, error);
 	if (status == TFRS_OK)
-		status = tfrs_columns_init(&trainer->columns, arena, candidates, columns, options->dim,
-								   error);
+		status = init_columns(trainer, error);
 	if (status == TFRS_OK)
 		status = init_scratch(trainer, error);
 	if (status != TFRS_OK)
@@ -199,6 +228,9 @@ forward_row(tfrs_history_trainer *trainer, size_t row, tfrs_random *random)
 	for (uint32_t b = 0; b < shape->bags; b++)
 		tfrs_history_add(query, tfrs_history_trainer_table(trainer, b), shape->dim,
 						 &trainer->states.bag[b], row);
+	if (trainer->states.shared.rows > 0)
+		tfrs_kernels.add_scaled(query, trainer->shared +
+								trainer->states.row_group[row] * shape->dim, shape->dim, 1.0f);
 	for (size_t d = 0; d < width; d++)
 	{
 		keep[d] = dropout > 0 && tfrs_random_float(random) < dropout ? 0.0f
@@ -221,6 +253,9 @@ backward_row(tfrs_history_trainer *trainer, size_t row)
 								 d_query);
 	for (size_t d = 0; d < width; d++)
 		d_query[d] *= keep[d];
+	if (trainer->states.shared.rows > 0)
+		tfrs_kernels.add_scaled(trainer->d_shared + trainer->states.row_group[row] * shape->dim,
+								d_query, shape->dim, 1.0f);
 }
 
 static tfrs_status
@@ -261,7 +296,7 @@ reset_candidate_gradient(tfrs_history_trainer *trainer, tfrs_error *error)
 
 	for (uint32_t b = 0; b < trainer->shape.bags; b++)
 		if (tfrs_history_trainer_is_tied(trainer, b))
-			room += trainer->states.bag[b].count;
+			room += trainer->states.bag[b].count + trainer->states.shared.count;
 	if (room > trainer->candidates)
 		room = trainer->candidates;
 	status = tfrs_row_gradient_reset(gradient, trainer->arena, room, error);
@@ -279,7 +314,7 @@ draw(tfrs_history_trainer *trainer, tfrs_error *error)
 
 	trainer->step++;
 	tfrs_random_init(&trainer->random, trainer->options->seed, TFRS_STREAM_STEP, trainer->step);
-	status = tfrs_states_next(states, trainer->batch_rows, error);
+	status = tfrs_states_next(states, error);
 	if (status == TFRS_OK)
 		status = tfrs_columns_choose(&trainer->columns, trainer->arena, &trainer->random,
 									 &states->target, &states->masked, trainer->shape.dim, error);
@@ -313,6 +348,27 @@ pass_columns(tfrs_history_trainer *trainer, bool back)
 	return end < columns->count ? TFRS_MORE : TFRS_OK;
 }
 
+/* Lists from done on: what the rows of a query share. */
+static tfrs_status
+sum_shared(tfrs_history_trainer *trainer)
+{
+	const tfrs_ragged *shared = &trainer->states.shared;
+	size_t		dim = trainer->shape.dim;
+	size_t		items = 0;
+
+	while (trainer->done < shared->rows && items * dim < PIECE_WORK)
+	{
+		size_t		group = trainer->done++;
+
+		memset(trainer->shared + group * dim, 0, dim * sizeof(float));
+		memset(trainer->d_shared + group * dim, 0, dim * sizeof(float));
+		tfrs_history_add(trainer->shared + group * dim, tfrs_history_trainer_table(trainer, 0),
+						 dim, shared, group);
+		items += shared->start[group + 1] - shared->start[group] + 1;
+	}
+	return trainer->done < shared->rows ? TFRS_MORE : TFRS_OK;
+}
+
 /* Rows from done on: query vectors. */
 static tfrs_status
 sum_bags(tfrs_history_trainer *trainer)
@@ -336,7 +392,8 @@ sum_bags(tfrs_history_trainer *trainer)
 static tfrs_status
 reset_bag_gradient(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
 {
-	size_t		count = trainer->states.bag[b].count;
+	size_t		shared = b == 0 ? trainer->states.shared.count : 0;
+	size_t		count = trainer->states.bag[b].count + shared;
 	size_t		room = count < trainer->candidates ? count : trainer->candidates;
 
 	if (tfrs_history_trainer_is_tied(trainer, b))
@@ -344,17 +401,16 @@ reset_bag_gradient(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
 	return tfrs_row_gradient_reset(&trainer->bag[b].gradient, trainer->arena, room, error);
 }
 
-/* Spreads the gradient of a row's sum of bags over the rows of the bag's table. */
+/* Spreads the gradient (D) of a sum over the rows of the bag's table that its list names. */
 static void
-spread_row(tfrs_history_trainer *trainer, uint32_t b, size_t row)
+spread_list(tfrs_history_trainer *trainer, uint32_t b, const tfrs_ragged *lists, size_t list,
+			const float *d_sum)
 {
-	size_t		dim = trainer->shape.dim;
-	const tfrs_ragged *bag = &trainer->states.bag[b];
 	tfrs_row_gradient *gradient = &table_of(trainer, b)->gradient;
 
-	for (size_t i = bag->start[row]; i < bag->start[row + 1]; i++)
-		tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, bag->item[i]),
-								trainer->d_query + row * dim, dim, bag->weight[i]);
+	for (size_t i = lists->start[list]; i < lists->start[list + 1]; i++)
+		tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, lists->item[i]), d_sum,
+								trainer->shape.dim, lists->weight[i]);
 }
 
 /* Rows from done on of the bag at hand, then those of the next one. */
@@ -362,6 +418,7 @@ static tfrs_status
 spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 {
 	uint32_t	b = trainer->table;
+	size_t		dim = trainer->shape.dim;
 	const tfrs_ragged *bag = &trainer->states.bag[b];
 	size_t		items = 0;
 	tfrs_status status = TFRS_OK;
@@ -370,13 +427,13 @@ spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 		status = reset_bag_gradient(trainer, b, error);
 	if (status != TFRS_OK)
 		return status;
-	while (trainer->done < bag->rows && items * trainer->shape.dim < PIECE_WORK)
+	while (trainer->done < bag->rows && items * dim < PIECE_WORK)
 	{
 		size_t		row = trainer->done++;
 
 		if (b == 0)
 			backward_row(trainer, row);
-		spread_row(trainer, b, row);
+		spread_list(trainer, b, bag, row, trainer->d_query + row * dim);
 		items += bag->start[row + 1] - bag->start[row] + 1;
 	}
 	if (trainer->done < bag->rows)
@@ -384,6 +441,24 @@ spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 	trainer->done = 0;
 	trainer->table++;
 	return trainer->table < trainer->shape.bags ? TFRS_MORE : TFRS_OK;
+}
+
+/* Lists from done on of what the rows of a query share. */
+static tfrs_status
+spread_shared(tfrs_history_trainer *trainer)
+{
+	const tfrs_ragged *shared = &trainer->states.shared;
+	size_t		dim = trainer->shape.dim;
+	size_t		items = 0;
+
+	while (trainer->done < shared->rows && items * dim < PIECE_WORK)
+	{
+		size_t		group = trainer->done++;
+
+		spread_list(trainer, 0, shared, group, trainer->d_shared + group * dim);
+		items += shared->start[group + 1] - shared->start[group] + 1;
+	}
+	return trainer->done < shared->rows ? TFRS_MORE : TFRS_OK;
 }
 
 /* The tables of their own in the order candidate, bag 0, bag 1, ...; NULL past the last. */
@@ -485,6 +560,17 @@ warm_tables(tfrs_history_trainer *trainer)
 	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
 }
 
+static tfrs_status
+find_states(tfrs_history_trainer *trainer)
+{
+	tfrs_status status = tfrs_states_find_step(&trainer->states);
+
+	if (status == TFRS_OK && trainer->options->history.interactions)
+		tfrs_columns_set_frequency(&trainer->columns, trainer->states.count,
+								   trainer->states.pool[TFRS_STATE_ONE].count);
+	return status;
+}
+
 /* A piece of the phase; TFRS_OK where that was its last one. */
 static tfrs_status
 run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
@@ -496,11 +582,13 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 		case WARM:
 			return warm_tables(trainer);
 		case FIND:
-			return tfrs_states_find_step(&trainer->states);
+			return find_states(trainer);
 		case DRAW:
 			return draw(trainer, error);
 		case COLUMNS:
 			return pass_columns(trainer, false);
+		case SHARED:
+			return sum_shared(trainer);
 		case BAGS:
 			return sum_bags(trainer);
 		case BEGIN_LOSS:
@@ -511,6 +599,8 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 			return pass_columns(trainer, true);
 		case BAGS_BACK:
 			return spread_bags(trainer, error);
+		case SHARED_BACK:
+			return spread_shared(trainer);
 		default:
 			return move_tables(trainer);
 	}
@@ -556,6 +646,8 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 	tfrs_arena_release(arena, trainer->d_query);
 	tfrs_arena_release(arena, trainer->keep);
 	tfrs_arena_release(arena, trainer->scale);
+	tfrs_arena_release(arena, trainer->shared);
+	tfrs_arena_release(arena, trainer->d_shared);
 	memset(trainer, 0, sizeof(*trainer));
 }
 
@@ -584,6 +676,21 @@ table_bytes(const tfrs_train_options *options, size_t candidates, size_t rows, s
 		tfrs_row_gradient_bytes(candidates, least(candidates, rows), options->dim, bytes);
 }
 
+/* The columns of a batch at most, and how many of all are sampled. */
+static size_t
+most_columns(const tfrs_train_options *options, size_t candidates, size_t rows, size_t listed,
+			 size_t *sampled)
+{
+	const tfrs_history_options *history = &options->history;
+
+	*sampled = history->columns > 0 ? (size_t) history->columns : 0;
+	if (history->interactions)
+		*sampled = least(rows, candidates);
+	if (*sampled == 0)
+		return candidates;
+	return history->interactions ? *sampled : least(candidates, *sampled + listed);
+}
+
 bool
 tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events *events,
 						   size_t longest, size_t candidates, size_t *bytes)
@@ -591,10 +698,12 @@ tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events 
 	const tfrs_history_options *history = &options->history;
 	tfrs_history_shape shape = shape_of(options);
 	size_t		batch = rows_of_batch(options, events);
+	tfrs_states_options states = states_options(options, batch, candidates);
 	size_t		listed = tfrs_states_most_events(longest, batch);
-	size_t		sampled = history->columns > 0 ? (size_t) history->columns : 0;
-	size_t		columns = sampled == 0 ? candidates : least(candidates, sampled + listed);
+	size_t		sampled;
+	size_t		columns = most_columns(options, candidates, batch, listed, &sampled);
 	size_t		touched = columns;
+	size_t		scratch = 3 * (size_t) shape.dim + 1 + 2 * history->interactions * shape.dim;
 	bool		fits = true;
 
 	for (uint32_t b = 0; b < shape.bags && fits; b++)
@@ -607,8 +716,8 @@ tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events 
 			fits = table_bytes(options, candidates, items, bytes);
 	}
 	return fits && table_bytes(options, candidates, touched, bytes) &&
-		tfrs_size_add(*bytes, batch * (3 * (size_t) shape.dim + 1) * sizeof(float), bytes) &&
+		tfrs_size_add(*bytes, batch * scratch * sizeof(float), bytes) &&
 		tfrs_columns_bytes(candidates, sampled, columns, shape.dim, bytes) &&
-		tfrs_states_bytes(&shape, events, longest, batch, bytes) &&
+		tfrs_states_bytes(&states, &shape, events, longest, bytes) &&
 		tfrs_state_loss_bytes(batch, columns, shape.dim, listed, options->threads, bytes);
 }

@@ -52,6 +52,8 @@ typedef struct tfrs_history_trainer
 	float	   *d_query;		/* (batch_rows, D) */
 	float	   *keep;			/* (batch_rows, D) 0 or 1 / (1 - dropout) */
 	float	   *scale;			/* (batch_rows) of the L2 norm */
+	float	   *shared;			/* (batch_rows, D) sums that rows of a query share, or NULL */
+	float	   *d_shared;		/* (batch_rows, D) */
 } tfrs_history_trainer;
 
 /* What a training is made of; all of it must outlive the trainer. */

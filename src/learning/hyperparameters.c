@@ -101,12 +101,30 @@ tfrs_train_options_without_history(tfrs_train_options *options)
 	options->average_unknown = true;
 }
 
+void
+tfrs_train_options_interactions(tfrs_train_options *options)
+{
+	options->history.interactions = true;
+	options->history.decay[0] = 0.7f;
+	options->history.decay[1] = 0.97f;
+	options->epochs = 8;
+	options->batch_size = 1024;
+	options->optimizer.learning_rate = 0.003f;
+	options->loss.temperature = 1.0f;
+	options->schedule.kind = TFRS_SCHEDULE_CONSTANT;
+	options->dropout = 0.3f;
+	options->normalize = false;
+}
+
 static double
 choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 {
 	double		steps = HIDE_STEPS * sqrt(fmax(1.0, (double) counts->events / HIDE_EVENTS));
 	double		states = (double) counts->next_states;
 
+	if (options->history.interactions)
+		return fmin(ceil((double) counts->events / options->batch_size * options->epochs *
+						 (states > 0 ? 1 : 2)), TFRS_MAX_STEPS);
 	if (states > 0)
 	{
 		double		rounds = NEXT_ROUNDS * fmin(1.0, sqrt(NEXT_STATES / states));

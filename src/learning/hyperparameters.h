@@ -50,6 +50,7 @@ typedef enum tfrs_loss_form
 typedef struct tfrs_history_options
 {
 	bool		on;				/* false: a plain table of ids */
+	bool		interactions;	/* a softmax row is one interaction, not a state (states.h) */
 	bool		all;			/* the bag of all events */
 	uint32_t	decays;			/* recency bags */
 	float		decay[TFRS_MAX_DECAYS];
@@ -125,6 +126,9 @@ extern void tfrs_train_options_tfrs(tfrs_train_options *options);
 
 /* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
 extern void tfrs_train_options_without_history(tfrs_train_options *options);
+
+/* A history tower whose softmax rows are interactions, with what is best for it. */
+extern void tfrs_train_options_interactions(tfrs_train_options *options);
 
 /* What the data tells about itself before training. */
 typedef struct tfrs_train_counts

@@ -120,6 +120,25 @@ apply_validation(void *target, int on)
 	((tfrs_train_options *) target)->validation.on = on;
 }
 
+enum
+{
+	ROWS_STATE,
+	ROWS_INTERACTION
+};
+
+static const tfrs_option_choice rows_choices[] = {
+	{"state", ROWS_STATE},
+	{"interaction", ROWS_INTERACTION},
+	{NULL, 0}
+};
+
+static void
+apply_rows(void *target, int rows)
+{
+	if (rows == ROWS_INTERACTION)
+		tfrs_train_options_interactions(target);
+}
+
 static bool
 has_history(const void *target)
 {
@@ -209,6 +228,7 @@ has_correction(const void *target)
 #define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
 static const tfrs_option_key history_keys[] = {
+	{CHOICE("rows", history.interactions, rows_choices), .apply = apply_rows},
 	{BOOL("all", history.all)},
 	{.name = "decay", .type = TFRS_OPTION_FLOATS, FIELD(history.decay), .high = 1,
 		.above_zero = true, .count_offset = offsetof(tfrs_train_options, history.decays)},

@@ -79,8 +79,11 @@ static void
 begin(tfrs_states *states, const tfrs_states_options *options, const tfrs_events *events,
 	  size_t rows)
 {
-	CHECK_OK(tfrs_states_begin(states, check_arena(), options, &shape, events, rows,
-							   &check_error));
+	tfrs_states_options sized = *options;
+
+	sized.rows = rows;
+	sized.candidates = CANDIDATES;
+	CHECK_OK(tfrs_states_begin(states, check_arena(), &sized, &shape, events, &check_error));
 	while (tfrs_states_find_step(states) == TFRS_MORE)
 		;
 }
@@ -181,7 +184,7 @@ CHECK_TEST(batches_are_what_they_say)
 		begin(&states, &options, &events, 16);
 		for (int batch = 0; batch < 300; batch++)
 		{
-			CHECK_OK(tfrs_states_next(&states, 16, &check_error));
+			CHECK_OK(tfrs_states_next(&states, &check_error));
 			kinds[states.kind]++;
 			check_batch(&states);
 		}
@@ -202,7 +205,7 @@ check_weights(float query_weight, float hide_share)
 
 	options.query_weight = query_weight;
 	begin(&states, &options, &events, 200);
-	CHECK_OK(tfrs_states_next(&states, 200, &check_error));
+	CHECK_OK(tfrs_states_next(&states, &check_error));
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t row = 0; row < states.rows; row++)
 		{
@@ -255,7 +258,7 @@ check_rounds(float hide_share)
 
 		while (seen < all)
 		{
-			CHECK_OK(tfrs_states_next(&states, 7, &check_error));
+			CHECK_OK(tfrs_states_next(&states, &check_error));
 			CHECK(states.rows == 7 || seen + states.rows == all);
 			for (size_t row = 0; row < states.rows; row++)
 			{
@@ -287,7 +290,7 @@ CHECK_TEST(orders_are_uniform)
 	begin(&states, &options, &events, QUERIES);
 	for (int round = 0; round < 4000; round++)
 	{
-		CHECK_OK(tfrs_states_next(&states, QUERIES, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		CHECK_EQUAL(states.rows, events.several);
 		first[states.row_state[0]]++;
 	}
@@ -319,7 +322,7 @@ CHECK_TEST(hiding_is_fair)
 	begin(&states, &options, &events, 1);
 	for (int batch = 0; batch < 5000; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&states, 1, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		for (size_t i = 0; i < states.target.count; i++)
 			hidden[states.target.item[i]]++;
 		all += (int) states.target.count;
@@ -346,8 +349,8 @@ CHECK_TEST(dropout_is_for_next_states)
 	begin(&without, &options, &events, 16);
 	for (int batch = 0; batch < 100; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&with, 16, &check_error));
-		CHECK_OK(tfrs_states_next(&without, 16, &check_error));
+		CHECK_OK(tfrs_states_next(&with, &check_error));
+		CHECK_OK(tfrs_states_next(&without, &check_error));
 		CHECK(with.kind == without.kind && with.rows == without.rows);
 		if (with.kind == TFRS_STATE_HIDE)
 			CHECK_EQUAL(with.bag[0].count, without.bag[0].count);
@@ -382,17 +385,18 @@ CHECK_TEST(a_long_query_makes_small_batches)
 		long_candidates[i] = i;
 		long_times[i] = i;
 	}
+	options.rows = 256;
 	tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
-	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, 256, &check_error));
+	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, &check_error));
 	while (tfrs_states_find_step(&states) == TFRS_MORE)
 		;
 	for (int batch = 0; batch < 10; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&states, 256, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		CHECK_EQUAL(states.rows, states.kind == TFRS_STATE_HIDE ? 1 : TFRS_STATES_EVENTS / LONG);
 		CHECK_EQUAL(states.target.count + states.masked.count, states.rows * LONG);
 	}
-	CHECK(tfrs_states_bytes(&shape, &events, LONG, 256, &bytes));
+	CHECK(tfrs_states_bytes(&options, &shape, &events, LONG, &bytes));
 	CHECK(arena.peak < bytes + 2000);
 	tfrs_states_free(&states);
 	tfrs_arena_free(&arena);
@@ -411,8 +415,8 @@ CHECK_TEST(known_candidates_may_be_negatives)
 	begin(&without, &options, &events, 16);
 	for (int batch = 0; batch < 50; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&with, 16, &check_error));
-		CHECK_OK(tfrs_states_next(&without, 16, &check_error));
+		CHECK_OK(tfrs_states_next(&with, &check_error));
+		CHECK_OK(tfrs_states_next(&without, &check_error));
 		CHECK(with.masked.count > 0);
 		CHECK_EQUAL(without.masked.count, 0);
 		CHECK_EQUAL(without.masked.rows, without.rows);
@@ -432,7 +436,7 @@ CHECK_TEST(one_kind_alone)
 	tfrs_states states;
 
 	begin(&states, &options, &untimed, 4);
-	CHECK_OK(tfrs_states_next(&states, 4, &check_error));
+	CHECK_OK(tfrs_states_next(&states, &check_error));
 	CHECK_EQUAL(states.kind, TFRS_STATE_HIDE);
 	CHECK_EQUAL(states.rows, 4);
 	tfrs_states_free(&states);
@@ -448,7 +452,7 @@ CHECK_TEST(weights_of_zero_are_no_nan)
 	begin(&states, &options, &events, 16);
 	for (int batch = 0; batch < 10; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&states, 16, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		for (size_t i = 0; i < states.target.count; i++)
 			CHECK(states.target.weight[i] == 0);
 	}
@@ -464,19 +468,23 @@ CHECK_TEST(the_estimate_is_enough)
 	tfrs_arena	arena;
 	size_t		bytes = 0;
 
+	options.rows = 400;
 	tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
-	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, 400, &check_error));
+	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, &check_error));
 	while (tfrs_states_find_step(&states) == TFRS_MORE)
 		;
 	for (int batch = 0; batch < 20; batch++)
-		CHECK_OK(tfrs_states_next(&states, 400, &check_error));
-	CHECK(tfrs_states_bytes(&shape, &events, MOST, 400, &bytes));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
+	CHECK(tfrs_states_bytes(&options, &shape, &events, MOST, &bytes));
 	CHECK(arena.peak < bytes + 2000 && arena.peak > bytes / 4);
 	bytes = 0;
-	CHECK(!tfrs_states_bytes(&shape, &events, SIZE_MAX / 16, 1, &bytes));
+	options.rows = 1;
+	CHECK(!tfrs_states_bytes(&options, &shape, &events, SIZE_MAX / 16, &bytes));
 	tfrs_states_free(&states);
 	tfrs_arena_free(&arena);
 }
+
+static bool some_interactions;
 
 static tfrs_status
 some_batches(tfrs_arena *arena, tfrs_error *error)
@@ -484,17 +492,24 @@ some_batches(tfrs_arena *arena, tfrs_error *error)
 	tfrs_events events = make_events(true, true);
 	tfrs_states_options options = some_options(0.5f);
 	tfrs_states states;
-	tfrs_status status = tfrs_states_begin(&states, arena, &options, &shape, &events, 16, error);
+	tfrs_status status;
 
+	options.rows = 16;
+	options.candidates = CANDIDATES;
+	options.interactions = some_interactions;
+	status = tfrs_states_begin(&states, arena, &options, &shape, &events, error);
 	while (status == TFRS_OK && tfrs_states_find_step(&states) == TFRS_MORE)
 		;
 	for (int batch = 0; batch < 6 && status == TFRS_OK; batch++)
-		status = tfrs_states_next(&states, 16, error);
+		status = tfrs_states_next(&states, error);
 	tfrs_states_free(&states);
 	return status;
 }
 
 CHECK_TEST(lack_of_memory)
 {
+	some_interactions = false;
+	check_lack_of_memory(some_batches);
+	some_interactions = true;
 	check_lack_of_memory(some_batches);
 }
