@@ -87,3 +87,10 @@ FROM seen, (VALUES ('mask_known', '{"mask_known": false, "history": {"steps": 2}
 				   ('query_weight', '{"query_weight": 1, "history": false, "epochs": 1}')) v (k, o)
 GROUP BY k, o ORDER BY k, o;
 SELECT train(u, film, '{"query_weight": 1.5}') FROM seen;
+
+-- A softmax row may be one interaction.
+SELECT bool_and(candidate LIKE 'a%') AS of_the_taste
+FROM (SELECT train(u, film, NULL, at, '{"history": {"rows": "interaction", "steps": 100}, "dim": 16,
+	"batch_size": 64}') AS model FROM seen) m, top_k(model, embed_history(model, ARRAY['a1', 'a2', 'a3']), k => 4);
+SELECT train(u, film, '{"history": {"rows": "interaction", "hide_share": 0.5}}') FROM seen;
+SELECT train(u, film, '{"history": {"rows": "user"}}') FROM seen;

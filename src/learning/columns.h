@@ -7,7 +7,9 @@
  *
  * Or those of the batch: each distinct target, which stands for the rows that have it; with p its
  * share of the data, one that stands for m of B rows counts m / (B p), so that the sum over them is
- * that over all candidates on the average (sampling correction, logQ).
+ * that over all candidates on the average (sampling correction, logQ).  The row's own target is given
+ * and not sampled, so it is not corrected (arXiv 2507.09331; on MovieLens and Online Retail the usual
+ * form, which corrects it too, is as good).
  */
 #ifndef TFRS_COLUMNS_H
 #define TFRS_COLUMNS_H

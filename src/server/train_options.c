@@ -146,6 +146,12 @@ has_history(const void *target)
 }
 
 static bool
+has_states(const void *target)
+{
+	return !((const tfrs_train_options *) target)->history.interactions;
+}
+
+static bool
 has_no_history(const void *target)
 {
 	return !has_history(target);
@@ -225,6 +231,7 @@ has_correction(const void *target)
 	.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words
 #define ONLY_FOR(test, words) .applies = test, .applies_to = words
 #define PLAIN "plain tables: set \"history\": false"
+#define STATES "\"rows\": \"state\""
 #define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
 static const tfrs_option_key history_keys[] = {
@@ -234,11 +241,12 @@ static const tfrs_option_key history_keys[] = {
 		.above_zero = true, .count_offset = offsetof(tfrs_train_options, history.decays)},
 	INTEGER("length", history.length, 1, TFRS_MAX_ROWS),
 	{AT_LEAST_0("dropout", history.dropout, MOST_DROPOUT)},
-	{ABOVE_0("hidden_low", history.hidden_low, 1)},
-	{ABOVE_0("hidden_high", history.hidden_high, 1)},
-	{AT_LEAST_0("hide_share", history.hide_share, 1)},
+	{ABOVE_0("hidden_low", history.hidden_low, 1), ONLY_FOR(has_states, STATES)},
+	{ABOVE_0("hidden_high", history.hidden_high, 1), ONLY_FOR(has_states, STATES)},
+	{AT_LEAST_0("hide_share", history.hide_share, 1), ONLY_FOR(has_states, STATES)},
 	INTEGER("steps", history.steps, 1, TFRS_MAX_STEPS),
-	INTEGER("columns", history.columns, 0, TFRS_MAX_ROWS - 1),
+	{.name = "columns", .type = TFRS_OPTION_INTEGER, FIELD(history.columns),
+	.high = TFRS_MAX_ROWS - 1, ONLY_FOR(has_states, STATES)},
 	{BOOL("tied", history.tied)}
 };
 

@@ -61,6 +61,7 @@ typedef struct step_case
 	bool		tied;
 	int32_t		columns;
 	float		dropout;
+	bool		interactions;
 } step_case;
 
 static tfrs_train_options
@@ -77,9 +78,11 @@ options_of(const step_case *c)
 	options.dropout = c->dropout;
 	options.loss.temperature = 0.5f;
 	options.history.tied = c->tied;
+	options.history.interactions = c->interactions;
 	options.history.columns = c->columns;
 	options.history.steps = 4;
 	options.history.hide_share = c->has_time ? 0.0f : 1.0f;
+	options.query_weight = 0.3f;
 	options.schedule.kind = TFRS_SCHEDULE_CONSTANT;
 	options.seed = 21;
 	tfrs_optimizer_default(&options.optimizer, TFRS_SGD);
@@ -125,6 +128,21 @@ normalize(const tfrs_history_shape *shape, double *x)
 		x[d] /= sqrt(fmax(square, 1e-12));
 }
 
+/* Rows of interactions: what those of a query have together. */
+static void
+add_shared(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
+{
+	const tfrs_ragged *shared = &trainer->states.shared;
+	int			table = tfrs_history_trainer_is_tied(trainer, 0) ? 0 : 1;
+	size_t		group = trainer->states.row_group[row];
+
+	if (!trainer->options->history.interactions)
+		return;
+	for (size_t i = shared->start[group]; i < shared->start[group + 1]; i++)
+		for (int d = 0; d < DIM; d++)
+			query[d] += (double) shared->weight[i] * parameters[table][shared->item[i] * DIM + d];
+}
+
 static void
 query_vector(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
 {
@@ -140,6 +158,7 @@ query_vector(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
 			for (int d = 0; d < DIM; d++)
 				query[d] += (double) bag->weight[i] * parameters[table][bag->item[i] * DIM + d];
 	}
+	add_shared(trainer, row, query);
 	for (size_t d = 0; d < tfrs_history_width(shape); d++)
 		query[d] *= trainer->keep[row * DIM + d];
 	normalize(shape, query);
@@ -263,7 +282,10 @@ CHECK_TEST(a_step_is_its_formula)
 		{.has_time = true, .normalize = true, .tied = true, .columns = 0},
 		{.has_time = true, .bias = true, .normalize = true, .columns = 7, .dropout = 0.4f},
 		{.has_time = false, .bias = true, .normalize = true, .tied = true, .columns = 7},
-		{.has_time = true, .columns = 1}
+		{.has_time = true, .columns = 1},
+		{.has_time = true, .bias = true, .dropout = 0.4f, .interactions = true},
+		{.has_time = false, .normalize = true, .interactions = true},
+		{.has_time = true, .bias = true, .normalize = true, .tied = true, .interactions = true}
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

@@ -428,6 +428,87 @@ CHECK_TEST(known_candidates_may_be_negatives)
 	tfrs_states_free(&without);
 }
 
+/* What a row's bag of all sees, the shared list and its own together. */
+static double
+seen_of(const tfrs_states *states, size_t row, uint32_t candidate)
+{
+	const tfrs_ragged *shared = &states->shared;
+	const tfrs_ragged *own = &states->bag[0];
+	size_t		group = states->row_group[row];
+	double		weight = 0;
+
+	for (size_t i = shared->start[group]; i < shared->start[group + 1]; i++)
+		if (shared->item[i] == candidate)
+			weight += shared->weight[i];
+	for (size_t i = own->start[row]; i < own->start[row + 1]; i++)
+		if (own->item[i] == candidate)
+			weight += own->weight[i];
+	return weight;
+}
+
+/* All others alike, strictly earlier ones in the recency bags, the own one nowhere. */
+static void
+check_one_row(const tfrs_states *states, size_t row, bool dropped)
+{
+	uint32_t	event = states->row_state[row];
+	uint32_t	own = states->events->candidate[event];
+	tfrs_event_list list = tfrs_events_of(states->events, states->row_query[row]);
+	double		each = 1 / sqrt((double) list.count - 1) / (dropped ? 0.5 : 1);
+
+	check_partition(states, row);
+	CHECK_EQUAL(length_of(&states->target, row), 1);
+	CHECK_EQUAL(states->target.item[states->target.start[row]], own);
+	CHECK(length_of(&states->bag[0], row) <= 1);
+	for (size_t i = 0; i < list.count; i++)
+	{
+		uint32_t	candidate = list.candidate[i];
+		bool		earlier = list.at[i] < states->events->at[event];
+		double		seen = seen_of(states, row, candidate);
+
+		CHECK(candidate != own || fabs(seen) < 1e-6);
+		CHECK(candidate == own || fabs(seen - each) < 1e-5 || (dropped && seen == 0));
+		CHECK(earlier || !has(&states->bag[1], row, candidate));
+		CHECK(!has(&states->bag[2], row, candidate) || earlier);
+	}
+}
+
+CHECK_TEST(rows_of_interactions)
+{
+	for (int dropped = 0; dropped < 2; dropped++)
+	{
+		tfrs_events events = make_events(true, false);
+		tfrs_states_options options = some_options(0.5f);
+		tfrs_states states;
+		size_t		several = 0;
+		size_t		seen = 0;
+		double		sum;
+
+		for (size_t q = 0; q < QUERIES; q++)
+			several += offsets[q + 1] - offsets[q] > 1 ? offsets[q + 1] - offsets[q] : 0;
+		options.interactions = true;
+		options.dropout = dropped ? 0.5f : 0.0f;
+		begin(&states, &options, &events, 60);
+		while (seen < several)
+		{
+			CHECK_OK(tfrs_states_next(&states, &check_error));
+			CHECK_EQUAL(states.kind, TFRS_STATE_ONE);
+			CHECK(states.shared.rows < states.rows || states.rows < 30);
+			sum = 0;
+			for (size_t row = 0; row < states.rows; row++)
+			{
+				check_one_row(&states, row, dropped);
+				sum += states.target.weight[row];
+			}
+			CHECK_NEAR(sum, 1, 1e-5);
+			seen += states.rows;
+		}
+		CHECK_EQUAL(seen, several);
+		for (size_t q = 0; q < QUERIES; q++)
+			CHECK_EQUAL(states.group_of[q], UINT32_MAX);
+		tfrs_states_free(&states);
+	}
+}
+
 /* Only one kind can be had: the other's share does not matter. */
 CHECK_TEST(one_kind_alone)
 {

@@ -80,6 +80,8 @@ CHECK_TEST(order_threads_and_budget_do_not_show)
 		options.history.tied = given == 1;
 		rows_draw(rows, MANY, 3000, 300);
 		check_same_bytes(&options, &collecting);
+		options.history.interactions = true;
+		check_same_bytes(&options, &collecting);
 	}
 }
 
@@ -348,7 +350,7 @@ CHECK_TEST(hardly_any_candidates)
 /* What training holds at its peak is not above the estimate, and not far below. */
 CHECK_TEST(the_estimate_holds)
 {
-	for (int switches = 0; switches < 8; switches++)
+	for (int switches = 0; switches < 16; switches++)
 	{
 		tfrs_train_options options = small_options();
 		tfrs_interactions_options collecting = {
@@ -362,6 +364,7 @@ CHECK_TEST(the_estimate_holds)
 		options.dim = 24;
 		options.history.columns = switches & 4 ? 300 : 0;
 		options.history.tied = switches & 4;
+		options.history.interactions = switches & 8;
 		rows_draw(rows, COUNT, 600, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
@@ -389,6 +392,17 @@ train_with_times(tfrs_arena *arena, tfrs_error *error)
 }
 
 static tfrs_status
+train_interactions(tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_train_options options = small_options();
+	trained		result;
+
+	options.history.interactions = true;
+	options.history.steps = 3;
+	return train_rows(&result, arena, &options, &timed, rows, 100, error);
+}
+
+static tfrs_status
 train_tied(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_train_options options = small_options();
@@ -405,4 +419,5 @@ CHECK_TEST(lack_of_memory)
 	rows_draw(rows, 100, 30, 20);
 	check_lack_of_memory(train_with_times);
 	check_lack_of_memory(train_tied);
+	check_lack_of_memory(train_interactions);
 }
