@@ -37,59 +37,6 @@ typedef enum fit_phase
 	MOVE
 } fit_phase;
 
-bool
-tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return trainer->options->history.tied && trainer->shape.decay[bag] == 0;
-}
-
-static tfrs_history_table *
-table_of(tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return tfrs_history_trainer_is_tied(trainer, bag) ? &trainer->candidate : &trainer->bag[bag];
-}
-
-uint64_t
-tfrs_history_trainer_steps(const tfrs_history_trainer *trainer)
-{
-	return trainer->step + (trainer->warm != NULL ? tfrs_warm_start_steps(trainer->warm) : 0);
-}
-
-const float *
-tfrs_history_trainer_table(const tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return tfrs_history_trainer_is_tied(trainer, bag) ? trainer->candidate.table.values
-		: trainer->bag[bag].table.values;
-}
-
-static tfrs_status
-init_table(tfrs_history_trainer *trainer, tfrs_history_table *table, tfrs_error *error)
-{
-	const tfrs_train_options *options = trainer->options;
-	tfrs_status status = tfrs_table_init(&table->table, trainer->arena, trainer->candidates,
-										 options->dim, tfrs_optimizer_slots(&options->optimizer),
-										 error);
-
-	if (status == TFRS_OK)
-		status = tfrs_row_gradient_init(&table->gradient, trainer->arena, trainer->candidates,
-										options->dim, error);
-	return status;
-}
-
-static tfrs_status
-init_tables(tfrs_history_trainer *trainer, tfrs_error *error)
-{
-	const tfrs_train_options *options = trainer->options;
-	tfrs_status status = init_table(trainer, &trainer->candidate, error);
-
-	if (status == TFRS_OK && options->keep_optimizer_state && options->normalize)
-		status = tfrs_table_keep_lengths(&trainer->candidate.table, error);
-	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
-		if (!tfrs_history_trainer_is_tied(trainer, b))
-			status = init_table(trainer, &trainer->bag[b], error);
-	return status;
-}
-
 /* Rows of a batch: no more than there are states of a kind. */
 static size_t
 rows_of_batch(const tfrs_train_options *options, const tfrs_events *events)
@@ -196,13 +143,14 @@ tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
 	memset(trainer, 0, sizeof(*trainer));
 	trainer->arena = arena;
 	trainer->options = options;
-	trainer->warm = training->warm;
 	trainer->shape = shape_of(options);
 	trainer->candidates = training->candidates;
 	trainer->batch_rows = rows_of_batch(options, training->events);
 	tfrs_state_loss_init(&trainer->loss, arena, options->threads);
 	tfrs_matmul_load();
-	status = init_tables(trainer, error);
+	status = tfrs_history_tables_init(&trainer->tables, arena, options, &trainer->shape,
+									  training->candidates, error);
+	trainer->tables.warm = training->warm;
 	if (status == TFRS_OK)
 		status = init_states(trainer, training->events, error);
 	if (status == TFRS_OK)
@@ -226,7 +174,7 @@ forward_row(tfrs_history_trainer *trainer, size_t row, tfrs_random *random)
 
 	memset(query, 0, shape->dim * sizeof(float));
 	for (uint32_t b = 0; b < shape->bags; b++)
-		tfrs_history_add(query, tfrs_history_trainer_table(trainer, b), shape->dim,
+		tfrs_history_add(query, tfrs_history_tables_values(&trainer->tables, b), shape->dim,
 						 &trainer->states.bag[b], row);
 	if (trainer->states.shared.rows > 0)
 		tfrs_kernels.add_scaled(query, trainer->shared +
@@ -272,7 +220,7 @@ begin_loss(tfrs_history_trainer *trainer, tfrs_error *error)
 		.target = &trainer->states.target,
 		.masked = &trainer->states.masked,
 		.d_query = trainer->d_query,
-		.d_candidate = trainer->candidate.gradient.values
+		.d_candidate = trainer->tables.candidate.gradient.values
 	};
 
 	return tfrs_state_loss_begin(&trainer->loss, &batch, error);
@@ -290,12 +238,12 @@ run_loss(tfrs_history_trainer *trainer)
 static tfrs_status
 reset_candidate_gradient(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	tfrs_row_gradient *gradient = &trainer->candidate.gradient;
+	tfrs_row_gradient *gradient = &trainer->tables.candidate.gradient;
 	size_t		room = trainer->columns.count;
 	tfrs_status status;
 
 	for (uint32_t b = 0; b < trainer->shape.bags; b++)
-		if (tfrs_history_trainer_is_tied(trainer, b))
+		if (tfrs_history_tables_is_tied(&trainer->tables, b))
 			room += trainer->states.bag[b].count + trainer->states.shared.count;
 	if (room > trainer->candidates)
 		room = trainer->candidates;
@@ -339,11 +287,11 @@ pass_columns(tfrs_history_trainer *trainer, bool back)
 	size_t		end = end_of_piece(start, columns->count, trainer->shape.dim);
 
 	if (back)
-		tfrs_columns_backward(columns, &trainer->shape, trainer->candidate.gradient.values, start,
-							  end);
+		tfrs_columns_backward(columns, &trainer->shape,
+							  trainer->tables.candidate.gradient.values, start, end);
 	else
-		tfrs_columns_forward(columns, &trainer->shape, trainer->candidate.table.values, start,
-							 end);
+		tfrs_columns_forward(columns, &trainer->shape,
+							 trainer->tables.candidate.table.values, start, end);
 	trainer->done = end;
 	return end < columns->count ? TFRS_MORE : TFRS_OK;
 }
@@ -353,6 +301,7 @@ static tfrs_status
 sum_shared(tfrs_history_trainer *trainer)
 {
 	const tfrs_ragged *shared = &trainer->states.shared;
+	const float *table = tfrs_history_tables_values(&trainer->tables, 0);
 	size_t		dim = trainer->shape.dim;
 	size_t		items = 0;
 
@@ -362,8 +311,7 @@ sum_shared(tfrs_history_trainer *trainer)
 
 		memset(trainer->shared + group * dim, 0, dim * sizeof(float));
 		memset(trainer->d_shared + group * dim, 0, dim * sizeof(float));
-		tfrs_history_add(trainer->shared + group * dim, tfrs_history_trainer_table(trainer, 0),
-						 dim, shared, group);
+		tfrs_history_add(trainer->shared + group * dim, table, dim, shared, group);
 		items += shared->start[group + 1] - shared->start[group] + 1;
 	}
 	return trainer->done < shared->rows ? TFRS_MORE : TFRS_OK;
@@ -396,9 +344,9 @@ reset_bag_gradient(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
 	size_t		count = trainer->states.bag[b].count + shared;
 	size_t		room = count < trainer->candidates ? count : trainer->candidates;
 
-	if (tfrs_history_trainer_is_tied(trainer, b))
+	if (tfrs_history_tables_is_tied(&trainer->tables, b))
 		return TFRS_OK;
-	return tfrs_row_gradient_reset(&trainer->bag[b].gradient, trainer->arena, room, error);
+	return tfrs_row_gradient_reset(&trainer->tables.bag[b].gradient, trainer->arena, room, error);
 }
 
 /* Spreads the gradient (D) of a sum over the rows of the bag's table that its list names. */
@@ -406,7 +354,7 @@ static void
 spread_list(tfrs_history_trainer *trainer, uint32_t b, const tfrs_ragged *lists, size_t list,
 			const float *d_sum)
 {
-	tfrs_row_gradient *gradient = &table_of(trainer, b)->gradient;
+	tfrs_row_gradient *gradient = &tfrs_history_tables_of(&trainer->tables, b)->gradient;
 
 	for (size_t i = lists->start[list]; i < lists->start[list + 1]; i++)
 		tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, lists->item[i]), d_sum,
@@ -417,7 +365,7 @@ spread_list(tfrs_history_trainer *trainer, uint32_t b, const tfrs_ragged *lists,
 static tfrs_status
 spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	uint32_t	b = trainer->table;
+	uint32_t	b = trainer->bag;
 	size_t		dim = trainer->shape.dim;
 	const tfrs_ragged *bag = &trainer->states.bag[b];
 	size_t		items = 0;
@@ -439,8 +387,8 @@ spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 	if (trainer->done < bag->rows)
 		return TFRS_MORE;
 	trainer->done = 0;
-	trainer->table++;
-	return trainer->table < trainer->shape.bags ? TFRS_MORE : TFRS_OK;
+	trainer->bag++;
+	return trainer->bag < trainer->shape.bags ? TFRS_MORE : TFRS_OK;
 }
 
 /* Lists from done on of what the rows of a query share. */
@@ -461,105 +409,6 @@ spread_shared(tfrs_history_trainer *trainer)
 	return trainer->done < shared->rows ? TFRS_MORE : TFRS_OK;
 }
 
-/* The tables of their own in the order candidate, bag 0, bag 1, ...; NULL past the last. */
-static tfrs_history_table *
-table_at(tfrs_history_trainer *trainer)
-{
-	if (trainer->table == 0)
-		return &trainer->candidate;
-	while (trainer->table <= trainer->shape.bags &&
-		   tfrs_history_trainer_is_tied(trainer, trainer->table - 1))
-		trainer->table++;
-	return trainer->table <= trainer->shape.bags ? &trainer->bag[trainer->table - 1] : NULL;
-}
-
-/* Touched rows of the table from done on.  Only some optimizers allow for rows in pieces. */
-static tfrs_status
-move_rows(tfrs_history_trainer *trainer, tfrs_history_table *table)
-{
-	tfrs_optimizer optimizer = trainer->options->optimizer;
-	const tfrs_row_gradient *gradient = &table->gradient;
-	size_t		start = trainer->done;
-	size_t		end = gradient->count;
-	tfrs_status status;
-
-	optimizer.learning_rate *= tfrs_schedule_factor(&trainer->options->schedule, trainer->step,
-													trainer->options->history.steps);
-	if (tfrs_optimizer_is_by_rows(&optimizer))
-		end = end_of_piece(start, gradient->count, 4 * gradient->dim);
-	status = tfrs_table_apply(&table->table, &optimizer, tfrs_history_trainer_steps(trainer),
-							  gradient->row + start, end - start, gradient->values + start * gradient->dim);
-	trainer->done = end;
-	if (status != TFRS_OK)
-		return status;
-	return end < gradient->count ? TFRS_MORE : TFRS_OK;
-}
-
-static tfrs_status
-move_tables(tfrs_history_trainer *trainer)
-{
-	tfrs_history_table *table = table_at(trainer);
-	tfrs_status status = TFRS_OK;
-
-	if (table == NULL)
-		return TFRS_OK;
-	if (table->gradient.count > 0)
-		status = move_rows(trainer, table);
-	if (status != TFRS_OK)
-		return status;
-	trainer->done = 0;
-	trainer->table++;
-	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
-}
-
-/* A bias starts at 0, and where there is one the bags leave its place alone. */
-static void
-clear_bias(const tfrs_history_trainer *trainer, tfrs_table *table, size_t start)
-{
-	for (size_t row = start; row < table->done && trainer->shape.bias; row++)
-		table->values[(row + 1) * table->dim - 1] = 0.0f;
-}
-
-static tfrs_status
-fill_tables(tfrs_history_trainer *trainer)
-{
-	tfrs_history_table *table = table_at(trainer);
-	size_t		start = table->table.done;
-
-	if (start == 0)
-		tfrs_random_init(&trainer->random, trainer->options->seed,
-						 trainer->table == 0 ? TFRS_STREAM_CANDIDATE_TABLE
-						 : TFRS_STREAM_BAG_TABLE, trainer->table);
-	if (tfrs_table_fill_step(&table->table, &trainer->options->optimizer,
-							 &trainer->random) == TFRS_MORE)
-	{
-		clear_bias(trainer, &table->table, start);
-		return TFRS_MORE;
-	}
-	trainer->table++;
-	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
-}
-
-/* Earlier parameters in place of the initial ones. */
-static tfrs_status
-warm_tables(tfrs_history_trainer *trainer)
-{
-	tfrs_history_table *table = table_at(trainer);
-	bool		tied = tfrs_history_trainer_is_tied(trainer, 0);
-	tfrs_status status;
-
-	if (trainer->warm == NULL)
-		return TFRS_OK;
-	status = trainer->table == 0
-		? tfrs_warm_start_candidates(trainer->warm, &table->table, tied, &trainer->done)
-		: tfrs_warm_start_bag(trainer->warm, trainer->table - 1, &table->table, &trainer->done);
-	if (status != TFRS_OK)
-		return status;
-	trainer->done = 0;
-	trainer->table++;
-	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
-}
-
 static tfrs_status
 find_states(tfrs_history_trainer *trainer)
 {
@@ -578,9 +427,9 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 	switch ((fit_phase) trainer->phase)
 	{
 		case FILL:
-			return fill_tables(trainer);
+			return tfrs_history_tables_fill_step(&trainer->tables);
 		case WARM:
-			return warm_tables(trainer);
+			return tfrs_history_tables_warm_step(&trainer->tables);
 		case FIND:
 			return find_states(trainer);
 		case DRAW:
@@ -602,7 +451,7 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 		case SHARED_BACK:
 			return spread_shared(trainer);
 		default:
-			return move_tables(trainer);
+			return tfrs_history_tables_move_step(&trainer->tables, trainer->step);
 	}
 }
 
@@ -617,16 +466,9 @@ tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped, double *
 		return status;
 	*loss = trainer->total;
 	trainer->phase = trainer->phase == MOVE ? DRAW : trainer->phase + 1;
-	trainer->table = 0;
+	trainer->bag = 0;
 	trainer->done = 0;
 	return *stepped && trainer->step == trainer->options->history.steps ? TFRS_OK : TFRS_MORE;
-}
-
-static void
-free_table(tfrs_history_table *table, tfrs_arena *arena)
-{
-	tfrs_table_free(&table->table);
-	tfrs_row_gradient_free(&table->gradient, arena);
 }
 
 void
@@ -636,9 +478,7 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 
 	if (arena == NULL)
 		return;
-	free_table(&trainer->candidate, arena);
-	for (uint32_t b = 0; b < TFRS_MAX_BAGS; b++)
-		free_table(&trainer->bag[b], arena);
+	tfrs_history_tables_free(&trainer->tables);
 	tfrs_states_free(&trainer->states);
 	tfrs_columns_free(&trainer->columns, arena);
 	tfrs_state_loss_free(&trainer->loss);
@@ -665,15 +505,6 @@ static size_t
 least(size_t a, size_t b)
 {
 	return a < b ? a : b;
-}
-
-/* A table with its gradient of at most that many rows. */
-static bool
-table_bytes(const tfrs_train_options *options, size_t candidates, size_t rows, size_t *bytes)
-{
-	return tfrs_table_bytes(candidates, options->dim, tfrs_optimizer_slots(&options->optimizer),
-							bytes) &&
-		tfrs_row_gradient_bytes(candidates, least(candidates, rows), options->dim, bytes);
 }
 
 /* The columns of a batch at most, and how many of all are sampled. */
@@ -713,9 +544,9 @@ tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events 
 		if (history->tied && shape.decay[b] == 0)
 			touched += items;
 		else
-			fits = table_bytes(options, candidates, items, bytes);
+			fits = tfrs_history_table_bytes(options, candidates, items, bytes);
 	}
-	return fits && table_bytes(options, candidates, touched, bytes) &&
+	return fits && tfrs_history_table_bytes(options, candidates, touched, bytes) &&
 		tfrs_size_add(*bytes, batch * scratch * sizeof(float), bytes) &&
 		tfrs_columns_bytes(candidates, sampled, columns, shape.dim, bytes) &&
 		tfrs_states_bytes(&states, &shape, events, longest, bytes) &&

@@ -15,36 +15,25 @@
 #include "base/arena.h"
 #include "learning/columns.h"
 #include "learning/history.h"
+#include "learning/history_tables.h"
 #include "learning/hyperparameters.h"
-#include "learning/row_gradient.h"
 #include "learning/state_loss.h"
 #include "learning/states.h"
-#include "learning/table.h"
-#include "learning/warm_start.h"
-
-/* One table of parameters with this step's gradient; no table of its own where it is tied. */
-typedef struct tfrs_history_table
-{
-	tfrs_table	table;			/* (N + 1, D) */
-	tfrs_row_gradient gradient;
-} tfrs_history_table;
 
 typedef struct tfrs_history_trainer
 {
 	tfrs_arena *arena;
 	const tfrs_train_options *options;
-	const tfrs_warm_start *warm;	/* or NULL */
 	tfrs_history_shape shape;
 	size_t		candidates;		/* N */
 	size_t		batch_rows;		/* most rows of a batch */
 	int			phase;			/* what the next call does */
-	uint32_t	table;			/* which table or bag the phase is at */
-	size_t		done;			/* of its rows, or of the batch's */
-	tfrs_random random;			/* of the table being filled, or of the step's dropout */
+	uint32_t	bag;			/* which one the phase is at */
+	size_t		done;			/* of the batch's rows, columns or lists */
+	tfrs_random random;			/* of the step's columns and dropout */
 	uint64_t	step;			/* the step under way, from 1 */
 	double		total;			/* its loss */
-	tfrs_history_table candidate;
-	tfrs_history_table bag[TFRS_MAX_BAGS];
+	tfrs_history_tables tables;
 	tfrs_states states;
 	tfrs_columns columns;
 	tfrs_state_loss loss;
@@ -76,13 +65,6 @@ extern tfrs_status tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfr
  */
 extern tfrs_status tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped,
 											 double *loss, tfrs_error *error);
-
-/* Steps of the optimizer so far, earlier ones too. */
-extern uint64_t tfrs_history_trainer_steps(const tfrs_history_trainer *trainer);
-
-/* The table that bag b reads. */
-extern const float *tfrs_history_trainer_table(const tfrs_history_trainer *trainer, uint32_t bag);
-extern bool tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, uint32_t bag);
 
 extern void tfrs_history_trainer_free(tfrs_history_trainer *trainer);
 

@@ -86,7 +86,7 @@ copy_tied(tfrs_serving *serving)
 	size_t		count = left < STEP_FLOATS ? left : STEP_FLOATS;
 
 	memcpy(serving->tied + serving->done,
-		   serving->history->candidate.table.values + serving->done, count * sizeof(float));
+		   serving->history->tables.candidate.table.values + serving->done, count * sizeof(float));
 	serving->done += count;
 	if (left > count)
 		return TFRS_MORE;
@@ -98,8 +98,8 @@ void
 tfrs_serving_bags(const tfrs_serving *serving, const float *tables[TFRS_MAX_BAGS])
 {
 	for (uint32_t b = 0; b < serving->history->shape.bags; b++)
-		tables[b] = tfrs_history_trainer_is_tied(serving->history, b) ? serving->tied :
-			tfrs_history_trainer_table(serving->history, b);
+		tables[b] = tfrs_history_tables_is_tied(&serving->history->tables, b) ? serving->tied :
+			tfrs_history_tables_values(&serving->history->tables, b);
 }
 
 static tfrs_status
@@ -132,7 +132,7 @@ static tfrs_status
 run_phase(tfrs_serving *serving, tfrs_error *error)
 {
 	tfrs_history_trainer *history = serving->history;
-	tfrs_table *table = &history->candidate.table;
+	tfrs_table *table = &history->tables.candidate.table;
 
 	switch ((serve_phase) serving->phase)
 	{

@@ -17,6 +17,7 @@
 #include "learning/history_trainer.h"
 #include "learning/model_writer.h"
 #include "learning/serving.h"
+#include "learning/training.h"
 #include "learning/validation.h"
 
 typedef enum train_phase
@@ -67,105 +68,16 @@ tfrs_trainer_options(const tfrs_trainer *trainer)
 	return &trainer->options;
 }
 
-static tfrs_event_options
-event_options(const tfrs_train_options *options, const tfrs_interactions *interactions)
-{
-	const tfrs_interactions_options *given = tfrs_interactions_settings(interactions);
-
-	return (tfrs_event_options) {
-		.has_weight = given->has_weight, .has_time = given->has_time,
-		.keep_repeats = options->history.on && !options->mask_known
-	};
-}
-
-/* Rows of the query that has most. */
-static size_t
-most_rows(const tfrs_interactions *interactions)
-{
-	const uint32_t *counts = tfrs_interactions_query_counts(interactions);
-	size_t		queries = tfrs_interactions_queries(interactions)->count;
-	uint32_t	most = 0;
-
-	for (size_t q = 0; q < queries; q++)
-		most = counts[q] > most ? counts[q] : most;
-	return most;
-}
-
-static bool
-needs_events(const tfrs_train_options *options, const tfrs_model *model)
-{
-	return options->store || options->history.on || options->mask_known ||
-		options->validation.on || (model != NULL && model->has_events);
-}
-
-/* The longest query of an earlier model. */
-static size_t
-most_events(const tfrs_model *model)
-{
-	size_t		most = 0;
-
-	for (size_t q = 0; model != NULL && q < model->events.queries; q++)
-	{
-		size_t		count = tfrs_events_of(&model->events, (uint32_t) q).count;
-
-		most = count > most ? count : most;
-	}
-	return most;
-}
-
-/* What training takes beside the tables: epochs, what is held out, what goes on. */
-static bool
-add_beside(const tfrs_train_options *used, size_t queries, size_t candidates, size_t rows,
-		   size_t *bytes)
-{
-	*bytes = used->epochs * (sizeof(tfrs_model_epoch) +
-							 used->batch_accuracy.count * sizeof(float) + sizeof(double));
-	if (used->keep_optimizer_state)
-		*bytes += (queries + candidates + 2) * sizeof(float);
-	return !used->validation.on ||
-		tfrs_validation_bytes(used, queries, candidates, rows, bytes);
-}
-
-tfrs_status
-tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
-					  const tfrs_model *model, size_t *bytes, tfrs_error *error)
-{
-	tfrs_train_options used = *options;
-	tfrs_event_options collecting = event_options(options, interactions);
-	size_t		queries = tfrs_interactions_queries(interactions)->count;
-	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
-	size_t		rows = tfrs_interactions_count(interactions) +
-		(model == NULL ? 0 : model->events.count);
-	size_t		longest = most_rows(interactions) + most_events(model);
-	size_t		later = collecting.has_time ? rows : 0;
-	tfrs_train_counts counts = {candidates, rows, later, (double) rows / queries};
-	tfrs_events events = {
-		.queries = queries, .count = rows, .several = queries, .later = later
-	};
-	bool		fits;
-
-	tfrs_train_options_resolve(&used, &counts);
-	fits = add_beside(&used, queries, candidates, rows, bytes) &&
-		(model == NULL || tfrs_warm_start_bytes(model, queries, candidates, bytes)) &&
-		(!needs_events(&used, model) ||
-		 tfrs_event_collector_bytes(&collecting, rows, queries, bytes));
-	if (fits && used.history.on)
-		fits = tfrs_serving_bytes(&used, candidates, bytes) &&
-			tfrs_history_trainer_bytes(&used, &events, longest, candidates, bytes);
-	else if (fits)
-		fits = tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
-	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
-}
-
 static tfrs_status begin_fit(tfrs_trainer *trainer, tfrs_error *error);
 
 /* The ids of an earlier model are found: its events and the rows become those of each query. */
 static tfrs_status
 begin_collecting(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_event_options events = event_options(&trainer->options, trainer->interactions);
+	tfrs_event_options events = tfrs_training_event_options(&trainer->options,
+															 trainer->interactions);
 
-	if (!needs_events(&trainer->options, trainer->model))
+	if (!tfrs_training_needs_events(&trainer->options, trainer->model))
 		return begin_fit(trainer, error);
 	if (trainer->model != NULL && trainer->model->has_events)
 		events.stored = &trainer->warm.stored;
@@ -481,11 +393,11 @@ tables_to_validate(tfrs_trainer *trainer, tfrs_validation_tables *tables)
 		return;
 	}
 	tables->history = &trainer->history.shape;
-	tables->candidate = trainer->history.candidate.table.values;
+	tables->candidate = trainer->history.tables.candidate.table.values;
 	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
 	{
-		tables->bag[b] = trainer->history.bag[b].table.values;
-		tables->read[b] = tfrs_history_trainer_table(&trainer->history, b);
+		tables->bag[b] = trainer->history.tables.bag[b].table.values;
+		tables->read[b] = tfrs_history_tables_values(&trainer->history.tables, b);
 	}
 }
 
@@ -595,7 +507,7 @@ tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress, tfrs_err
 static const tfrs_table *
 candidate_table(const tfrs_trainer *trainer)
 {
-	return trainer->options.history.on ? &trainer->history.candidate.table :
+	return trainer->options.history.on ? &trainer->history.tables.candidate.table :
 		tfrs_table_trainer_candidates(trainer->tables);
 }
 
@@ -630,12 +542,12 @@ fill_optimizer(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	trainer->optimizer = (tfrs_model_optimizer) {
 		.kind = trainer->options.optimizer.kind,
 		.slots = (uint32_t) tfrs_optimizer_slots(&trainer->options.optimizer),
-		.step = history ? tfrs_history_trainer_steps(&trainer->history) : tfrs_table_trainer_steps(trainer->tables)
+		.step = history ? tfrs_history_tables_steps(&trainer->history.tables, trainer->history.step) : tfrs_table_trainer_steps(trainer->tables)
 	};
 	parts->optimizer = &trainer->optimizer;
 	for (uint32_t b = 0; history && b < trainer->history.shape.bags; b++)
-		if (!tfrs_history_trainer_is_tied(&trainer->history, b))
-			parts->bag_table[b] = &trainer->history.bag[b].table;
+		if (!tfrs_history_tables_is_tied(&trainer->history.tables, b))
+			parts->bag_table[b] = &trainer->history.tables.bag[b].table;
 }
 
 /* Rows of all trainings, those once that are a stored event again. */

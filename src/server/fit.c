@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "base/limits.h"
+#include "learning/training.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
 #include "server/model_type.h"
@@ -92,7 +93,7 @@ check_memory(const tfrs_fit *fit)
 	size_t		need;
 	tfrs_error	error;
 
-	tfrs_check(tfrs_trainer_estimate(fit->options, fit->interactions, fit->model, &need, &error),
+	tfrs_check(tfrs_training_estimate(fit->options, fit->interactions, fit->model, &need, &error),
 			   &error);
 	if (need <= limit)
 		return;

@@ -105,7 +105,7 @@ static double parameters[1 + TFRS_MAX_BAGS][CANDIDATES * DIM];
 static const tfrs_history_table *
 table_at(const tfrs_history_trainer *trainer, int t)
 {
-	return t == 0 ? &trainer->candidate : &trainer->bag[t - 1];
+	return t == 0 ? &trainer->tables.candidate : &trainer->tables.bag[t - 1];
 }
 
 static void
@@ -133,7 +133,7 @@ static void
 add_shared(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
 {
 	const tfrs_ragged *shared = &trainer->states.shared;
-	int			table = tfrs_history_trainer_is_tied(trainer, 0) ? 0 : 1;
+	int			table = tfrs_history_tables_is_tied(&trainer->tables, 0) ? 0 : 1;
 	size_t		group = trainer->states.row_group[row];
 
 	if (!trainer->options->history.interactions)
@@ -152,7 +152,7 @@ query_vector(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
 	for (uint32_t b = 0; b < shape->bags; b++)
 	{
 		const tfrs_ragged *bag = &trainer->states.bag[b];
-		int			table = tfrs_history_trainer_is_tied(trainer, b) ? 0 : (int) b + 1;
+		int			table = tfrs_history_tables_is_tied(&trainer->tables, b) ? 0 : (int) b + 1;
 
 		for (size_t i = bag->start[row]; i < bag->start[row + 1]; i++)
 			for (int d = 0; d < DIM; d++)

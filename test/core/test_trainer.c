@@ -1,7 +1,7 @@
 /*
  * test_trainer.c: whole trainings: same bytes, figures of progress, what is served, failures.
  */
-#include "training.h"
+#include "trainings.h"
 
 #include <string.h>
 
@@ -460,7 +460,7 @@ CHECK_TEST(the_estimate_holds)
 		rows_draw(rows, COUNT, 3000, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, interactions, NULL, &estimate,
+		CHECK_OK(tfrs_training_estimate(&options, interactions, NULL, &estimate,
 										   &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));

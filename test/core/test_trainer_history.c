@@ -2,7 +2,7 @@
  * test_trainer_history.c: whole trainings of history towers: same bytes, data that have no history,
  * queries of any length, memory.
  */
-#include "training.h"
+#include "trainings.h"
 
 #include <float.h>
 
@@ -368,7 +368,7 @@ CHECK_TEST(the_estimate_holds)
 		rows_draw(rows, COUNT, 600, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, interactions, NULL, &estimate,
+		CHECK_OK(tfrs_training_estimate(&options, interactions, NULL, &estimate,
 										   &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));

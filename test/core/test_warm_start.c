@@ -2,7 +2,7 @@
  * test_warm_start.c: going on from an earlier model: where its ids and parameters are now, what it
  * refuses, whole retrainings.
  */
-#include "training.h"
+#include "trainings.h"
 
 #include "base/kernels.h"
 #include "learning/warm_start.h"
@@ -410,7 +410,7 @@ CHECK_TEST(the_estimate_holds)
 		train_first(&earlier, &options);
 		CHECK_OK(collect_training(&interactions, check_arena(), &told, rows + COUNT, COUNT,
 								  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, interactions, &earlier.model, &estimate,
+		CHECK_OK(tfrs_training_estimate(&options, interactions, &earlier.model, &estimate,
 									   &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit_from(&trainer, &arena, &options, interactions, &earlier.model, &check_error));

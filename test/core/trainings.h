@@ -1,14 +1,15 @@
 /*
- * training.h: whole trainings for the tests: rows to a model that is read again.
+ * trainings.h: whole trainings for the tests: rows to a model that is read again.
  */
-#ifndef TFRS_TEST_TRAINING_H
-#define TFRS_TEST_TRAINING_H
+#ifndef TFRS_TEST_TRAININGS_H
+#define TFRS_TEST_TRAININGS_H
 
 #include "rows.h"
 
 #include <string.h>
 
 #include "learning/trainer.h"
+#include "learning/training.h"
 
 typedef struct trained
 {
@@ -135,4 +136,4 @@ same_bytes(const trained *a, const trained *b)
 	return a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
-#endif							/* TFRS_TEST_TRAINING_H */
+#endif							/* TFRS_TEST_TRAININGS_H */
