@@ -50,7 +50,7 @@ SELECT 'AAA='::model;
 SELECT '!!!!'::model;
 SELECT repeat('A', 4000)::model;
 SELECT (left(model::text, 100) || ' ' || substr(model::text, 102))::model FROM models WHERE name = 'uuid';
-SELECT (model::text || 'AAAA')::model FROM models WHERE name = 'uuid';
+SELECT replace(encode(decode(model::text, 'base64') || '\x000000', 'base64'), E'\n', '')::model FROM models WHERE name = 'uuid';
 SELECT left(model::text, -4)::model FROM models WHERE name = 'uuid';
 -- and bytes
 SELECT pg_temp.receive('');

@@ -139,7 +139,7 @@ train(tfrs_arena *arena, const tfrs_train_options *options, tfrs_interactions *i
 	double		start = seconds(options->threads);
 	bool		first = true;
 
-	check(tfrs_trainer_begin(&trainer, arena, options, interactions, error), error);
+	check(tfrs_trainer_begin(&trainer, arena, options, interactions, NULL, error), error);
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, error);

@@ -72,19 +72,46 @@ tfrs_columns_bytes(size_t candidates, size_t sampled, size_t columns, size_t dim
 		tfrs_size_add(*bytes, product, bytes);
 }
 
-tfrs_status
-tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, size_t sampled,
-				  size_t dim, tfrs_error *error)
+static tfrs_status
+init_places(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, tfrs_error *error)
 {
 	tfrs_status status;
 
 	memset(columns, 0, sizeof(*columns));
 	columns->candidates = candidates;
-	columns->sampled = sampled < candidates ? sampled : 0;
 	status = TFRS_GET(arena, &columns->column_of, candidates, error);
+	if (status == TFRS_OK)
+		memset(columns->column_of, 0xff, candidates * sizeof(*columns->column_of));
+	return status;
+}
+
+tfrs_status
+tfrs_columns_init_batch(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, size_t most,
+						size_t dim, tfrs_error *error)
+{
+	tfrs_status status = init_places(columns, arena, candidates, error);
+
+	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &columns->weight, most, error);
+	return status == TFRS_OK ? reserve(columns, arena, most, dim, error) : status;
+}
+
+void
+tfrs_columns_set_frequency(tfrs_columns *columns, const uint32_t *frequency, size_t total)
+{
+	columns->frequency = frequency;
+	columns->total = total;
+}
+
+tfrs_status
+tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates, size_t sampled,
+				  size_t dim, tfrs_error *error)
+{
+	tfrs_status status = init_places(columns, arena, candidates, error);
+
 	if (status != TFRS_OK)
 		return status;
-	memset(columns->column_of, 0xff, candidates * sizeof(*columns->column_of));
+	columns->sampled = sampled < candidates ? sampled : 0;
 	if (columns->sampled > 0)
 		return init_weights(columns, arena, error);
 	status = reserve(columns, arena, candidates, dim, error);
@@ -128,6 +155,27 @@ sample(tfrs_columns *columns, tfrs_random *random, const tfrs_ragged *target)
 			add_column(columns, target->item[i]);
 }
 
+/* The targets as columns, each counted as often as its rows stand for it. */
+static void
+take_targets(tfrs_columns *columns, const tfrs_ragged *target)
+{
+	double		scale = (double) columns->total / (double) target->count;
+
+	for (size_t i = 0; i < target->count; i++)
+	{
+		uint32_t	candidate = target->item[i];
+
+		if (columns->column_of[candidate] == TFRS_NO_ROW)
+		{
+			columns->weight[columns->count] = 0.0f;
+			add_column(columns, candidate);
+		}
+		columns->weight[columns->column_of[candidate]] +=
+			(float) (scale / columns->frequency[candidate]);
+	}
+	columns->negatives = columns->count;
+}
+
 static void
 rename_items(const tfrs_columns *columns, tfrs_ragged *lists)
 {
@@ -158,14 +206,17 @@ tfrs_columns_choose(tfrs_columns *columns, tfrs_arena *arena, tfrs_random *rando
 	size_t		room = columns->sampled + target->count;
 	tfrs_status status;
 
-	if (columns->sampled == 0)
+	if (columns->sampled == 0 && columns->frequency == NULL)
 		return TFRS_OK;
 	forget_columns(columns);
 	status = reserve(columns, arena, room < columns->candidates ? room : columns->candidates, dim,
 					 error);
 	if (status != TFRS_OK)
 		return status;
-	sample(columns, random, target);
+	if (columns->frequency != NULL)
+		take_targets(columns, target);
+	else
+		sample(columns, random, target);
 	rename_items(columns, target);
 	rename_items(columns, masked);
 	return TFRS_OK;

@@ -1,8 +1,8 @@
 /*
  * event_collector.c: a counting sort by query, then two heap sorts of each query's rows.
  *
- *     place queries -> read rows -> of each query: heap by (candidate, at) -> take out and merge
- *     -> heap by (at, candidate) -> take out and store
+ *     count stored events -> place queries -> read those -> read rows -> of each query:
+ *     heap by (candidate, at) -> take out and merge -> heap by (at, candidate) -> take out and store
  *
  * Heap sort needs no memory, is never quadratic and can be left after any element, so that a query
  * of millions of rows is sorted in many steps.  It gives the largest element first: what is taken
@@ -22,7 +22,9 @@
 
 typedef enum collect_phase
 {
+	COUNT_STORED,
 	PLACE,
+	READ_STORED,
 	READ,
 	HEAP_BY_CANDIDATE,
 	MERGE,
@@ -33,10 +35,13 @@ typedef enum collect_phase
 
 typedef bool (*event_order) (const tfrs_collected_event *a, const tfrs_collected_event *b);
 
+/* Of what is equal a stored event comes last, so that it is taken out before the rows. */
 static bool
 by_candidate(const tfrs_collected_event *a, const tfrs_collected_event *b)
 {
-	return a->candidate != b->candidate ? a->candidate < b->candidate : a->at < b->at;
+	if (a->candidate != b->candidate)
+		return a->candidate < b->candidate;
+	return a->at != b->at ? a->at < b->at : a->weight >= 0 && b->weight < 0;
 }
 
 static bool
@@ -73,18 +78,25 @@ take_largest(tfrs_collected_event *event, size_t count, event_order before)
 	return largest;
 }
 
+/* How many stored events there are. */
+static size_t
+stored_count(const tfrs_event_collector *collector)
+{
+	return collector->options.stored == NULL ? 0 : collector->options.stored->events->count;
+}
+
 static tfrs_status
 reserve(tfrs_event_collector *collector, tfrs_error *error)
 {
 	tfrs_arena *arena = collector->arena;
-	size_t		rows = tfrs_interactions_count(collector->interactions);
+	size_t		rows = tfrs_interactions_count(collector->interactions) + stored_count(collector);
 	size_t		queries = collector->queries;
 	tfrs_status status = TFRS_GET(arena, &collector->rows, STEP_ROWS, error);
 
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &collector->event, rows, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &collector->begin, queries + 1, error);
+		status = TFRS_GET_ZERO(arena, &collector->begin, queries + 1, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &collector->filled, queries, error);
 	if (status == TFRS_OK)
@@ -125,14 +137,13 @@ tfrs_event_collector_begin(tfrs_event_collector *collector, tfrs_arena *arena,
 	collector->interactions = interactions;
 	collector->options = *options;
 	collector->queries = tfrs_interactions_queries(interactions)->count;
-	collector->phase = PLACE;
+	collector->phase = options->stored == NULL ? PLACE : COUNT_STORED;
 	status = reserve(collector, error);
 	if (status != TFRS_OK)
 	{
 		tfrs_event_collector_free(collector);
 		return status;
 	}
-	collector->begin[0] = 0;
 	collector->offsets[0] = 0;
 	return tfrs_interactions_rewind(interactions, 0, error);
 }
@@ -164,20 +175,78 @@ tfrs_event_collector_free(tfrs_event_collector *collector)
 	memset(collector, 0, sizeof(*collector));
 }
 
+/* The end of a piece of that many items, of which some are done. */
+static size_t
+end_of_piece(size_t done, size_t count, size_t piece)
+{
+	return count - done < piece ? count : done + piece;
+}
+
+/* Turns to the next phase where all is done. */
+static void
+pass(tfrs_event_collector *collector, size_t count)
+{
+	if (collector->done < count)
+		return;
+	collector->done = 0;
+	collector->phase++;
+}
+
+/* begin[q + 1] receives the stored events of query q. */
+static void
+count_stored(tfrs_event_collector *collector)
+{
+	const tfrs_stored_events *stored = collector->options.stored;
+	size_t		queries = stored->events->queries;
+	size_t		end = end_of_piece(collector->done, queries, STEP_QUERIES);
+
+	for (; collector->done < end; collector->done++)
+		collector->begin[stored->query[collector->done] + 1] =
+			tfrs_events_of(stored->events, (uint32_t) collector->done).count;
+	pass(collector, queries);
+}
+
 static void
 place_queries(tfrs_event_collector *collector)
 {
 	const uint32_t *counts = tfrs_interactions_query_counts(collector->interactions);
-	size_t		left = collector->queries - collector->done;
-	size_t		end = collector->done + (left < STEP_QUERIES ? left : STEP_QUERIES);
+	size_t		end = end_of_piece(collector->done, collector->queries, STEP_QUERIES);
 
-	for (size_t q = collector->done; q < end; q++)
+	for (; collector->done < end; collector->done++)
 	{
+		size_t		q = collector->done;
+
 		collector->filled[q] = collector->begin[q];
-		collector->begin[q + 1] = collector->begin[q] + counts[q];
+		collector->begin[q + 1] += collector->begin[q] + counts[q];
 	}
-	collector->done = end;
-	if (end == collector->queries)
+	pass(collector, collector->queries);
+	collector->cursor = 0;
+}
+
+/* Stored events from cursor on; done is the query that they belong to. */
+static void
+read_stored(tfrs_event_collector *collector)
+{
+	const tfrs_stored_events *stored = collector->options.stored;
+	size_t		count = stored_count(collector);
+	size_t		end = end_of_piece(collector->cursor, count, STEP_ROWS);
+
+	for (; collector->cursor < end; collector->cursor++)
+	{
+		size_t		e = collector->cursor;
+		uint32_t	query;
+
+		while (stored->events->offsets[collector->done + 1] <= e)
+			collector->done++;
+		query = stored->query[collector->done];
+		collector->event[collector->filled[query]++] = (tfrs_collected_event) {
+			.at = collector->options.has_time && stored->events->at != NULL
+				? stored->events->at[e] : 0,
+			.candidate = stored->candidate[stored->events->candidate[e]],
+			.weight = -1.0f
+		};
+	}
+	if (end == count)
 		collector->phase = READ;
 }
 
@@ -220,6 +289,22 @@ read_rows(tfrs_event_collector *collector, tfrs_error *error)
 	return TFRS_OK;
 }
 
+/* A row that is a stored event again is none of its own. */
+static void
+uncount(tfrs_event_collector *collector, const tfrs_collected_event *event)
+{
+	const tfrs_stored_events *stored = collector->options.stored;
+	const tfrs_collected_event *last = &collector->last_stored;
+
+	if (event->weight < 0)
+		collector->last_stored = *event;
+	else if (last->weight < 0 && last->candidate == event->candidate && last->at == event->at)
+	{
+		stored->query_rows[collector->done]--;
+		stored->candidate_rows[event->candidate]--;
+	}
+}
+
 static bool
 is_repeat(const tfrs_event_collector *collector, const tfrs_collected_event *a,
 		  const tfrs_collected_event *b)
@@ -234,11 +319,11 @@ merge_largest(tfrs_event_collector *collector, tfrs_collected_event *event, size
 	tfrs_collected_event *kept = event + collector->kept;
 	tfrs_collected_event largest = take_largest(event, collector->cursor, by_candidate);
 
+	uncount(collector, &largest);
 	if (collector->kept < rows && is_repeat(collector, &largest, kept))
 	{
 		kept->at = largest.at;
-		if (largest.weight > kept->weight)
-			kept->weight = largest.weight;
+		kept->weight = fmaxf(kept->weight, largest.weight);	/* of a row, where there is one */
 		return;
 	}
 	collector->kept--;
@@ -254,7 +339,7 @@ store_last(tfrs_event_collector *collector, tfrs_collected_event *event)
 
 	collector->candidate[place] = last.candidate;
 	if (collector->options.has_weight)
-		collector->weight[place] = last.weight;
+		collector->weight[place] = fabsf(last.weight);
 	if (!collector->options.has_time)
 		return;
 	collector->at[place] = last.at;
@@ -265,6 +350,7 @@ store_last(tfrs_event_collector *collector, tfrs_collected_event *event)
 static void
 end_query(tfrs_event_collector *collector, size_t events)
 {
+	collector->last_stored.weight = 0;
 	collector->offsets[collector->done + 1] = collector->offsets[collector->done] + events;
 	collector->several += events > 1;
 	collector->squares += (double) events * (double) events;
@@ -341,12 +427,26 @@ tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, 
 {
 	tfrs_status status = TFRS_OK;
 
-	if (collector->phase == PLACE)
-		place_queries(collector);
-	else if (collector->phase == READ)
-		status = read_rows(collector, error);
-	else
-		sort_queries(collector);
+	switch ((collect_phase) collector->phase)
+	{
+		case COUNT_STORED:
+			count_stored(collector);
+			break;
+		case PLACE:
+			place_queries(collector);
+			break;
+		case READ_STORED:
+			if (stored_count(collector) > 0)
+				read_stored(collector);
+			else
+				collector->phase = READ;
+			break;
+		case READ:
+			status = read_rows(collector, error);
+			break;
+		default:
+			sort_queries(collector);
+	}
 	if (status != TFRS_OK || collector->phase != COLLECTED)
 		return status == TFRS_OK ? TFRS_MORE : status;
 	release_rows(collector);

@@ -6,6 +6,9 @@
  * bought often would outweigh everything: recall@20 of Online Retail .127 instead of .132.)  The
  * result does not depend on the order of the rows.  A step places some queries, reads a block of
  * rows or moves some elements of a sort, however many rows one query has.
+ *
+ * Events that an earlier model has stored (retrain) are merged with the rows: they weigh 1 where no
+ * row has their pair, and a row with the query, candidate and time of one is that event again.
  */
 #ifndef TFRS_EVENT_COLLECTOR_H
 #define TFRS_EVENT_COLLECTOR_H
@@ -24,11 +27,23 @@ typedef struct tfrs_collected_event
 	float		weight;
 } tfrs_collected_event;
 
+/* Events of an earlier model, and where its ids are now. */
+typedef struct tfrs_stored_events
+{
+	const tfrs_events *events;	/* of its V queries */
+	const uint32_t *query;		/* (V) */
+	const uint32_t *candidate;	/* (N) */
+	/* rows of each query and candidate; those are taken off that are a stored event again */
+	uint32_t   *query_rows;
+	uint32_t   *candidate_rows;
+} tfrs_stored_events;
+
 typedef struct tfrs_event_options
 {
 	bool		has_weight;
 	bool		has_time;
 	bool		keep_repeats;	/* a candidate chosen again later is another event */
+	const tfrs_stored_events *stored;	/* NULL: none; must outlive the collector */
 } tfrs_event_options;
 
 typedef struct tfrs_event_collector
@@ -41,12 +56,13 @@ typedef struct tfrs_event_collector
 	size_t		done;			/* queries that the phase has passed */
 	size_t		cursor;			/* elements left of the query that is being sorted */
 	size_t		kept;			/* where its events begin that are sorted and merged */
+	tfrs_collected_event last_stored;	/* of these the one that was merged last; weight 0: none */
 	size_t		several;		/* as in tfrs_events */
 	size_t		later;
 	double		squares;		/* sum of n^2 over the queries' events */
 	tfrs_interaction *rows;		/* a block of rows */
-	tfrs_collected_event *event;	/* (rows of the interactions) */
-	uint64_t   *begin;			/* (V + 1) where a query's rows begin */
+	tfrs_collected_event *event;	/* (rows and stored events) a stored one weighs -1 */
+	uint64_t   *begin;			/* (V + 1) where a query's rows begin; their number at first */
 	uint64_t   *filled;			/* (V) where its next row goes */
 	/* the result, until free */
 	uint64_t   *offsets;		/* (V + 1) */
@@ -66,7 +82,7 @@ extern tfrs_status tfrs_event_collector_step(tfrs_event_collector *collector, tf
 											 tfrs_error *error);
 extern void tfrs_event_collector_free(tfrs_event_collector *collector);
 
-/* Adds to *bytes what collecting takes; false where that overflows. */
+/* Adds to *bytes what collecting takes; rows: with the stored events.  false where that overflows. */
 extern bool tfrs_event_collector_bytes(const tfrs_event_options *options, size_t rows,
 									   size_t queries, size_t *bytes);
 

@@ -73,6 +73,7 @@ typedef struct tfrs_history_shape
 	uint32_t	bias;			/* 1: the last component is the candidate bias */
 	uint32_t	normalize;		/* 1: L2 on both sides */
 	float		temperature;
+	uint32_t	repeats;		/* 1: what is chosen again is another event */
 } tfrs_history_shape;
 
 /* Components that the bags fill: D without the bias. */

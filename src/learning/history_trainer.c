@@ -1,8 +1,8 @@
 /*
  * history_trainer.c: the steps of history_trainer.h.
  *
- *     fill the tables -> find the states -> per step: draw -> columns -> bags -> loss
- *     -> columns back -> bags back -> move the tables
+ *     fill the tables [-> earlier parameters] -> find the states -> per step: draw -> columns
+ *     -> bags -> loss -> columns back -> bags back -> move the tables
  *
  * Each arrow is a phase, each call does one piece of one phase: rows or columns up to some number
  * of multiply-adds.  A batch of the usual size takes one piece a phase.
@@ -23,60 +23,19 @@
 typedef enum fit_phase
 {
 	FILL,
+	WARM,
 	FIND,
 	DRAW,
 	COLUMNS,
+	SHARED,
 	BAGS,
 	BEGIN_LOSS,
 	RUN_LOSS,
 	COLUMNS_BACK,
 	BAGS_BACK,
+	SHARED_BACK,
 	MOVE
 } fit_phase;
-
-bool
-tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return trainer->options->history.tied && trainer->shape.decay[bag] == 0;
-}
-
-static tfrs_history_table *
-table_of(tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return tfrs_history_trainer_is_tied(trainer, bag) ? &trainer->candidate : &trainer->bag[bag];
-}
-
-const float *
-tfrs_history_trainer_table(const tfrs_history_trainer *trainer, uint32_t bag)
-{
-	return tfrs_history_trainer_is_tied(trainer, bag) ? trainer->candidate.table.values
-		: trainer->bag[bag].table.values;
-}
-
-static tfrs_status
-init_table(tfrs_history_trainer *trainer, tfrs_history_table *table, tfrs_error *error)
-{
-	const tfrs_train_options *options = trainer->options;
-	tfrs_status status = tfrs_table_init(&table->table, trainer->arena, trainer->candidates,
-										 options->dim, tfrs_optimizer_slots(&options->optimizer),
-										 error);
-
-	if (status == TFRS_OK)
-		status = tfrs_row_gradient_init(&table->gradient, trainer->arena, trainer->candidates,
-										options->dim, error);
-	return status;
-}
-
-static tfrs_status
-init_tables(tfrs_history_trainer *trainer, tfrs_error *error)
-{
-	tfrs_status status = init_table(trainer, &trainer->candidate, error);
-
-	for (uint32_t b = 0; b < trainer->shape.bags && status == TFRS_OK; b++)
-		if (!tfrs_history_trainer_is_tied(trainer, b))
-			status = init_table(trainer, &trainer->bag[b], error);
-	return status;
-}
 
 /* Rows of a batch: no more than there are states of a kind. */
 static size_t
@@ -84,6 +43,8 @@ rows_of_batch(const tfrs_train_options *options, const tfrs_events *events)
 {
 	size_t		states = events->several > events->later ? events->several : events->later;
 
+	if (options->history.interactions)
+		states = events->count;
 	if (states < 1)
 		return 1;				/* an estimate for nobody */
 	return states < options->batch_size ? states : options->batch_size;
@@ -102,24 +63,53 @@ init_scratch(tfrs_history_trainer *trainer, tfrs_error *error)
 		status = TFRS_GET(trainer->arena, &trainer->keep, floats, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(trainer->arena, &trainer->scale, batch, error);
+	if (status == TFRS_OK && trainer->options->history.interactions)
+		status = TFRS_GET(trainer->arena, &trainer->shared, floats, error);
+	if (status == TFRS_OK && trainer->options->history.interactions)
+		status = TFRS_GET(trainer->arena, &trainer->d_shared, floats, error);
 	return status;
+}
+
+static tfrs_states_options
+states_options(const tfrs_train_options *options, size_t rows, size_t candidates)
+{
+	const tfrs_history_options *history = &options->history;
+
+	return (tfrs_states_options) {
+		.hidden_low = history->hidden_low,
+		.hidden_high = history->hidden_high,
+		.dropout = history->dropout,
+		.hide_share = history->hide_share,
+		.query_weight = options->query_weight,
+		.mask_known = options->mask_known,
+		.interactions = history->interactions,
+		.seed = options->seed,
+		.rows = rows,
+		.candidates = candidates
+	};
 }
 
 static tfrs_status
 init_states(tfrs_history_trainer *trainer, const tfrs_events *events, tfrs_error *error)
 {
-	const tfrs_history_options *history = &trainer->options->history;
-	tfrs_states_options options = {
-		.hidden_low = history->hidden_low,
-		.hidden_high = history->hidden_high,
-		.dropout = history->dropout,
-		.hide_share = history->hide_share,
-		.query_weight = 0.5f,
-		.seed = trainer->options->seed
-	};
+	tfrs_states_options options = states_options(trainer->options, trainer->batch_rows,
+												 trainer->candidates);
 
 	return tfrs_states_begin(&trainer->states, trainer->arena, &options, &trainer->shape, events,
-							 trainer->batch_rows, error);
+							 error);
+}
+
+static tfrs_status
+init_columns(tfrs_history_trainer *trainer, tfrs_error *error)
+{
+	const tfrs_history_options *history = &trainer->options->history;
+	size_t		sampled = history->columns > 0 ? (size_t) history->columns : 0;
+
+	if (history->interactions)
+		return tfrs_columns_init_batch(&trainer->columns, trainer->arena, trainer->candidates,
+									   trainer->batch_rows, trainer->shape.dim, error);
+	return tfrs_columns_init(&trainer->columns, trainer->arena, trainer->candidates, sampled,
+							 trainer->shape.dim, error);
 }
 
 /* The bag of all first, then the recency bags. */
@@ -132,7 +122,8 @@ shape_of(const tfrs_train_options *options)
 		.length = history->length,
 		.bias = options->candidate_bias,
 		.normalize = options->normalize,
-		.temperature = options->loss.temperature
+		.temperature = options->loss.temperature,
+		.repeats = !options->mask_known
 	};
 
 	if (history->all)
@@ -144,26 +135,26 @@ shape_of(const tfrs_train_options *options)
 
 tfrs_status
 tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
-						   const tfrs_train_options *options, const tfrs_events *events,
-						   size_t candidates, tfrs_error *error)
+						   const tfrs_history_training *training, tfrs_error *error)
 {
-	size_t		columns = options->history.columns > 0 ? (size_t) options->history.columns : 0;
+	const tfrs_train_options *options = training->options;
 	tfrs_status status;
 
 	memset(trainer, 0, sizeof(*trainer));
 	trainer->arena = arena;
 	trainer->options = options;
 	trainer->shape = shape_of(options);
-	trainer->candidates = candidates;
-	trainer->batch_rows = rows_of_batch(options, events);
+	trainer->candidates = training->candidates;
+	trainer->batch_rows = rows_of_batch(options, training->events);
 	tfrs_state_loss_init(&trainer->loss, arena, options->threads);
 	tfrs_matmul_load();
-	status = init_tables(trainer, error);
+	status = tfrs_history_tables_init(&trainer->tables, arena, options, &trainer->shape,
+									  training->candidates, error);
+	trainer->tables.warm = training->warm;
 	if (status == TFRS_OK)
-		status = init_states(trainer, events, error);
+		status = init_states(trainer, training->events, error);
 	if (status == TFRS_OK)
-		status = tfrs_columns_init(&trainer->columns, arena, candidates, columns, options->dim,
-								   error);
+		status = init_columns(trainer, error);
 	if (status == TFRS_OK)
 		status = init_scratch(trainer, error);
 	if (status != TFRS_OK)
@@ -183,8 +174,11 @@ forward_row(tfrs_history_trainer *trainer, size_t row, tfrs_random *random)
 
 	memset(query, 0, shape->dim * sizeof(float));
 	for (uint32_t b = 0; b < shape->bags; b++)
-		tfrs_history_add(query, tfrs_history_trainer_table(trainer, b), shape->dim,
+		tfrs_history_add(query, tfrs_history_tables_values(&trainer->tables, b), shape->dim,
 						 &trainer->states.bag[b], row);
+	if (trainer->states.shared.rows > 0)
+		tfrs_kernels.add_scaled(query, trainer->shared +
+								trainer->states.row_group[row] * shape->dim, shape->dim, 1.0f);
 	for (size_t d = 0; d < width; d++)
 	{
 		keep[d] = dropout > 0 && tfrs_random_float(random) < dropout ? 0.0f
@@ -207,6 +201,9 @@ backward_row(tfrs_history_trainer *trainer, size_t row)
 								 d_query);
 	for (size_t d = 0; d < width; d++)
 		d_query[d] *= keep[d];
+	if (trainer->states.shared.rows > 0)
+		tfrs_kernels.add_scaled(trainer->d_shared + trainer->states.row_group[row] * shape->dim,
+								d_query, shape->dim, 1.0f);
 }
 
 static tfrs_status
@@ -223,7 +220,7 @@ begin_loss(tfrs_history_trainer *trainer, tfrs_error *error)
 		.target = &trainer->states.target,
 		.masked = &trainer->states.masked,
 		.d_query = trainer->d_query,
-		.d_candidate = trainer->candidate.gradient.values
+		.d_candidate = trainer->tables.candidate.gradient.values
 	};
 
 	return tfrs_state_loss_begin(&trainer->loss, &batch, error);
@@ -241,13 +238,13 @@ run_loss(tfrs_history_trainer *trainer)
 static tfrs_status
 reset_candidate_gradient(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	tfrs_row_gradient *gradient = &trainer->candidate.gradient;
+	tfrs_row_gradient *gradient = &trainer->tables.candidate.gradient;
 	size_t		room = trainer->columns.count;
 	tfrs_status status;
 
 	for (uint32_t b = 0; b < trainer->shape.bags; b++)
-		if (tfrs_history_trainer_is_tied(trainer, b))
-			room += trainer->states.bag[b].count;
+		if (tfrs_history_tables_is_tied(&trainer->tables, b))
+			room += trainer->states.bag[b].count + trainer->states.shared.count;
 	if (room > trainer->candidates)
 		room = trainer->candidates;
 	status = tfrs_row_gradient_reset(gradient, trainer->arena, room, error);
@@ -265,7 +262,7 @@ draw(tfrs_history_trainer *trainer, tfrs_error *error)
 
 	trainer->step++;
 	tfrs_random_init(&trainer->random, trainer->options->seed, TFRS_STREAM_STEP, trainer->step);
-	status = tfrs_states_next(states, trainer->batch_rows, error);
+	status = tfrs_states_next(states, error);
 	if (status == TFRS_OK)
 		status = tfrs_columns_choose(&trainer->columns, trainer->arena, &trainer->random,
 									 &states->target, &states->masked, trainer->shape.dim, error);
@@ -290,13 +287,34 @@ pass_columns(tfrs_history_trainer *trainer, bool back)
 	size_t		end = end_of_piece(start, columns->count, trainer->shape.dim);
 
 	if (back)
-		tfrs_columns_backward(columns, &trainer->shape, trainer->candidate.gradient.values, start,
-							  end);
+		tfrs_columns_backward(columns, &trainer->shape,
+							  trainer->tables.candidate.gradient.values, start, end);
 	else
-		tfrs_columns_forward(columns, &trainer->shape, trainer->candidate.table.values, start,
-							 end);
+		tfrs_columns_forward(columns, &trainer->shape,
+							 trainer->tables.candidate.table.values, start, end);
 	trainer->done = end;
 	return end < columns->count ? TFRS_MORE : TFRS_OK;
+}
+
+/* Lists from done on: what the rows of a query share. */
+static tfrs_status
+sum_shared(tfrs_history_trainer *trainer)
+{
+	const tfrs_ragged *shared = &trainer->states.shared;
+	const float *table = tfrs_history_tables_values(&trainer->tables, 0);
+	size_t		dim = trainer->shape.dim;
+	size_t		items = 0;
+
+	while (trainer->done < shared->rows && items * dim < PIECE_WORK)
+	{
+		size_t		group = trainer->done++;
+
+		memset(trainer->shared + group * dim, 0, dim * sizeof(float));
+		memset(trainer->d_shared + group * dim, 0, dim * sizeof(float));
+		tfrs_history_add(trainer->shared + group * dim, table, dim, shared, group);
+		items += shared->start[group + 1] - shared->start[group] + 1;
+	}
+	return trainer->done < shared->rows ? TFRS_MORE : TFRS_OK;
 }
 
 /* Rows from done on: query vectors. */
@@ -322,32 +340,33 @@ sum_bags(tfrs_history_trainer *trainer)
 static tfrs_status
 reset_bag_gradient(tfrs_history_trainer *trainer, uint32_t b, tfrs_error *error)
 {
-	size_t		count = trainer->states.bag[b].count;
+	size_t		shared = b == 0 ? trainer->states.shared.count : 0;
+	size_t		count = trainer->states.bag[b].count + shared;
 	size_t		room = count < trainer->candidates ? count : trainer->candidates;
 
-	if (tfrs_history_trainer_is_tied(trainer, b))
+	if (tfrs_history_tables_is_tied(&trainer->tables, b))
 		return TFRS_OK;
-	return tfrs_row_gradient_reset(&trainer->bag[b].gradient, trainer->arena, room, error);
+	return tfrs_row_gradient_reset(&trainer->tables.bag[b].gradient, trainer->arena, room, error);
 }
 
-/* Spreads the gradient of a row's sum of bags over the rows of the bag's table. */
+/* Spreads the gradient (D) of a sum over the rows of the bag's table that its list names. */
 static void
-spread_row(tfrs_history_trainer *trainer, uint32_t b, size_t row)
+spread_list(tfrs_history_trainer *trainer, uint32_t b, const tfrs_ragged *lists, size_t list,
+			const float *d_sum)
 {
-	size_t		dim = trainer->shape.dim;
-	const tfrs_ragged *bag = &trainer->states.bag[b];
-	tfrs_row_gradient *gradient = &table_of(trainer, b)->gradient;
+	tfrs_row_gradient *gradient = &tfrs_history_tables_of(&trainer->tables, b)->gradient;
 
-	for (size_t i = bag->start[row]; i < bag->start[row + 1]; i++)
-		tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, bag->item[i]),
-								trainer->d_query + row * dim, dim, bag->weight[i]);
+	for (size_t i = lists->start[list]; i < lists->start[list + 1]; i++)
+		tfrs_kernels.add_scaled(tfrs_row_gradient_of(gradient, lists->item[i]), d_sum,
+								trainer->shape.dim, lists->weight[i]);
 }
 
 /* Rows from done on of the bag at hand, then those of the next one. */
 static tfrs_status
 spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 {
-	uint32_t	b = trainer->table;
+	uint32_t	b = trainer->bag;
+	size_t		dim = trainer->shape.dim;
 	const tfrs_ragged *bag = &trainer->states.bag[b];
 	size_t		items = 0;
 	tfrs_status status = TFRS_OK;
@@ -356,99 +375,49 @@ spread_bags(tfrs_history_trainer *trainer, tfrs_error *error)
 		status = reset_bag_gradient(trainer, b, error);
 	if (status != TFRS_OK)
 		return status;
-	while (trainer->done < bag->rows && items * trainer->shape.dim < PIECE_WORK)
+	while (trainer->done < bag->rows && items * dim < PIECE_WORK)
 	{
 		size_t		row = trainer->done++;
 
 		if (b == 0)
 			backward_row(trainer, row);
-		spread_row(trainer, b, row);
+		spread_list(trainer, b, bag, row, trainer->d_query + row * dim);
 		items += bag->start[row + 1] - bag->start[row] + 1;
 	}
 	if (trainer->done < bag->rows)
 		return TFRS_MORE;
 	trainer->done = 0;
-	trainer->table++;
-	return trainer->table < trainer->shape.bags ? TFRS_MORE : TFRS_OK;
+	trainer->bag++;
+	return trainer->bag < trainer->shape.bags ? TFRS_MORE : TFRS_OK;
 }
 
-/* The tables of their own in the order candidate, bag 0, bag 1, ...; NULL past the last. */
-static tfrs_history_table *
-table_at(tfrs_history_trainer *trainer)
-{
-	if (trainer->table == 0)
-		return &trainer->candidate;
-	while (trainer->table <= trainer->shape.bags &&
-		   tfrs_history_trainer_is_tied(trainer, trainer->table - 1))
-		trainer->table++;
-	return trainer->table <= trainer->shape.bags ? &trainer->bag[trainer->table - 1] : NULL;
-}
-
-/* Touched rows of the table from done on.  Only some optimizers allow for rows in pieces. */
+/* Lists from done on of what the rows of a query share. */
 static tfrs_status
-move_rows(tfrs_history_trainer *trainer, tfrs_history_table *table)
+spread_shared(tfrs_history_trainer *trainer)
 {
-	tfrs_optimizer optimizer = trainer->options->optimizer;
-	const tfrs_row_gradient *gradient = &table->gradient;
-	size_t		start = trainer->done;
-	size_t		end = gradient->count;
-	tfrs_status status;
+	const tfrs_ragged *shared = &trainer->states.shared;
+	size_t		dim = trainer->shape.dim;
+	size_t		items = 0;
 
-	optimizer.learning_rate *= tfrs_schedule_factor(&trainer->options->schedule, trainer->step,
-													trainer->options->history.steps);
-	if (tfrs_optimizer_is_by_rows(&optimizer))
-		end = end_of_piece(start, gradient->count, 4 * gradient->dim);
-	status = tfrs_table_apply(&table->table, &optimizer, trainer->step, gradient->row + start,
-							  end - start, gradient->values + start * gradient->dim);
-	trainer->done = end;
-	if (status != TFRS_OK)
-		return status;
-	return end < gradient->count ? TFRS_MORE : TFRS_OK;
-}
-
-static tfrs_status
-move_tables(tfrs_history_trainer *trainer)
-{
-	tfrs_history_table *table = table_at(trainer);
-	tfrs_status status = TFRS_OK;
-
-	if (table == NULL)
-		return TFRS_OK;
-	if (table->gradient.count > 0)
-		status = move_rows(trainer, table);
-	if (status != TFRS_OK)
-		return status;
-	trainer->done = 0;
-	trainer->table++;
-	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
-}
-
-/* A bias starts at 0, and where there is one the bags leave its place alone. */
-static void
-clear_bias(const tfrs_history_trainer *trainer, tfrs_table *table, size_t start)
-{
-	for (size_t row = start; row < table->done && trainer->shape.bias; row++)
-		table->values[(row + 1) * table->dim - 1] = 0.0f;
-}
-
-static tfrs_status
-fill_tables(tfrs_history_trainer *trainer)
-{
-	tfrs_history_table *table = table_at(trainer);
-	size_t		start = table->table.done;
-
-	if (start == 0)
-		tfrs_random_init(&trainer->random, trainer->options->seed,
-						 trainer->table == 0 ? TFRS_STREAM_CANDIDATE_TABLE
-						 : TFRS_STREAM_BAG_TABLE, trainer->table);
-	if (tfrs_table_fill_step(&table->table, &trainer->options->optimizer,
-							 &trainer->random) == TFRS_MORE)
+	while (trainer->done < shared->rows && items * dim < PIECE_WORK)
 	{
-		clear_bias(trainer, &table->table, start);
-		return TFRS_MORE;
+		size_t		group = trainer->done++;
+
+		spread_list(trainer, 0, shared, group, trainer->d_shared + group * dim);
+		items += shared->start[group + 1] - shared->start[group] + 1;
 	}
-	trainer->table++;
-	return table_at(trainer) != NULL ? TFRS_MORE : TFRS_OK;
+	return trainer->done < shared->rows ? TFRS_MORE : TFRS_OK;
+}
+
+static tfrs_status
+find_states(tfrs_history_trainer *trainer)
+{
+	tfrs_status status = tfrs_states_find_step(&trainer->states);
+
+	if (status == TFRS_OK && trainer->options->history.interactions)
+		tfrs_columns_set_frequency(&trainer->columns, trainer->states.count,
+								   trainer->states.pool[TFRS_STATE_ONE].count);
+	return status;
 }
 
 /* A piece of the phase; TFRS_OK where that was its last one. */
@@ -458,13 +427,17 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 	switch ((fit_phase) trainer->phase)
 	{
 		case FILL:
-			return fill_tables(trainer);
+			return tfrs_history_tables_fill_step(&trainer->tables);
+		case WARM:
+			return tfrs_history_tables_warm_step(&trainer->tables);
 		case FIND:
-			return tfrs_states_find_step(&trainer->states);
+			return find_states(trainer);
 		case DRAW:
 			return draw(trainer, error);
 		case COLUMNS:
 			return pass_columns(trainer, false);
+		case SHARED:
+			return sum_shared(trainer);
 		case BAGS:
 			return sum_bags(trainer);
 		case BEGIN_LOSS:
@@ -475,8 +448,10 @@ run_phase(tfrs_history_trainer *trainer, tfrs_error *error)
 			return pass_columns(trainer, true);
 		case BAGS_BACK:
 			return spread_bags(trainer, error);
+		case SHARED_BACK:
+			return spread_shared(trainer);
 		default:
-			return move_tables(trainer);
+			return tfrs_history_tables_move_step(&trainer->tables, trainer->step);
 	}
 }
 
@@ -491,16 +466,9 @@ tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped, double *
 		return status;
 	*loss = trainer->total;
 	trainer->phase = trainer->phase == MOVE ? DRAW : trainer->phase + 1;
-	trainer->table = 0;
+	trainer->bag = 0;
 	trainer->done = 0;
 	return *stepped && trainer->step == trainer->options->history.steps ? TFRS_OK : TFRS_MORE;
-}
-
-static void
-free_table(tfrs_history_table *table, tfrs_arena *arena)
-{
-	tfrs_table_free(&table->table);
-	tfrs_row_gradient_free(&table->gradient, arena);
 }
 
 void
@@ -510,9 +478,7 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 
 	if (arena == NULL)
 		return;
-	free_table(&trainer->candidate, arena);
-	for (uint32_t b = 0; b < TFRS_MAX_BAGS; b++)
-		free_table(&trainer->bag[b], arena);
+	tfrs_history_tables_free(&trainer->tables);
 	tfrs_states_free(&trainer->states);
 	tfrs_columns_free(&trainer->columns, arena);
 	tfrs_state_loss_free(&trainer->loss);
@@ -520,6 +486,8 @@ tfrs_history_trainer_free(tfrs_history_trainer *trainer)
 	tfrs_arena_release(arena, trainer->d_query);
 	tfrs_arena_release(arena, trainer->keep);
 	tfrs_arena_release(arena, trainer->scale);
+	tfrs_arena_release(arena, trainer->shared);
+	tfrs_arena_release(arena, trainer->d_shared);
 	memset(trainer, 0, sizeof(*trainer));
 }
 
@@ -539,13 +507,19 @@ least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* A table with its gradient of at most that many rows. */
-static bool
-table_bytes(const tfrs_train_options *options, size_t candidates, size_t rows, size_t *bytes)
+/* The columns of a batch at most, and how many of all are sampled. */
+static size_t
+most_columns(const tfrs_train_options *options, size_t candidates, size_t rows, size_t listed,
+			 size_t *sampled)
 {
-	return tfrs_table_bytes(candidates, options->dim, tfrs_optimizer_slots(&options->optimizer),
-							bytes) &&
-		tfrs_row_gradient_bytes(candidates, least(candidates, rows), options->dim, bytes);
+	const tfrs_history_options *history = &options->history;
+
+	*sampled = history->columns > 0 ? (size_t) history->columns : 0;
+	if (history->interactions)
+		*sampled = least(rows, candidates);
+	if (*sampled == 0)
+		return candidates;
+	return history->interactions ? *sampled : least(candidates, *sampled + listed);
 }
 
 bool
@@ -555,10 +529,12 @@ tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events 
 	const tfrs_history_options *history = &options->history;
 	tfrs_history_shape shape = shape_of(options);
 	size_t		batch = rows_of_batch(options, events);
+	tfrs_states_options states = states_options(options, batch, candidates);
 	size_t		listed = tfrs_states_most_events(longest, batch);
-	size_t		sampled = history->columns > 0 ? (size_t) history->columns : 0;
-	size_t		columns = sampled == 0 ? candidates : least(candidates, sampled + listed);
+	size_t		sampled;
+	size_t		columns = most_columns(options, candidates, batch, listed, &sampled);
 	size_t		touched = columns;
+	size_t		scratch = 3 * (size_t) shape.dim + 1 + 2 * history->interactions * shape.dim;
 	bool		fits = true;
 
 	for (uint32_t b = 0; b < shape.bags && fits; b++)
@@ -568,11 +544,11 @@ tfrs_history_trainer_bytes(const tfrs_train_options *options, const tfrs_events 
 		if (history->tied && shape.decay[b] == 0)
 			touched += items;
 		else
-			fits = table_bytes(options, candidates, items, bytes);
+			fits = tfrs_history_table_bytes(options, candidates, items, bytes);
 	}
-	return fits && table_bytes(options, candidates, touched, bytes) &&
-		tfrs_size_add(*bytes, batch * (3 * (size_t) shape.dim + 1) * sizeof(float), bytes) &&
+	return fits && tfrs_history_table_bytes(options, candidates, touched, bytes) &&
+		tfrs_size_add(*bytes, batch * scratch * sizeof(float), bytes) &&
 		tfrs_columns_bytes(candidates, sampled, columns, shape.dim, bytes) &&
-		tfrs_states_bytes(&shape, events, longest, batch, bytes) &&
+		tfrs_states_bytes(&states, &shape, events, longest, bytes) &&
 		tfrs_state_loss_bytes(batch, columns, shape.dim, listed, options->threads, bytes);
 }

@@ -15,18 +15,10 @@
 #include "base/arena.h"
 #include "learning/columns.h"
 #include "learning/history.h"
+#include "learning/history_tables.h"
 #include "learning/hyperparameters.h"
-#include "learning/row_gradient.h"
 #include "learning/state_loss.h"
 #include "learning/states.h"
-#include "learning/table.h"
-
-/* One table of parameters with this step's gradient; no table of its own where it is tied. */
-typedef struct tfrs_history_table
-{
-	tfrs_table	table;			/* (N + 1, D) */
-	tfrs_row_gradient gradient;
-} tfrs_history_table;
 
 typedef struct tfrs_history_trainer
 {
@@ -36,13 +28,12 @@ typedef struct tfrs_history_trainer
 	size_t		candidates;		/* N */
 	size_t		batch_rows;		/* most rows of a batch */
 	int			phase;			/* what the next call does */
-	uint32_t	table;			/* which table or bag the phase is at */
-	size_t		done;			/* of its rows, or of the batch's */
-	tfrs_random random;			/* of the table being filled, or of the step's dropout */
+	uint32_t	bag;			/* which one the phase is at */
+	size_t		done;			/* of the batch's rows, columns or lists */
+	tfrs_random random;			/* of the step's columns and dropout */
 	uint64_t	step;			/* the step under way, from 1 */
 	double		total;			/* its loss */
-	tfrs_history_table candidate;
-	tfrs_history_table bag[TFRS_MAX_BAGS];
+	tfrs_history_tables tables;
 	tfrs_states states;
 	tfrs_columns columns;
 	tfrs_state_loss loss;
@@ -50,12 +41,21 @@ typedef struct tfrs_history_trainer
 	float	   *d_query;		/* (batch_rows, D) */
 	float	   *keep;			/* (batch_rows, D) 0 or 1 / (1 - dropout) */
 	float	   *scale;			/* (batch_rows) of the L2 norm */
+	float	   *shared;			/* (batch_rows, D) sums that rows of a query share, or NULL */
+	float	   *d_shared;		/* (batch_rows, D) */
 } tfrs_history_trainer;
 
-/* options, its history part on, and the events must outlive the trainer. */
+/* What a training is made of; all of it must outlive the trainer. */
+typedef struct tfrs_history_training
+{
+	const tfrs_train_options *options;	/* its history part is on */
+	const tfrs_events *events;
+	size_t		candidates;		/* N */
+	const tfrs_warm_start *warm;	/* NULL: from the beginning */
+} tfrs_history_training;
+
 extern tfrs_status tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfrs_arena *arena,
-											  const tfrs_train_options *options,
-											  const tfrs_events *events, size_t candidates,
+											  const tfrs_history_training *training,
 											  tfrs_error *error);
 
 /*
@@ -65,10 +65,6 @@ extern tfrs_status tfrs_history_trainer_begin(tfrs_history_trainer *trainer, tfr
  */
 extern tfrs_status tfrs_history_trainer_step(tfrs_history_trainer *trainer, bool *stepped,
 											 double *loss, tfrs_error *error);
-
-/* The table that bag b reads. */
-extern const float *tfrs_history_trainer_table(const tfrs_history_trainer *trainer, uint32_t bag);
-extern bool tfrs_history_trainer_is_tied(const tfrs_history_trainer *trainer, uint32_t bag);
 
 extern void tfrs_history_trainer_free(tfrs_history_trainer *trainer);
 

@@ -74,6 +74,8 @@ tfrs_train_options_default(tfrs_train_options *options)
 	options->candidate_bias = true;
 	options->dropout = 0.05f;
 	options->normalize = true;
+	options->mask_known = true;
+	options->query_weight = 0.5f;
 	options->average_unknown = true;
 	options->store = true;
 	options->form = TFRS_FORM_AUTO;
@@ -95,7 +97,23 @@ tfrs_train_options_without_history(tfrs_train_options *options)
 	options->normalize = true;
 	options->correction = TFRS_CORRECTION_IN_BATCH;
 	options->mask_known = true;
+	options->query_weight = 0.0f;
 	options->average_unknown = true;
+}
+
+void
+tfrs_train_options_interactions(tfrs_train_options *options)
+{
+	options->history.interactions = true;
+	options->history.decay[0] = 0.7f;
+	options->history.decay[1] = 0.97f;
+	options->epochs = 8;
+	options->batch_size = 1024;
+	options->optimizer.learning_rate = 0.003f;
+	options->loss.temperature = 1.0f;
+	options->schedule.kind = TFRS_SCHEDULE_CONSTANT;
+	options->dropout = 0.3f;
+	options->normalize = false;
 }
 
 static double
@@ -104,6 +122,9 @@ choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 	double		steps = HIDE_STEPS * sqrt(fmax(1.0, (double) counts->events / HIDE_EVENTS));
 	double		states = (double) counts->next_states;
 
+	if (options->history.interactions)
+		return fmin(ceil((double) counts->events / options->batch_size * options->epochs *
+						 (states > 0 ? 1 : 2)), TFRS_MAX_STEPS);
 	if (states > 0)
 	{
 		double		rounds = NEXT_ROUNDS * fmin(1.0, sqrt(NEXT_STATES / states));
@@ -239,6 +260,12 @@ check_history(const tfrs_train_options *options)
 }
 
 static const char *
+check_query_weight(float weight)
+{
+	return weight >= 0.0f && weight <= 1.0f ? NULL : "query_weight must be between 0 and 1";
+}
+
+static const char *
 check_tables(const tfrs_train_options *options)
 {
 	bool		plain = options->form == TFRS_FORM_PLAIN || options->loss.hard_negatives > 0;
@@ -314,5 +341,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 	problem = check_tables(options);
 	if (problem == NULL && options->validation.on)
 		problem = check_validation(&options->validation);
+	if (problem == NULL)
+		problem = check_query_weight(options->query_weight);
 	return problem == NULL && options->history.on ? check_history(options) : problem;
 }

@@ -50,6 +50,7 @@ typedef enum tfrs_loss_form
 typedef struct tfrs_history_options
 {
 	bool		on;				/* false: a plain table of ids */
+	bool		interactions;	/* a softmax row is one interaction, not a state (states.h) */
 	bool		all;			/* the bag of all events */
 	uint32_t	decays;			/* recency bags */
 	float		decay[TFRS_MAX_DECAYS];
@@ -95,6 +96,7 @@ typedef struct tfrs_train_options
 	tfrs_optimizer optimizer;
 	tfrs_loss_options loss;
 	bool		store;			/* each query's candidates become part of the model */
+	bool		keep_optimizer_state;	/* so that training can go on where it ended */
 	tfrs_history_options history;
 	tfrs_schedule schedule;
 	bool		candidate_bias; /* the last of the dim numbers */
@@ -104,6 +106,7 @@ typedef struct tfrs_train_options
 	bool		full_softmax;	/* all candidates are columns, exact: nothing is sampled */
 	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch */
 	bool		mask_known;		/* a query's other candidates are no negatives of it */
+	float		query_weight;	/* w: a query's rows weigh count(query)^-w (states.h); 0: 1 each */
 	tfrs_validation_options validation;
 	tfrs_cutoffs batch_accuracy;	/* told for each epoch: is the positive among a batch's first k? */
 	float		id_dropout;		/* share of rows whose query is taken for an unknown one */
@@ -123,6 +126,9 @@ extern void tfrs_train_options_tfrs(tfrs_train_options *options);
 
 /* Plain tables of ids with what is best for them; dim, seed, threads and store stay. */
 extern void tfrs_train_options_without_history(tfrs_train_options *options);
+
+/* A history tower whose softmax rows are interactions, with what is best for it. */
+extern void tfrs_train_options_interactions(tfrs_train_options *options);
 
 /* What the data tells about itself before training. */
 typedef struct tfrs_train_counts

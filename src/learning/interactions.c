@@ -261,6 +261,23 @@ tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query, tfrs_id ca
 	return waiting->count < WAITING_ROWS ? TFRS_OK : put_waiting(interactions, error);
 }
 
+tfrs_status
+tfrs_interactions_know_query(tfrs_interactions *interactions, tfrs_id query, tfrs_error *error)
+{
+	uint32_t	row;
+
+	return tfrs_id_set_add(&interactions->query.ids, query, &row, error);
+}
+
+tfrs_status
+tfrs_interactions_know_candidate(tfrs_interactions *interactions, tfrs_id candidate,
+								 tfrs_error *error)
+{
+	uint32_t	row;
+
+	return tfrs_id_set_add(&interactions->candidate.ids, candidate, &row, error);
+}
+
 static tfrs_status
 begin_sort(tfrs_interactions *interactions, id_side *side, tfrs_error *error)
 {

@@ -58,6 +58,12 @@ extern tfrs_status tfrs_interactions_add(tfrs_interactions *interactions, tfrs_i
 										 tfrs_id candidate, float weight, int64_t at,
 										 tfrs_error *error);
 
+/* Ids of an earlier training, which need have no row in this one. */
+extern tfrs_status tfrs_interactions_know_query(tfrs_interactions *interactions, tfrs_id query,
+												tfrs_error *error);
+extern tfrs_status tfrs_interactions_know_candidate(tfrs_interactions *interactions,
+													tfrs_id candidate, tfrs_error *error);
+
 /* Call until it does not return TFRS_MORE; then the rest of this interface may be used. */
 extern tfrs_status tfrs_interactions_finish_step(tfrs_interactions *interactions,
 												 tfrs_error *error);
@@ -70,7 +76,7 @@ extern size_t tfrs_interactions_count(const tfrs_interactions *interactions);
 extern const tfrs_id_set *tfrs_interactions_queries(const tfrs_interactions *interactions);
 extern const tfrs_id_set *tfrs_interactions_candidates(const tfrs_interactions *interactions);
 
-/* (V) rows of each id, after finish. */
+/* (V) rows of each id, after finish; 0 for one that is only known. */
 extern const uint32_t *tfrs_interactions_query_counts(const tfrs_interactions *interactions);
 extern const uint32_t *tfrs_interactions_candidate_counts(const tfrs_interactions *interactions);
 

@@ -8,10 +8,15 @@
 #include "learning/model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/finite.h"
+#include "base/kernels.h"
 #include "base/limits.h"
+
+/* Query vectors that a length is the mean of. */
+#define LENGTH_SAMPLE 1000
 
 static tfrs_status
 corrupt(tfrs_error *error, const char *detail)
@@ -131,7 +136,7 @@ check_history_shape(const tfrs_model *model, tfrs_error *error)
 	const tfrs_history_shape *shape = model->history;
 
 	if (shape->dim != model->shape->dim || shape->bias > 1 || shape->normalize > 1 ||
-		shape->dim <= shape->bias)
+		shape->repeats > 1 || shape->dim <= shape->bias)
 		return corrupt(error, "The dimension of its history tower is wrong.");
 	if (shape->bags < 1 || shape->bags > TFRS_MAX_BAGS || shape->length < 1)
 		return corrupt(error, "The bags of its history tower are out of range.");
@@ -198,6 +203,59 @@ load_history(tfrs_model *model, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = load_floats(model, "query.unknown", model->shape->dim, &model->unknown_query,
 							 error);
+	return status;
+}
+
+const char *
+tfrs_model_state_part(const char *table, const char *what, char name[TFRS_MAX_PART_NAME])
+{
+	snprintf(name, TFRS_MAX_PART_NAME, "%s.%s", table, what);
+	return name;
+}
+
+/* One part of a table's state, where it is there. */
+static tfrs_status
+load_state_part(const tfrs_model *model, const char *table, const char *what, size_t count,
+				const float **values, tfrs_error *error)
+{
+	char		name[TFRS_MAX_PART_NAME];
+
+	tfrs_model_state_part(table, what, name);
+	return tfrs_block_has(&model->block, name) ? load_floats(model, name, count, values, error)
+		: TFRS_OK;
+}
+
+static tfrs_status
+load_state(const tfrs_model *model, const char *table, size_t rows, tfrs_model_state *state,
+		   tfrs_error *error)
+{
+	static const char *const slots[2] = {"slot0", "slot1"};
+	tfrs_status status = load_state_part(model, table, "length", rows, &state->length, error);
+
+	for (uint32_t i = 0; i < model->optimizer->slots && status == TFRS_OK; i++)
+		status = load_state_part(model, table, slots[i], rows * model->shape->dim,
+								 &state->slot[i], error);
+	return status;
+}
+
+static tfrs_status
+load_optimizer(tfrs_model *model, tfrs_error *error)
+{
+	size_t		candidates = model->candidate_ids.count;
+	tfrs_status status = tfrs_block_find_exact(&model->block, "optimizer",
+											   sizeof(tfrs_model_optimizer), 1,
+											   (const void **) &model->optimizer, error);
+
+	if (status != TFRS_OK)
+		return status;
+	if (model->optimizer->slots > 2 || model->optimizer->step > TFRS_MAX_MODEL_STEPS)
+		return corrupt(error, "The state of its optimizer is out of range.");
+	status = load_state(model, "candidate", candidates + 1, &model->candidate_state, error);
+	if (status == TFRS_OK)
+		status = load_state(model, "query", model->query_ids.count + 1, &model->query_state, error);
+	for (uint32_t b = 0; status == TFRS_OK && model->history != NULL && b < model->history->bags;
+		 b++)
+		status = load_state(model, tfrs_model_bag_part(b), candidates, &model->bag_state[b], error);
 	return status;
 }
 
@@ -294,6 +352,8 @@ tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *erro
 		status = load_sides(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "events.offsets"))
 		status = load_events(model, error);
+	if (status == TFRS_OK && tfrs_block_has(&model->block, "optimizer"))
+		status = load_optimizer(model, error);
 	return status;
 }
 
@@ -315,13 +375,62 @@ copy_row(const float *table, size_t rows, size_t dim, uint32_t row, float *vecto
 	memcpy(vector, table + at * dim, dim * sizeof(float));
 }
 
+static void
+copy_unknown(const tfrs_model *model, float *vector)
+{
+	size_t		dim = model->shape->dim;
+
+	memcpy(vector, model->history != NULL ? model->unknown_query
+		   : model->query_table + model->query_ids.count * dim, dim * sizeof(float));
+}
+
+static float
+length_of(const float *vector, size_t dim)
+{
+	return sqrtf(tfrs_kernels.dot(vector, vector, dim));
+}
+
+/* The mean length of the query vectors, of some of them where they are many. */
+static float
+query_length(const tfrs_model *model)
+{
+	size_t		queries = model->query_ids.count;
+	size_t		sample = queries < LENGTH_SAMPLE ? queries : LENGTH_SAMPLE;
+	double		sum = 0;
+
+	for (size_t i = 0; i < sample; i++)
+		sum += length_of(model->query_table + i * queries / sample * model->shape->dim,
+						 model->shape->dim);
+	return (float) (sum / (double) sample);
+}
+
+/* Plain tables: the sum of the candidates' vectors, as long as the queries' are on the average. */
+static void
+fold_in(const tfrs_model *model, const tfrs_event_list *list, float *vector)
+{
+	size_t		dim = model->shape->dim;
+	float		length;
+
+	memset(vector, 0, dim * sizeof(float));
+	for (size_t i = 0; i < list->count; i++)
+		tfrs_kernels.add_scaled(vector, model->candidate_table + list->candidate[i] * dim, dim,
+								1.0f);
+	length = length_of(vector, dim);
+	if (length > 0)
+		length = query_length(model) / length;
+	for (size_t d = 0; d < dim; d++)
+		vector[d] *= length;
+}
+
 void
 tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list, float *vector)
 {
-	if (list->count > 0)
+	if (list->count == 0)
+		copy_unknown(model, vector);
+	else if (model->history != NULL)
 		tfrs_history_encode(model->history, model->bag_table, list, vector);
 	else
-		memcpy(vector, model->unknown_query, model->shape->dim * sizeof(float));
+		fold_in(model, list, vector);
 }
 
 void

@@ -152,12 +152,7 @@ sum_negatives(const tfrs_state_batch *batch, size_t row, float *cells, float *ta
 	const tfrs_ragged *target = batch->target;
 
 	for (size_t i = target->start[row]; i < target->start[row + 1]; i++)
-	{
-		uint32_t	column = target->item[i];
-
-		target_logit[i] = cells[column] +
-			(batch->target_bias == NULL ? 0.0f : batch->target_bias[column]);
-	}
+		target_logit[i] = cells[target->item[i]];
 	take_out(cells, target, row);
 	take_out(cells, batch->masked, row);
 	memset(cells + batch->negatives, 0, (batch->columns - batch->negatives) * sizeof(float));

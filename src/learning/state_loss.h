@@ -8,8 +8,7 @@
  *                                               targets nor masked
  *
  * with c_j > 0 a weight of the column (1, or N / sampled where columns are a sample); the last
- * columns may be there as targets only, c_j = 0.  A target's own logit may be corrected by a number
- * of its column.  Without negatives the loss is 0.  One
+ * columns may be there as targets only, c_j = 0.  Without negatives the loss is 0.  One
  * exponential a column and row serves all its targets; with a = sum_t w_t / (e_t + Z) the gradient
  * of a logit is a c_j e_j on a negative and -w_t Z / (e_t + Z) on a target.
  *
@@ -40,7 +39,6 @@ typedef struct tfrs_state_batch
 	const float *candidate;		/* (C, D) */
 	size_t		negatives;		/* the first so many columns are negatives of other rows */
 	const float *column_weight; /* (negatives) c_j, or NULL for ones */
-	const float *target_bias;	/* (C) added to the logit of a target, or NULL for zeros */
 	const tfrs_ragged *target;	/* B lists of columns with weights w_t */
 	const tfrs_ragged *masked;	/* B lists of columns; weights unused */
 	/* results, overwritten */

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "learning/streams.h"
 
 /* Events that a step looks at. */
@@ -21,39 +22,58 @@ uses(const tfrs_states *states, tfrs_state_kind kind)
 	bool		both = states->events->later > 0;
 	float		share = states->options.hide_share;
 
+	if (states->options.interactions || kind == TFRS_STATE_ONE)
+		return states->options.interactions && kind == TFRS_STATE_ONE;
 	return kind == TFRS_STATE_HIDE ? !both || share > 0.0f : both && share < 1.0f;
 }
 
 static tfrs_status
 begin_pool(tfrs_states *states, tfrs_state_kind kind, tfrs_error *error)
 {
+	const tfrs_events *events = states->events;
+	const size_t counts[TFRS_STATE_KINDS] = {events->several, events->later, events->count};
 	tfrs_state_pool *pool = &states->pool[kind];
 
 	if (uses(states, kind))
-		pool->count = kind == TFRS_STATE_HIDE ? states->events->several : states->events->later;
+		pool->count = counts[kind];
 	return TFRS_GET(states->arena, &pool->state, pool->count, error);
+}
+
+/* What kind one needs. */
+static tfrs_status
+begin_groups(tfrs_states *states, tfrs_error *error)
+{
+	size_t		queries = states->events->queries;
+	tfrs_status status = TFRS_GET_ZERO(states->arena, &states->count, states->options.candidates,
+									   error);
+
+	if (status == TFRS_OK)
+		status = TFRS_GET(states->arena, &states->group_of, queries, error);
+	if (status == TFRS_OK)
+		memset(states->group_of, 0xff, queries * sizeof(uint32_t));
+	return status;
 }
 
 tfrs_status
 tfrs_states_begin(tfrs_states *states, tfrs_arena *arena, const tfrs_states_options *options,
-				  const tfrs_history_shape *shape, const tfrs_events *events, size_t rows,
-				  tfrs_error *error)
+				  const tfrs_history_shape *shape, const tfrs_events *events, tfrs_error *error)
 {
-	tfrs_status status;
+	tfrs_status status = TFRS_OK;
 
 	memset(states, 0, sizeof(*states));
 	states->arena = arena;
 	states->options = *options;
 	states->shape = shape;
 	states->events = events;
-	status = begin_pool(states, TFRS_STATE_HIDE, error);
+	for (int kind = 0; kind < TFRS_STATE_KINDS && status == TFRS_OK; kind++)
+		status = begin_pool(states, (tfrs_state_kind) kind, error);
 	if (status == TFRS_OK)
-		status = begin_pool(states, TFRS_STATE_NEXT, error);
+		status = TFRS_GET(arena, &states->row_query, options->rows, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &states->row_query, rows, error);
+		status = TFRS_GET(arena, &states->row_state, options->rows, error);
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &states->row_state, rows, error);
-	return status;
+		status = TFRS_GET(arena, &states->row_group, options->rows, error);
+	return status == TFRS_OK && options->interactions ? begin_groups(states, error) : status;
 }
 
 void
@@ -65,8 +85,12 @@ tfrs_states_free(tfrs_states *states)
 	tfrs_ragged_release(&states->masked, states->arena);
 	tfrs_arena_release(states->arena, states->row_query);
 	tfrs_arena_release(states->arena, states->row_state);
-	tfrs_arena_release(states->arena, states->pool[TFRS_STATE_HIDE].state);
-	tfrs_arena_release(states->arena, states->pool[TFRS_STATE_NEXT].state);
+	tfrs_arena_release(states->arena, states->row_group);
+	tfrs_arena_release(states->arena, states->count);
+	tfrs_arena_release(states->arena, states->group_of);
+	for (int kind = 0; kind < TFRS_STATE_KINDS; kind++)
+		tfrs_arena_release(states->arena, states->pool[kind].state);
+	tfrs_ragged_release(&states->shared, states->arena);
 }
 
 static bool
@@ -77,17 +101,29 @@ add_product(size_t a, size_t b, size_t *bytes)
 	return tfrs_size_multiply(a, b, &product) && tfrs_size_add(*bytes, product, bytes);
 }
 
-bool
-tfrs_states_bytes(const tfrs_history_shape *shape, const tfrs_events *events, size_t longest,
-				  size_t rows, size_t *bytes)
+/* The pools and what belongs to each query and candidate. */
+static bool
+add_pools(const tfrs_states_options *options, const tfrs_events *events, size_t *bytes)
 {
+	if (!options->interactions)
+		return add_product(events->several, sizeof(uint32_t), bytes) &&
+			add_product(events->later, sizeof(uint32_t), bytes);
+	return add_product(events->count, sizeof(uint32_t), bytes) &&
+		add_product(events->queries, sizeof(uint32_t), bytes) &&
+		add_product(options->candidates, sizeof(uint32_t), bytes);
+}
+
+bool
+tfrs_states_bytes(const tfrs_states_options *options, const tfrs_history_shape *shape,
+				  const tfrs_events *events, size_t longest, size_t *bytes)
+{
+	size_t		rows = options->rows;
 	size_t		item = sizeof(uint32_t) + sizeof(float);
 	size_t		list = sizeof(size_t) * (rows + 1);
 	size_t		listed = tfrs_states_most_events(longest, rows);
-	bool		fits = add_product(rows, 2 * sizeof(uint32_t), bytes) &&
-		add_product(events->several, sizeof(uint32_t), bytes) &&
-		add_product(events->later, sizeof(uint32_t), bytes) &&
-		add_product(2, tfrs_ragged_room(listed) * item + list, bytes);
+	bool		fits = add_product(rows, 3 * sizeof(uint32_t), bytes) &&
+		add_pools(options, events, bytes) &&
+		add_product(2 + options->interactions, tfrs_ragged_room(listed) * item + list, bytes);
 
 	for (uint32_t b = 0; b < shape->bags && fits; b++)
 	{
@@ -106,6 +142,16 @@ add_state(tfrs_state_pool *pool, uint32_t state)
 		pool->state[pool->filled++] = state;
 }
 
+/* An event whose query has others. */
+static void
+add_interaction(tfrs_states *states, uint32_t event)
+{
+	if (states->count == NULL)
+		return;
+	add_state(&states->pool[TFRS_STATE_ONE], event);
+	states->count[states->events->candidate[event]]++;
+}
+
 tfrs_status
 tfrs_states_find_step(tfrs_states *states)
 {
@@ -116,17 +162,24 @@ tfrs_states_find_step(tfrs_states *states)
 	for (uint64_t e = states->event; e < end; e++)
 	{
 		bool		first;
+		bool		several;
 
 		while (events->offsets[states->query + 1] <= e)
 			states->query++;
 		first = e == events->offsets[states->query];
-		if (first && events->offsets[states->query + 1] - e > 1)
+		several = tfrs_events_of(events, states->query).count > 1;
+		if (first && several)
 			add_state(&states->pool[TFRS_STATE_HIDE], states->query);
+		if (several)
+			add_interaction(states, (uint32_t) e);
 		if (!first && events->at != NULL && events->at[e] != events->at[e - 1])
 			add_state(&states->pool[TFRS_STATE_NEXT], (uint32_t) e);
 	}
 	states->event = end;
-	return end < events->count ? TFRS_MORE : TFRS_OK;
+	if (end < events->count)
+		return TFRS_MORE;
+	states->pool[TFRS_STATE_ONE].count = states->pool[TFRS_STATE_ONE].filled;
+	return TFRS_OK;
 }
 
 /* The query of an event: the last one that does not begin behind it. */
@@ -152,13 +205,15 @@ query_of_event(const tfrs_events *events, uint64_t event)
 static uint32_t
 draw_state(tfrs_states *states, tfrs_state_pool *pool)
 {
-	uint64_t	purpose = states->kind == TFRS_STATE_HIDE ? TFRS_STREAM_HIDE_ORDER
-		: TFRS_STREAM_NEXT_ORDER;
+	static const uint64_t purposes[TFRS_STATE_KINDS] = {
+		TFRS_STREAM_HIDE_ORDER, TFRS_STREAM_NEXT_ORDER, TFRS_STREAM_ONE_ORDER
+	};
 	size_t		chosen;
 	uint32_t	state;
 
 	if (pool->position == 0)
-		tfrs_random_init(&pool->random, states->options.seed, purpose, pool->round++);
+		tfrs_random_init(&pool->random, states->options.seed, purposes[states->kind],
+						 pool->round++);
 	chosen = pool->position +
 		tfrs_random_below(&pool->random, (uint32_t) (pool->count - pool->position));
 	state = pool->state[chosen];
@@ -169,9 +224,10 @@ draw_state(tfrs_states *states, tfrs_state_pool *pool)
 
 /* Draws the batch's rows; returns the events that their queries have together. */
 static size_t
-draw(tfrs_states *states, size_t rows)
+draw(tfrs_states *states)
 {
 	tfrs_state_pool *pool = &states->pool[states->kind];
+	size_t		rows = states->options.rows;
 	size_t		events = 0;
 
 	for (states->rows = 0; states->rows < rows && pool->position < pool->count; states->rows++)
@@ -202,6 +258,9 @@ reserve(tfrs_states *states, size_t events, tfrs_error *error)
 
 	if (status == TFRS_OK)
 		status = tfrs_ragged_reserve(&states->masked, states->arena, states->rows, events, error);
+	if (status == TFRS_OK)
+		status = tfrs_ragged_reserve(&states->shared, states->arena, states->rows,
+									 states->kind == TFRS_STATE_ONE ? events : 0, error);
 	for (uint32_t b = 0; b < states->shape->bags && status == TFRS_OK; b++)
 	{
 		size_t		items = 0;
@@ -215,19 +274,21 @@ reserve(tfrs_states *states, size_t events, tfrs_error *error)
 	return status;
 }
 
-/* Event i is a target with that weight before scaling to a sum of 1, or else masked. */
+/* A target, of that weight before scaling to a sum of 1. */
 static void
-push_event(tfrs_states *states, uint32_t query, size_t i, bool target, float weight)
+push_target(tfrs_states *states, uint64_t event, float weight)
 {
-	uint64_t	event = states->events->offsets[query] + i;
-	uint32_t	candidate = states->events->candidate[event];
-
 	if (states->events->weight != NULL)
 		weight *= states->events->weight[event];
-	if (target)
-		tfrs_ragged_push(&states->target, candidate, weight);
-	else
-		tfrs_ragged_push(&states->masked, candidate, 0.0f);
+	tfrs_ragged_push(&states->target, states->events->candidate[event], weight);
+}
+
+/* What the query is known to have chosen beside the targets. */
+static void
+push_known(tfrs_states *states, uint64_t event)
+{
+	if (states->options.mask_known)
+		tfrs_ragged_push(&states->masked, states->events->candidate[event], 0.0f);
 }
 
 static void
@@ -239,62 +300,160 @@ end_row(tfrs_states *states)
 		tfrs_ragged_end_row(&states->bag[b]);
 }
 
-/* Pushes the kept events as a bag in which all count alike, into the bag without decay. */
+/* Pushes the events that stay into the bag of all, if there is one, and hides the others. */
 static void
-push_kept(tfrs_states *states, size_t first_kept)
-{
-	const tfrs_ragged *masked = &states->masked;
-	float		weight = 1.0f / sqrtf((float) (masked->count - first_kept));
-
-	for (uint32_t b = 0; b < states->shape->bags; b++)
-		for (size_t i = first_kept; i < masked->count && states->shape->decay[b] == 0; i++)
-			tfrs_ragged_push(&states->bag[b], masked->item[i], weight);
-}
-
-static void
-hide_row(tfrs_states *states, uint32_t query, tfrs_random *random)
+push_parts(tfrs_states *states, uint32_t query, tfrs_random *random)
 {
 	const tfrs_states_options *options = &states->options;
+	uint64_t	first = states->events->offsets[query];
 	size_t		count = tfrs_events_of(states->events, query).count;
 	float		share = options->hidden_low +
 		(options->hidden_high - options->hidden_low) * tfrs_random_float(random);
-	size_t		first_target = states->target.count;
-	size_t		first_kept = states->masked.count;
 	size_t		always_hidden = tfrs_random_below(random, (uint32_t) count);
 	size_t		always_kept = (always_hidden + 1 +
 							   tfrs_random_below(random, (uint32_t) count - 1)) % count;
-	float		each;
 
 	for (size_t i = 0; i < count; i++)
 	{
 		bool		hidden = tfrs_random_float(random) < share;
 
-		hidden = i == always_hidden || (hidden && i != always_kept);
-		push_event(states, query, i, hidden, 1.0f);
+		if (i == always_hidden || (hidden && i != always_kept))
+		{
+			push_target(states, first + i, 1.0f);
+			continue;
+		}
+		push_known(states, first + i);
+		if (states->shape->decay[0] == 0)
+			tfrs_ragged_push(&states->bag[0], states->events->candidate[first + i], 1.0f);
 	}
-	each = powf((float) count, 1.0f - options->query_weight) /
-		(float) (states->target.count - first_target);
-	for (size_t i = first_target; i < states->target.count; i++)
-		states->target.weight[i] *= each;
-	push_kept(states, first_kept);
+}
+
+static void
+scale_from(tfrs_ragged *lists, size_t first, float factor)
+{
+	for (size_t i = first; i < lists->count; i++)
+		lists->weight[i] *= factor;
+}
+
+static void
+hide_row(tfrs_states *states, uint32_t query, tfrs_random *random)
+{
+	float		count = (float) tfrs_events_of(states->events, query).count;
+	size_t		target = states->target.count;
+	size_t		kept = states->bag[0].count;
+
+	push_parts(states, query, random);
+	scale_from(&states->target, target, powf(count, 1.0f - states->options.query_weight) /
+			   (float) (states->target.count - target));
+	scale_from(&states->bag[0], kept, 1.0f / sqrtf((float) (states->bag[0].count - kept)));
 	end_row(states);
 }
 
 static void
 next_row(tfrs_states *states, uint32_t query, uint32_t event, tfrs_random *random)
 {
+	uint64_t	first = states->events->offsets[query];
 	tfrs_event_list list = tfrs_events_of(states->events, query);
 	tfrs_event_list earlier = list;
 	float		weight = powf((float) list.count, -states->options.query_weight);
 	int64_t		now = states->events->at[event];
 
 	for (size_t i = 0; i < list.count; i++)
-		push_event(states, query, i, list.at[i] == now, weight);
-	earlier.count = event - states->events->offsets[query];
+	{
+		if (list.at[i] == now)
+			push_target(states, first + i, weight);
+		else
+			push_known(states, first + i);
+	}
+	earlier.count = event - first;
 	for (uint32_t b = 0; b < states->shape->bags; b++)
 		tfrs_history_bag(states->shape, b, &earlier, states->options.dropout, random,
 						 &states->bag[b]);
 	end_row(states);
+}
+
+/* Whether dropout leaves the event in its query's bag of all: the same for all rows of a batch. */
+static bool
+is_kept(const tfrs_states *states, uint64_t event)
+{
+	float		coin = (float) (tfrs_random_mix(states->kept ^ event) >> 40) * 0x1p-24f;
+
+	return coin >= states->options.dropout;
+}
+
+/* The weight of an event in a bag of all that sees all of the query's events but one. */
+static float
+shared_weight(const tfrs_states *states, size_t events)
+{
+	return 1.0f / sqrtf((float) events - 1.0f) / (1.0f - states->options.dropout);
+}
+
+/* The list of what the rows of a query see together, made for its first row. */
+static uint32_t
+group_of(tfrs_states *states, uint32_t query)
+{
+	uint64_t	first = states->events->offsets[query];
+	size_t		count = tfrs_events_of(states->events, query).count;
+
+	if (states->group_of[query] != TFRS_NO_ROW)
+		return states->group_of[query];
+	for (uint64_t e = first; e < first + count && states->shape->decay[0] == 0; e++)
+		if (is_kept(states, e))
+			tfrs_ragged_push(&states->shared, states->events->candidate[e],
+							 shared_weight(states, count));
+	states->group_of[query] = (uint32_t) states->shared.rows;
+	tfrs_ragged_end_row(&states->shared);
+	return states->group_of[query];
+}
+
+/* What came strictly before an event of the list. */
+static tfrs_event_list
+earlier_than(const tfrs_event_list *list, size_t event)
+{
+	tfrs_event_list earlier = *list;
+
+	while (event > 0 && list->at[event - 1] == list->at[event])
+		event--;
+	earlier.count = event;
+	return earlier;
+}
+
+static void
+one_row(tfrs_states *states, size_t row, tfrs_random *random)
+{
+	uint32_t	query = states->row_query[row];
+	uint32_t	event = states->row_state[row];
+	uint64_t	first = states->events->offsets[query];
+	tfrs_event_list list = tfrs_events_of(states->events, query);
+
+	push_target(states, event, powf((float) list.count, -states->options.query_weight));
+	for (uint64_t e = first; e < first + list.count; e++)
+		if (e != event)
+			push_known(states, e);
+	states->row_group[row] = group_of(states, query);
+	for (uint32_t b = 0; b < states->shape->bags; b++)
+	{
+		tfrs_event_list earlier;
+
+		if (states->shape->decay[b] == 0)
+		{
+			if (is_kept(states, event))
+				tfrs_ragged_push(&states->bag[b], states->events->candidate[event],
+								 -shared_weight(states, list.count));
+			continue;
+		}
+		earlier = earlier_than(&list, event - first);
+		tfrs_history_bag(states->shape, b, &earlier, states->options.dropout, random,
+						 &states->bag[b]);
+	}
+	end_row(states);
+}
+
+static void
+forget_groups(tfrs_states *states)
+{
+	for (size_t r = 0; r < states->rows && states->kind == TFRS_STATE_ONE; r++)
+		states->group_of[states->row_query[r]] = TFRS_NO_ROW;
 }
 
 static void
@@ -313,29 +472,35 @@ choose_kind(const tfrs_states *states, tfrs_random *random)
 {
 	float		coin = tfrs_random_float(random);
 
+	if (states->options.interactions)
+		return TFRS_STATE_ONE;
 	if (states->pool[TFRS_STATE_NEXT].count == 0)
 		return TFRS_STATE_HIDE;
 	return coin < states->options.hide_share ? TFRS_STATE_HIDE : TFRS_STATE_NEXT;
 }
 
 tfrs_status
-tfrs_states_next(tfrs_states *states, size_t rows, tfrs_error *error)
+tfrs_states_next(tfrs_states *states, tfrs_error *error)
 {
 	tfrs_random random;
 	tfrs_status status;
 
 	tfrs_random_init(&random, states->options.seed, TFRS_STREAM_STATES, states->batch++);
 	states->kind = choose_kind(states, &random);
-	status = reserve(states, draw(states, rows), error);
+	states->kept = states->kind == TFRS_STATE_ONE ? tfrs_random_next(&random) : 0;
+	status = reserve(states, draw(states), error);
 	if (status != TFRS_OK)
 		return status;
 	for (size_t r = 0; r < states->rows; r++)
 	{
 		if (states->kind == TFRS_STATE_HIDE)
 			hide_row(states, states->row_query[r], &random);
-		else
+		else if (states->kind == TFRS_STATE_NEXT)
 			next_row(states, states->row_query[r], states->row_state[r], &random);
+		else
+			one_row(states, r, &random);
 	}
+	forget_groups(states);
 	scale_weights(&states->target);
 	return TFRS_OK;
 }

@@ -20,7 +20,8 @@ enum
 	TFRS_STREAM_STEP = 9,		/* columns and dropout of a step; index: step */
 	TFRS_STREAM_NEGATIVES = 10,	/* uniform negatives; index: step */
 	TFRS_STREAM_ID_DROPOUT = 11,	/* index: epoch * 2^32 + batch */
-	TFRS_STREAM_VALIDATION = 12 /* which events are held out; index: query */
+	TFRS_STREAM_VALIDATION = 12,	/* which events are held out; index: query */
+	TFRS_STREAM_ONE_ORDER = 13	/* as 6 and 7 */
 };
 
 #endif							/* TFRS_STREAMS_H */

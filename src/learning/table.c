@@ -43,8 +43,15 @@ tfrs_table_free(tfrs_table *table)
 	tfrs_arena_release(table->arena, table->values);
 	tfrs_arena_release(table->arena, table->slot[0]);
 	tfrs_arena_release(table->arena, table->slot[1]);
+	tfrs_arena_release(table->arena, table->length);
 	tfrs_arena_release(table->arena, table->sum);
 	memset(table, 0, sizeof(*table));
+}
+
+tfrs_status
+tfrs_table_keep_lengths(tfrs_table *table, tfrs_error *error)
+{
+	return TFRS_GET(table->arena, &table->length, table->rows, error);
 }
 
 bool
@@ -166,12 +173,15 @@ tfrs_table_average_step(tfrs_table *table, const uint32_t *counts)
 tfrs_status
 tfrs_table_normalize_step(tfrs_table *table, size_t width)
 {
+	float	   *length = table->length;
 	size_t		start;
 	size_t		end;
 
 	if (!next_rows(table, table->rows, &start, &end))
 		return end_walk(table);
 	tfrs_normalize_forward(table->values + start * table->dim, end - start, width,
-						   table->dim, NULL);
+						   table->dim, length == NULL ? NULL : length + start);
+	for (size_t i = start; i < end && length != NULL; i++)
+		length[i] = 1.0f / length[i];
 	return TFRS_MORE;
 }

@@ -23,6 +23,7 @@ typedef struct tfrs_table
 	float	   *values;			/* (V + 1, D) */
 	int			slots;
 	float	   *slot[2];		/* (V + 1, D), or NULL */
+	float	   *length;			/* (V + 1) of the rows before they were normalized, or NULL */
 	size_t		done;			/* rows that the current walk over the table has passed */
 	double	   *sum;			/* (D), while averaging */
 } tfrs_table;
@@ -31,6 +32,9 @@ typedef struct tfrs_table
 extern tfrs_status tfrs_table_init(tfrs_table *table, tfrs_arena *arena, size_t ids, size_t dim,
 								   int slots, tfrs_error *error);
 extern void tfrs_table_free(tfrs_table *table);
+
+/* Asks for the lengths that normalizing takes away; before that. */
+extern tfrs_status tfrs_table_keep_lengths(tfrs_table *table, tfrs_error *error);
 
 /* Adds to *bytes what init takes; false where that overflows. */
 extern bool tfrs_table_bytes(size_t ids, size_t dim, int slots, size_t *bytes);

@@ -1,7 +1,7 @@
 /*
  * table_trainer.c: the epochs over the interactions.
  *
- *     fill both tables -> per epoch: read a batch -> update (several steps) -> ...
+ *     fill both tables [-> earlier parameters] -> sum the queries' weights -> per epoch: read a batch -> update (several steps) -> ...
  *     -> average the unknown slots -> normalize the tables as they are served
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
@@ -14,9 +14,14 @@
 #include "learning/streams.h"
 #include "learning/update.h"
 
+/* Queries whose weight one step sums. */
+#define STEP_QUERIES ((size_t) 1 << 18)
+
 typedef enum train_phase
 {
 	FILL,
+	WARM,
+	WEIGH,
 	TRAIN,
 	AVERAGE,
 	NORMALIZE,
@@ -36,6 +41,8 @@ struct tfrs_table_trainer
 	const tfrs_train_options *options;
 	tfrs_interactions *interactions;
 	const tfrs_events *events;
+	const tfrs_warm_start *warm;	/* or NULL */
+	size_t		warmed;			/* rows of the table that have their earlier parameters */
 	const tfrs_validation *validation;	/* or NULL */
 	size_t		read;			/* rows of this epoch */
 	tfrs_table	table[SIDES];
@@ -46,6 +53,8 @@ struct tfrs_table_trainer
 	size_t		batch_rows;		/* most rows of a batch */
 	train_phase phase;
 	int			side;			/* which table FILL, AVERAGE and NORMALIZE are at */
+	size_t		weighed;		/* queries that WEIGH has passed */
+	double		weight;			/* of all rows so far, w of the option query_weight */
 	size_t		batch_count;	/* rows of the next or current batch so far */
 	bool		updating;		/* the batch is complete and on its way */
 	tfrs_train_progress progress;
@@ -121,12 +130,15 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 						 side == QUERY ? TFRS_STREAM_QUERY_TABLE : TFRS_STREAM_CANDIDATE_TABLE, 0);
 		status = tfrs_table_init(&trainer->table[side], trainer->arena,
 								 ids_of(trainer, side)->count, options->dim, slots, error);
+		if (status == TFRS_OK && options->keep_optimizer_state && options->normalize)
+			status = tfrs_table_keep_lengths(&trainer->table[side], error);
 	}
 	if (status == TFRS_OK && options->correction != TFRS_CORRECTION_NONE)
 		status = count_probabilities(trainer, error);
 	parts.query = &trainer->table[QUERY];
 	parts.candidate = &trainer->table[CANDIDATE];
 	parts.probability = trainer->probability;
+	parts.earlier_steps = trainer->warm != NULL ? tfrs_warm_start_steps(trainer->warm) : 0;
 	parts.accuracy = &trainer->accuracy;
 	if (status == TFRS_OK)
 		status = tfrs_update_create(&trainer->update, trainer->arena, &parts, error);
@@ -135,10 +147,10 @@ init(tfrs_table_trainer *trainer, tfrs_error *error)
 
 tfrs_status
 tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
-						 const tfrs_train_options *options, tfrs_interactions *interactions,
-						 const tfrs_events *events, tfrs_error *error)
+						 const tfrs_table_training *training, tfrs_error *error)
 {
-	size_t		rows = tfrs_interactions_count(interactions);
+	const tfrs_train_options *options = training->options;
+	size_t		rows = tfrs_interactions_count(training->interactions);
 	tfrs_table_trainer *made;
 	tfrs_status status;
 
@@ -148,13 +160,14 @@ tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
 		return status;
 	made->arena = arena;
 	made->options = options;
-	made->interactions = interactions;
-	made->events = events;
+	made->interactions = training->interactions;
+	made->events = training->events;
+	made->warm = training->warm;
 	made->batch_rows = rows < options->batch_size ? rows : options->batch_size;
 	made->progress.epoch = 1;
 	status = init(made, error);
 	if (status == TFRS_OK)
-		status = tfrs_interactions_rewind(interactions, 0, error);
+		status = tfrs_interactions_rewind(made->interactions, 0, error);
 	if (status != TFRS_OK)
 		tfrs_table_trainer_destroy(made);
 	else
@@ -188,6 +201,56 @@ pass_side(tfrs_table_trainer *trainer, tfrs_status status, train_phase next)
 		trainer->phase = next;
 	}
 	return TFRS_MORE;
+}
+
+/* Earlier parameters in place of the initial ones. */
+static tfrs_status
+warm_table(tfrs_table_trainer *trainer)
+{
+	tfrs_table *table = &trainer->table[trainer->side];
+	tfrs_status status;
+
+	if (trainer->warm == NULL)
+		return TFRS_OK;
+	status = trainer->side == QUERY
+		? tfrs_warm_start_queries(trainer->warm, table, &trainer->warmed)
+		: tfrs_warm_start_candidates(trainer->warm, table, false, &trainer->warmed);
+	if (status == TFRS_OK)
+		trainer->warmed = 0;
+	return status;
+}
+
+/* The sum over all rows of count(query)^-w. */
+static tfrs_status
+weigh_queries(tfrs_table_trainer *trainer)
+{
+	const uint32_t *counts = counts_of(trainer, QUERY);
+	size_t		queries = ids_of(trainer, QUERY)->count;
+	size_t		left = queries - trainer->weighed;
+	size_t		end = left < STEP_QUERIES ? queries : trainer->weighed + STEP_QUERIES;
+
+	if (trainer->options->query_weight > 0.0f)
+		for (size_t q = trainer->weighed; q < end; q++)
+			trainer->weight += counts[q] == 0 ? 0 : pow(counts[q], 1.0 - trainer->options->query_weight);
+	trainer->weighed = end;
+	if (end == queries)
+		trainer->phase = TRAIN;
+	return TFRS_MORE;
+}
+
+/* Rows weigh count(query)^-w times their own weight, 1 on the average. */
+static void
+weigh_rows(tfrs_table_trainer *trainer)
+{
+	const uint32_t *counts = counts_of(trainer, QUERY);
+	double		mean = trainer->weight / (double) tfrs_interactions_count(trainer->interactions);
+
+	for (size_t i = 0; i < trainer->batch_count; i++)
+	{
+		tfrs_interaction *row = &trainer->rows[i];
+
+		row->weight *= (float) (pow(counts[row->query], -trainer->options->query_weight) / mean);
+	}
 }
 
 /* Takes a share of the batch's queries for unknown ones, so that their row learns what all share. */
@@ -242,6 +305,8 @@ read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 	if (trainer->batch_count == 0)
 		return end_epoch(trainer, error);
 	trainer->updating = true;
+	if (trainer->options->query_weight > 0.0f)
+		weigh_rows(trainer);
 	if (trainer->options->id_dropout > 0.0f)
 		drop_ids(trainer);
 	return tfrs_update_begin(trainer->update, trainer->rows, trainer->batch_count, error);
@@ -329,6 +394,15 @@ train_step(tfrs_table_trainer *trainer, tfrs_error *error)
 	return status == TFRS_OK ? TFRS_MORE : status;
 }
 
+/* Rows of all trainings. */
+static const uint32_t *
+all_counts_of(const tfrs_table_trainer *trainer, int side)
+{
+	if (trainer->warm == NULL)
+		return counts_of(trainer, side);
+	return side == QUERY ? trainer->warm->query_rows : trainer->warm->candidate_rows;
+}
+
 /* An unknown slot that was trained stays as it is. */
 static tfrs_status
 average(tfrs_table_trainer *trainer)
@@ -337,7 +411,7 @@ average(tfrs_table_trainer *trainer)
 
 	if (side == QUERY && trainer->options->id_dropout > 0.0f)
 		return TFRS_OK;
-	return tfrs_table_average_step(&trainer->table[side], counts_of(trainer, side));
+	return tfrs_table_average_step(&trainer->table[side], all_counts_of(trainer, side));
 }
 
 static tfrs_status
@@ -352,7 +426,11 @@ step(tfrs_table_trainer *trainer, tfrs_error *error)
 		case FILL:
 			return pass_side(trainer,
 							 tfrs_table_fill_step(table, &optimizer,
-												  &trainer->random[side]), TRAIN);
+												  &trainer->random[side]), WARM);
+		case WARM:
+			return pass_side(trainer, warm_table(trainer), WEIGH);
+		case WEIGH:
+			return weigh_queries(trainer);
 		case TRAIN:
 			return train_step(trainer, error);
 		case AVERAGE:
@@ -394,4 +472,10 @@ const tfrs_table *
 tfrs_table_trainer_candidates(const tfrs_table_trainer *trainer)
 {
 	return &trainer->table[CANDIDATE];
+}
+
+uint64_t
+tfrs_table_trainer_steps(const tfrs_table_trainer *trainer)
+{
+	return tfrs_update_steps(trainer->update);
 }

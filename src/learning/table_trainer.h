@@ -14,6 +14,7 @@
 #include "learning/table.h"
 #include "learning/update.h"
 #include "learning/validation.h"
+#include "learning/warm_start.h"
 
 typedef struct tfrs_train_progress
 {
@@ -32,14 +33,18 @@ typedef struct tfrs_table_trainer tfrs_table_trainer;
 extern bool tfrs_table_trainer_bytes(const tfrs_train_options *options, size_t queries,
 									 size_t candidates, size_t rows, size_t *bytes);
 
-/*
- * The options must outlive the trainer and have passed their check; there is a row at least.
- * events: the interactions as known pairs, with mask_known; they must outlive the trainer.
- */
+/* What a training is made of; all of it must outlive the trainer. */
+typedef struct tfrs_table_training
+{
+	const tfrs_train_options *options;	/* checked */
+	tfrs_interactions *interactions;	/* a row at least */
+	const tfrs_events *events;	/* the interactions as known pairs, with mask_known */
+	const tfrs_warm_start *warm;	/* NULL: from the beginning */
+} tfrs_table_training;
+
 extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_arena *arena,
-											const tfrs_train_options *options,
-											tfrs_interactions *interactions,
-											const tfrs_events *events, tfrs_error *error);
+											const tfrs_table_training *training,
+											tfrs_error *error);
 
 /* Rows of what is held out are not trained on; it must outlive the trainer. */
 extern void tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer,
@@ -59,6 +64,9 @@ extern const tfrs_batch_accuracy *tfrs_table_trainer_accuracy(const tfrs_table_t
 /* The tables as they are served, once all is done; row V (N) is the unknown slot. */
 extern const tfrs_table *tfrs_table_trainer_queries(const tfrs_table_trainer *trainer);
 extern const tfrs_table *tfrs_table_trainer_candidates(const tfrs_table_trainer *trainer);
+
+/* Steps of the optimizer so far. */
+extern uint64_t tfrs_table_trainer_steps(const tfrs_table_trainer *trainer);
 
 extern void tfrs_table_trainer_destroy(tfrs_table_trainer *trainer);
 

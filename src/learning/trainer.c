@@ -2,11 +2,10 @@
  * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history tower
  * (history_trainer.h).
  *
- *     collect the events of each query -> [hold some out] -> fit <-> [validate] -> serve -> trained
+ *     [find earlier ids] -> collect the events of each query -> [hold some out] -> fit <-> [validate]
+ *     -> serve -> trained
  *
- * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.  Serving puts
- * the history tower's tables into the form in which they are stored: candidates normalized, the unknown
- * slots averaged.
+ * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
 #include "learning/trainer.h"
 
@@ -16,22 +15,19 @@
 #include "base/limits.h"
 #include "learning/event_collector.h"
 #include "learning/history_trainer.h"
-#include "learning/normalize.h"
+#include "learning/model_writer.h"
+#include "learning/serving.h"
+#include "learning/training.h"
 #include "learning/validation.h"
-
-/* Events of a step that averages query vectors: some milliseconds. */
-#define STEP_EVENTS ((size_t) 1 << 15)
 
 typedef enum train_phase
 {
+	FIND,
 	COLLECT,
 	HOLD_OUT,
 	FIT_TABLES,
 	FIT_HISTORY,
-	COPY_TIED,
-	AVERAGE_CANDIDATES,
-	NORMALIZE_CANDIDATES,
-	AVERAGE_QUERIES,
+	SERVE_HISTORY,
 	TRAINED,
 	VALIDATE
 } train_phase;
@@ -42,6 +38,8 @@ struct tfrs_trainer
 	tfrs_train_options options; /* nothing left open */
 	tfrs_interactions *interactions;
 	train_phase phase;
+	const tfrs_model *model;	/* the earlier one, or NULL */
+	tfrs_warm_start warm;		/* from it */
 	tfrs_event_collector collector;
 	tfrs_events events;			/* of all queries; no queries where none are collected */
 	tfrs_table_trainer *tables; /* one of the two */
@@ -53,13 +51,9 @@ struct tfrs_trainer
 	double	   *validated;		/* (options.epochs) the metric, -1 where it was not measured */
 	tfrs_model_epoch *epochs;	/* (options.epochs) */
 	float	   *accuracy;		/* (options.epochs, K) of batches, where asked for */
-	float	   *tied;			/* (N, D) what a tied bag reads, before the candidates are normalized */
-	float	   *unknown;		/* (D) the unknown query of a history tower */
-	double	   *sum;			/* (D) while averaging */
-	float	   *vector;			/* (D) while averaging */
-	uint32_t	averaged;		/* queries */
-	tfrs_model_shape shape;		/* what save adds lives here */
-	uint32_t	head[2][2];
+	tfrs_serving serving;		/* of a history tower */
+	tfrs_model_parts parts;		/* what save adds lives here */
+	tfrs_model_optimizer optimizer;
 };
 
 static size_t
@@ -74,97 +68,48 @@ tfrs_trainer_options(const tfrs_trainer *trainer)
 	return &trainer->options;
 }
 
-static tfrs_event_options
-event_options(const tfrs_interactions *interactions)
-{
-	const tfrs_interactions_options *given = tfrs_interactions_settings(interactions);
-
-	return (tfrs_event_options) {
-		.has_weight = given->has_weight, .has_time = given->has_time
-	};
-}
-
-/* Rows of the query that has most. */
-static size_t
-most_rows(const tfrs_interactions *interactions)
-{
-	const uint32_t *counts = tfrs_interactions_query_counts(interactions);
-	size_t		queries = tfrs_interactions_queries(interactions)->count;
-	uint32_t	most = 0;
-
-	for (size_t q = 0; q < queries; q++)
-		most = counts[q] > most ? counts[q] : most;
-	return most;
-}
-
-static bool
-needs_events(const tfrs_train_options *options)
-{
-	return options->store || options->history.on || options->mask_known || options->validation.on;
-}
-
-tfrs_status
-tfrs_trainer_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
-					  size_t *bytes, tfrs_error *error)
-{
-	tfrs_train_options used = *options;
-	tfrs_event_options collecting = event_options(interactions);
-	size_t		queries = tfrs_interactions_queries(interactions)->count;
-	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
-	size_t		rows = tfrs_interactions_count(interactions);
-	size_t		later = collecting.has_time ? rows : 0;
-	tfrs_train_counts counts = {candidates, rows, later, (double) rows / queries};
-	tfrs_events events = {
-		.queries = queries, .count = rows, .several = queries, .later = later
-	};
-	bool		fits;
-
-	tfrs_train_options_resolve(&used, &counts);
-	*bytes = used.epochs * (sizeof(tfrs_model_epoch) +
-							used.batch_accuracy.count * sizeof(float) + sizeof(double));
-	if (used.history.on && used.history.tied)
-		*bytes += candidates * used.dim * sizeof(float);
-	if (used.validation.on &&
-		!tfrs_validation_bytes(&used, queries, candidates, rows, bytes))
-		return tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
-	fits = !needs_events(&used) ||
-		tfrs_event_collector_bytes(&collecting, rows, queries, bytes);
-	if (fits)
-		fits = used.history.on ?
-			tfrs_history_trainer_bytes(&used, &events, most_rows(interactions), candidates, bytes) :
-			tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
-	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
-}
-
 static tfrs_status begin_fit(tfrs_trainer *trainer, tfrs_error *error);
 
+/* The ids of an earlier model are found: its events and the rows become those of each query. */
 static tfrs_status
-init(tfrs_trainer *trainer, tfrs_error *error)
+begin_collecting(tfrs_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_train_options *options = &trainer->options;
-	tfrs_event_options events = event_options(trainer->interactions);
-	tfrs_status status = TFRS_GET_ZERO(trainer->arena, &trainer->epochs, options->epochs, error);
+	tfrs_event_options events = tfrs_training_event_options(&trainer->options,
+															 trainer->interactions);
 
-	if (status == TFRS_OK && options->batch_accuracy.count > 0)
-		status = TFRS_GET_ZERO(trainer->arena, &trainer->accuracy,
-							   (size_t) options->epochs * options->batch_accuracy.count, error);
-	if (status == TFRS_OK && options->validation.on)
-		status = TFRS_GET(trainer->arena, &trainer->validated, options->epochs, error);
-	if (status == TFRS_OK && options->history.on)
-		status = TFRS_GET(trainer->arena, &trainer->unknown, options->dim, error);
-	if (status == TFRS_OK && options->history.on)
-		status = TFRS_GET_ZERO(trainer->arena, &trainer->sum, options->dim, error);
-	if (status == TFRS_OK && options->history.on)
-		status = TFRS_GET(trainer->arena, &trainer->vector, options->dim, error);
-	if (status == TFRS_OK && needs_events(options))
-		return tfrs_event_collector_begin(&trainer->collector, trainer->arena,
-										  trainer->interactions, &events, error);
-	return status == TFRS_OK ? begin_fit(trainer, error) : status;
+	if (!tfrs_training_needs_events(&trainer->options, trainer->model))
+		return begin_fit(trainer, error);
+	if (trainer->model != NULL && trainer->model->has_events)
+		events.stored = &trainer->warm.stored;
+	trainer->phase = COLLECT;
+	return tfrs_event_collector_begin(&trainer->collector, trainer->arena, trainer->interactions,
+									  &events, error);
+}
+
+static tfrs_status
+begin_warm(tfrs_trainer *trainer, tfrs_error *error)
+{
+	bool		has_time = tfrs_interactions_settings(trainer->interactions)->has_time;
+	tfrs_status status = tfrs_warm_start_check(trainer->model, &trainer->options, has_time, error);
+
+	trainer->phase = FIND;
+	if (status == TFRS_OK)
+		status = tfrs_warm_start_begin(&trainer->warm, trainer->arena, trainer->model,
+									   &trainer->options, trainer->interactions, error);
+	return status;
+}
+
+static tfrs_status
+find(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_warm_start_step(&trainer->warm, error);
+
+	return status == TFRS_OK ? begin_collecting(trainer, error) : status;
 }
 
 tfrs_status
 tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_options *options,
-				   tfrs_interactions *interactions, tfrs_error *error)
+				   tfrs_interactions *interactions, const tfrs_model *model, tfrs_error *error)
 {
 	const char *problem = tfrs_train_options_check(options);
 	tfrs_trainer *made;
@@ -181,8 +126,9 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 	made->arena = arena;
 	made->options = *options;
 	made->interactions = interactions;
+	made->model = model;
 	made->progress.epoch = 1;
-	status = init(made, error);
+	status = model != NULL ? begin_warm(made, error) : begin_collecting(made, error);
 	if (status != TFRS_OK)
 		tfrs_trainer_destroy(made);
 	else
@@ -196,32 +142,54 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	if (trainer == NULL)
 		return;
 	tfrs_validation_free(&trainer->validation);
+	tfrs_serving_free(&trainer->serving);
 	tfrs_event_collector_free(&trainer->collector);
+	tfrs_warm_start_free(&trainer->warm);
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
 	tfrs_arena_release(trainer->arena, trainer->epochs);
 	tfrs_arena_release(trainer->arena, trainer->accuracy);
 	tfrs_arena_release(trainer->arena, trainer->validated);
-	tfrs_arena_release(trainer->arena, trainer->tied);
-	tfrs_arena_release(trainer->arena, trainer->unknown);
-	tfrs_arena_release(trainer->arena, trainer->sum);
-	tfrs_arena_release(trainer->arena, trainer->vector);
 	tfrs_arena_release(trainer->arena, trainer);
+}
+
+/* What an earlier model left, or NULL. */
+static const tfrs_warm_start *
+warm_start(const tfrs_trainer *trainer)
+{
+	return trainer->model != NULL ? &trainer->warm : NULL;
+}
+
+/* Rows of each query and candidate, in all trainings. */
+static const uint32_t *
+query_rows(const tfrs_trainer *trainer)
+{
+	return trainer->model != NULL ? trainer->warm.query_rows
+		: tfrs_interactions_query_counts(trainer->interactions);
+}
+
+static const uint32_t *
+candidate_rows(const tfrs_trainer *trainer)
+{
+	return trainer->model != NULL ? trainer->warm.candidate_rows
+		: tfrs_interactions_candidate_counts(trainer->interactions);
 }
 
 /* The events that are trained on. */
 static const tfrs_events *
 training_events(const tfrs_trainer *trainer)
 {
-	return trainer->validated != NULL ? &trainer->validation.training : &trainer->events;
+	return trainer->options.validation.on ? &trainer->validation.training : &trainer->events;
 }
 
 static tfrs_status
 begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena,
-												  &trainer->options, trainer->interactions,
-												  training_events(trainer), error);
+	tfrs_table_training training = {
+		&trainer->options, trainer->interactions, training_events(trainer), warm_start(trainer)
+	};
+	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &training,
+												  error);
 
 	if (status == TFRS_OK && trainer->validated != NULL)
 		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation);
@@ -234,16 +202,42 @@ give_up_history(tfrs_trainer *trainer, tfrs_error *error)
 {
 	double		rows = (double) trainer->events.queries + (double) candidate_count(trainer) + 2;
 	double		bytes = rows * trainer->options.dim * sizeof(float);
-	tfrs_status status;
 
 	if (bytes > (double) TFRS_MAX_BLOCK_BYTES)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "no query has two candidates, and a table of all "
 						 "queries would take %.0f MB", bytes / (1 << 20));
+	if (trainer->model != NULL)
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "no query has two candidates: there is "
+						 "nothing to retrain the model's history tower with");
 	tfrs_train_options_without_history(&trainer->options);
-	status = TFRS_RESIZE(trainer->arena, &trainer->epochs, trainer->options.epochs, error);
-	if (status == TFRS_OK && trainer->validated != NULL)
-		status = TFRS_RESIZE(trainer->arena, &trainer->validated, trainer->options.epochs, error);
+	return TFRS_OK;
+}
+
+/* The options are what they will be. */
+static tfrs_status
+reserve_epochs(tfrs_trainer *trainer, tfrs_error *error)
+{
+	const tfrs_train_options *options = &trainer->options;
+	tfrs_arena *arena = trainer->arena;
+	size_t		accuracies = (size_t) options->epochs * options->batch_accuracy.count;
+	tfrs_status status = TFRS_GET_ZERO(arena, &trainer->epochs, options->epochs, error);
+
+	if (status == TFRS_OK && accuracies > 0)
+		status = TFRS_GET_ZERO(arena, &trainer->accuracy, accuracies, error);
+	if (status == TFRS_OK && options->validation.on)
+		status = TFRS_GET(arena, &trainer->validated, options->epochs, error);
 	return status;
+}
+
+static tfrs_status
+begin_history(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_history_training training = {
+		&trainer->options, training_events(trainer), candidate_count(trainer), warm_start(trainer)
+	};
+
+	trainer->phase = FIT_HISTORY;
+	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &training, error);
 }
 
 /* The events are known, if they were asked for: what was left open is chosen. */
@@ -251,20 +245,25 @@ static tfrs_status
 begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 {
 	const tfrs_events *events = training_events(trainer);
+	tfrs_train_options *options = &trainer->options;
 	tfrs_train_counts counts = {
 		.candidates = candidate_count(trainer), .events = events->count,
 		.next_states = events->later, .history_length = events->length
 	};
+	tfrs_status status = TFRS_OK;
 
 	trainer->phase = FIT_TABLES;
-	if (trainer->options.history.on && events->several == 0)
-		return give_up_history(trainer, error);
-	tfrs_train_options_resolve(&trainer->options, &counts);
-	if (!trainer->options.history.on)
-		return TFRS_OK;
-	trainer->phase = FIT_HISTORY;
-	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &trainer->options,
-									  events, counts.candidates, error);
+	if (options->history.on && events->several == 0)
+		status = give_up_history(trainer, error);
+	else
+		tfrs_train_options_resolve(options, &counts);
+	if (options->history.on && trainer->model != NULL)
+		tfrs_warm_start_keep_shape(trainer->model, &options->history);
+	if (status == TFRS_OK)
+		status = reserve_epochs(trainer, error);
+	if (status == TFRS_OK && options->history.on)
+		status = begin_history(trainer, error);
+	return status;
 }
 
 static tfrs_status
@@ -274,12 +273,11 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 
 	if (status != TFRS_OK)
 		return status;
-	if (trainer->validated == NULL)
+	if (!trainer->options.validation.on)
 		return begin_fit(trainer, error);
 	trainer->phase = HOLD_OUT;
 	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
-								 &trainer->events,
-								 tfrs_interactions_candidate_counts(trainer->interactions), error);
+								 &trainer->events, candidate_rows(trainer), error);
 }
 
 static tfrs_status
@@ -380,7 +378,7 @@ fit_history(tfrs_trainer *trainer, tfrs_error *error)
 	if (stepped && (status == TFRS_OK || status == TFRS_MORE))
 		count_step(trainer, loss);
 	if (status == TFRS_OK)
-		trainer->phase = COPY_TIED;
+		trainer->phase = SERVE_HISTORY;
 	return status;
 }
 
@@ -395,11 +393,11 @@ tables_to_validate(tfrs_trainer *trainer, tfrs_validation_tables *tables)
 		return;
 	}
 	tables->history = &trainer->history.shape;
-	tables->candidate = trainer->history.candidate.table.values;
+	tables->candidate = trainer->history.tables.candidate.table.values;
 	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
 	{
-		tables->bag[b] = trainer->history.bag[b].table.values;
-		tables->read[b] = tfrs_history_trainer_table(&trainer->history, b);
+		tables->bag[b] = trainer->history.tables.bag[b].table.values;
+		tables->read[b] = tfrs_history_tables_values(&trainer->history.tables, b);
 	}
 }
 
@@ -421,7 +419,7 @@ validate(tfrs_trainer *trainer, tfrs_error *error)
 	trainer->phase = trainer->resumed;
 	over = tfrs_validation_is_over(validation);
 	if (over && trainer->options.history.on)
-		trainer->phase = COPY_TIED;
+		trainer->phase = SERVE_HISTORY;
 	else if (over)
 		tfrs_table_trainer_stop(trainer->tables);
 	if (over || epoch == trainer->options.epochs)
@@ -446,69 +444,19 @@ fit(tfrs_trainer *trainer, tfrs_error *error)
 	return status;
 }
 
-/* A tied bag reads the candidates as they were trained, so they are kept beside the served ones. */
 static tfrs_status
-copy_tied(tfrs_trainer *trainer, tfrs_error *error)
+serve_history(tfrs_trainer *trainer, tfrs_error *error)
 {
-	size_t		floats = candidate_count(trainer) * trainer->options.dim;
 	tfrs_status status;
 
-	trainer->phase = AVERAGE_CANDIDATES;
-	if (!trainer->options.history.tied)
-		return TFRS_OK;
-	status = TFRS_GET(trainer->arena, &trainer->tied, floats, error);
+	trainer->progress.epoch_finished = false;
+	if (trainer->serving.arena == NULL)
+		tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->history, &trainer->events,
+						   query_rows(trainer), candidate_rows(trainer));
+	status = tfrs_serving_step(&trainer->serving, error);
 	if (status == TFRS_OK)
-		memcpy(trainer->tied, trainer->history.candidate.table.values, floats * sizeof(float));
+		trainer->phase = TRAINED;
 	return status;
-}
-
-/* The tables that the bags read, as they are stored. */
-static void
-bag_tables(const tfrs_trainer *trainer, const float *tables[TFRS_MAX_BAGS])
-{
-	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
-		tables[b] = tfrs_history_trainer_is_tied(&trainer->history, b) ? trainer->tied :
-			tfrs_history_trainer_table(&trainer->history, b);
-}
-
-/* The unknown query: the mean of the query vectors, weighted by their rows. */
-static tfrs_status
-average_queries(tfrs_trainer *trainer)
-{
-	const uint32_t *counts = tfrs_interactions_query_counts(trainer->interactions);
-	double		rows = (double) tfrs_interactions_count(trainer->interactions);
-	const float *tables[TFRS_MAX_BAGS];
-
-	bag_tables(trainer, tables);
-	for (size_t events = 0; events < STEP_EVENTS && trainer->averaged < trainer->events.queries;
-		 trainer->averaged++)
-	{
-		tfrs_event_list list = tfrs_events_of(&trainer->events, trainer->averaged);
-
-		tfrs_history_encode(&trainer->history.shape, tables, &list, trainer->vector);
-		for (size_t d = 0; d < trainer->options.dim; d++)
-			trainer->sum[d] += (double) counts[trainer->averaged] * trainer->vector[d];
-		events += list.count;
-	}
-	if (trainer->averaged < trainer->events.queries)
-		return TFRS_MORE;
-	for (size_t d = 0; d < trainer->options.dim; d++)
-		trainer->unknown[d] = (float) (trainer->sum[d] / rows);
-	return TFRS_OK;
-}
-
-static tfrs_status
-serve(tfrs_trainer *trainer)
-{
-	tfrs_table *table = &trainer->history.candidate.table;
-
-	if (trainer->phase == AVERAGE_CANDIDATES)
-		return tfrs_table_average_step(table,
-									   tfrs_interactions_candidate_counts(trainer->interactions));
-	if (trainer->phase == AVERAGE_QUERIES)
-		return average_queries(trainer);
-	return trainer->options.normalize ?
-		tfrs_table_normalize_step(table, tfrs_history_width(&trainer->history.shape)) : TFRS_OK;
 }
 
 /* TFRS_OK only where nothing is left to do. */
@@ -519,6 +467,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 
 	switch (trainer->phase)
 	{
+		case FIND:
+			status = find(trainer, error);
+			break;
 		case COLLECT:
 			status = collect(trainer, error);
 			break;
@@ -532,16 +483,8 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case VALIDATE:
 			status = validate(trainer, error);
 			break;
-		case COPY_TIED:
-			trainer->progress.epoch_finished = false;
-			status = copy_tied(trainer, error);
-			break;
-		case AVERAGE_CANDIDATES:
-		case NORMALIZE_CANDIDATES:
-		case AVERAGE_QUERIES:
-			status = serve(trainer);
-			if (status == TFRS_OK)
-				trainer->phase++;
+		case SERVE_HISTORY:
+			status = serve_history(trainer, error);
 			break;
 		default:
 			return TFRS_OK;
@@ -564,137 +507,95 @@ tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress, tfrs_err
 static const tfrs_table *
 candidate_table(const tfrs_trainer *trainer)
 {
-	return trainer->options.history.on ? &trainer->history.candidate.table :
+	return trainer->options.history.on ? &trainer->history.tables.candidate.table :
 		tfrs_table_trainer_candidates(trainer->tables);
 }
 
-static tfrs_status
-save_ids(tfrs_trainer *trainer, const tfrs_id_set *set, const uint32_t *counts, int side,
-		 tfrs_block_writer *writer, tfrs_error *error)
+static void
+fill_sides(tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	tfrs_id_view ids = tfrs_id_set_view(set);
-	const char *prefix = side == 0 ? "query." : "candidate.";
-	tfrs_status status = tfrs_id_view_save(&ids, trainer->head[side], writer, prefix, error);
+	const tfrs_interactions *interactions = trainer->interactions;
 
-	writer->prefix = prefix;
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "counts", counts, ids.count, sizeof(uint32_t),
-									   error);
-	writer->prefix = "";
-	return status;
+	parts->query.ids = tfrs_interactions_queries(interactions);
+	parts->query.counts = query_rows(trainer);
+	parts->candidate.ids = tfrs_interactions_candidates(interactions);
+	parts->candidate.counts = candidate_rows(trainer);
+	parts->candidate.table = candidate_table(trainer);
+	if (!trainer->options.history.on)
+		parts->query.table = tfrs_table_trainer_queries(trainer->tables);
 }
 
-static tfrs_status
-save_table(const tfrs_table *table, const char *name, tfrs_block_writer *writer,
-		   tfrs_error *error)
+static void
+fill_history(const tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	return tfrs_block_writer_add(writer, name, table->values, table->rows * table->dim,
-								 sizeof(float), error);
+	parts->history = &trainer->history.shape;
+	parts->unknown = trainer->serving.unknown;
+	tfrs_serving_bags(&trainer->serving, parts->bag);
 }
 
-static tfrs_status
-save_history(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
+/* What the optimizer remembers, for a training that goes on from here. */
+static void
+fill_optimizer(tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	const tfrs_history_shape *shape = &trainer->history.shape;
-	const float *tables[TFRS_MAX_BAGS];
-	tfrs_status status = tfrs_block_writer_add(writer, "history.shape", shape, 1, sizeof(*shape),
-											   error);
+	bool		history = trainer->options.history.on;
 
-	bag_tables(trainer, tables);
-	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
-		status = tfrs_block_writer_add(writer, tfrs_model_bag_part(b), tables[b],
-									   candidate_count(trainer) * shape->dim, sizeof(float),
-									   error);
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "query.unknown", trainer->unknown, shape->dim,
-									   sizeof(float), error);
-	return status;
+	trainer->optimizer = (tfrs_model_optimizer) {
+		.kind = trainer->options.optimizer.kind,
+		.slots = (uint32_t) tfrs_optimizer_slots(&trainer->options.optimizer),
+		.step = history ? tfrs_history_tables_steps(&trainer->history.tables, trainer->history.step) : tfrs_table_trainer_steps(trainer->tables)
+	};
+	parts->optimizer = &trainer->optimizer;
+	for (uint32_t b = 0; history && b < trainer->history.shape.bags; b++)
+		if (!tfrs_history_tables_is_tied(&trainer->history.tables, b))
+			parts->bag_table[b] = &trainer->history.tables.bag[b].table;
 }
 
-static tfrs_status
-save_events(const tfrs_events *events, tfrs_block_writer *writer, tfrs_error *error)
+/* Rows of all trainings, those once that are a stored event again. */
+static uint64_t
+row_count(const tfrs_trainer *trainer)
 {
-	tfrs_status status = tfrs_block_writer_add(writer, "events.offsets", events->offsets,
-											   events->queries + 1, sizeof(uint64_t), error);
+	size_t		queries = tfrs_interactions_queries(trainer->interactions)->count;
+	uint64_t	rows = 0;
 
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "events.candidate", events->candidate,
-									   events->count, sizeof(uint32_t), error);
-	if (status == TFRS_OK && events->at != NULL)
-		status = tfrs_block_writer_add(writer, "events.at", events->at, events->count,
-									   sizeof(int64_t), error);
-	return status;
-}
-
-static tfrs_status
-save_epochs(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	const tfrs_cutoffs *cutoffs = &trainer->options.batch_accuracy;
-	size_t		epochs = trainer->epochs_done;
-	tfrs_status status = tfrs_block_writer_add(writer, "epochs", trainer->epochs, epochs,
-											   sizeof(tfrs_model_epoch), error);
-
-	if (status == TFRS_OK && cutoffs->count > 0)
-		status = tfrs_block_writer_add(writer, "epochs.cutoffs", cutoffs->k, cutoffs->count,
-									   sizeof(uint32_t), error);
-	if (status == TFRS_OK && cutoffs->count > 0)
-		status = tfrs_block_writer_add(writer, "epochs.accuracy", trainer->accuracy,
-									   epochs * cutoffs->count, sizeof(float), error);
-	if (status == TFRS_OK && trainer->validated != NULL)
-		status = tfrs_block_writer_add(writer, "epochs.validation", trainer->validated, epochs,
-									   sizeof(double), error);
-	return status;
-}
-
-static tfrs_status
-save_shape(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	tfrs_status status;
-
-	trainer->shape.dim = trainer->options.dim;
-	trainer->shape.rows = tfrs_interactions_count(trainer->interactions);
-	trainer->shape.temperature = trainer->options.loss.temperature;
-	status = tfrs_block_writer_add(writer, "shape", &trainer->shape, 1, sizeof(trainer->shape),
-								   error);
-	return status == TFRS_OK ? save_epochs(trainer, writer, error) : status;
-}
-
-static tfrs_status
-save_query_side(tfrs_trainer *trainer, tfrs_block_writer *writer, tfrs_error *error)
-{
-	tfrs_status status = save_ids(trainer, tfrs_interactions_queries(trainer->interactions),
-								  tfrs_interactions_query_counts(trainer->interactions), 0,
-								  writer, error);
-
-	if (status == TFRS_OK && trainer->options.store)
-		status = save_events(&trainer->events, writer, error);
-	if (status != TFRS_OK)
-		return status;
-	if (trainer->options.history.on)
-		return save_history(trainer, writer, error);
-	return save_table(tfrs_table_trainer_queries(trainer->tables), "query.table", writer, error);
+	for (size_t q = 0; q < queries; q++)
+		rows += query_rows(trainer)[q];
+	return rows;
 }
 
 tfrs_status
 tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skipped_candidate,
 				  tfrs_block_writer *writer, tfrs_error *error)
 {
-	tfrs_status status;
+	tfrs_model_parts *parts = &trainer->parts;
 
 	if (trainer->phase != TRAINED)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the training is not finished");
-	trainer->shape.skipped_query = skipped_query;
-	trainer->shape.skipped_candidate = skipped_candidate;
-	status = save_shape(trainer, writer, error);
-	if (status == TFRS_OK)
-		status = save_query_side(trainer, writer, error);
-	if (status == TFRS_OK)
-		status = save_ids(trainer, tfrs_interactions_candidates(trainer->interactions),
-						  tfrs_interactions_candidate_counts(trainer->interactions), 1, writer,
-						  error);
-	if (status == TFRS_OK)
-		status = save_table(candidate_table(trainer), "candidate.table", writer, error);
-	return status;
+	*parts = (tfrs_model_parts) {
+		.shape = {
+			.dim = trainer->options.dim,
+			.rows = row_count(trainer),
+			.skipped_query = skipped_query,
+			.skipped_candidate = skipped_candidate,
+			.temperature = trainer->options.loss.temperature
+		},
+		.epoch_count = trainer->epochs_done,
+		.epochs = trainer->epochs,
+		.cutoffs = &trainer->options.batch_accuracy,
+		.accuracy = trainer->accuracy,
+		.validation = trainer->validated,
+		.events = trainer->options.store ? &trainer->events : NULL
+	};
+	fill_sides(trainer, parts);
+	if (trainer->model != NULL)
+	{
+		parts->shape.skipped_query += trainer->model->shape->skipped_query;
+		parts->shape.skipped_candidate += trainer->model->shape->skipped_candidate;
+	}
+	if (trainer->options.history.on)
+		fill_history(trainer, parts);
+	if (trainer->options.keep_optimizer_state)
+		fill_optimizer(trainer, parts);
+	return tfrs_model_parts_add(parts, writer, error);
 }
 
 const float *

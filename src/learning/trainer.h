@@ -23,14 +23,14 @@
 
 typedef struct tfrs_trainer tfrs_trainer;
 
-/* Bytes of parameters and scratch that a training takes, for the check before any work. */
-extern tfrs_status tfrs_trainer_estimate(const tfrs_train_options *options,
-										 const tfrs_interactions *interactions, size_t *bytes,
-										 tfrs_error *error);
-
+/*
+ * model: NULL, or an earlier model to go on from (warm_start.h), whose ids the interactions know; it
+ * must outlive the trainer.  Errors of tfrs_warm_start_check.
+ */
 extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 									  const tfrs_train_options *options,
-									  tfrs_interactions *interactions, tfrs_error *error);
+									  tfrs_interactions *interactions, const tfrs_model *model,
+									  tfrs_error *error);
 extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
 									 tfrs_error *error);
 

@@ -70,6 +70,7 @@ struct tfrs_update
 	tfrs_batch_accuracy *accuracy;
 	uint64_t	step;			/* updates begun */
 	uint64_t	steps;			/* of the training */
+	uint64_t	earlier_steps;
 	float		share;			/* of the loss that is descended: 1, or 1 / rows for a mean */
 	/* the batch under way */
 	update_phase phase;
@@ -160,6 +161,7 @@ tfrs_update_create(tfrs_update **update, tfrs_arena *arena, const tfrs_update_pa
 	made->probability = parts->probability;
 	made->accuracy = parts->accuracy;
 	made->steps = parts->steps;
+	made->earlier_steps = parts->earlier_steps;
 	made->share = parts->options->reduction == TFRS_REDUCTION_MEAN ?
 		1.0f / (float) parts->batch_rows : 1.0f;
 	made->sides[QUERY].table = parts->query;
@@ -185,6 +187,12 @@ free_side(tfrs_arena *arena, side_vectors *side)
 	tfrs_arena_release(arena, side->scale);
 	tfrs_arena_release(arena, side->row_vectors);
 	tfrs_arena_release(arena, side->row_gradient);
+}
+
+uint64_t
+tfrs_update_steps(const tfrs_update *update)
+{
+	return update->earlier_steps + update->step;
 }
 
 void
@@ -356,7 +364,7 @@ apply(tfrs_update *update, side_vectors *side, size_t start, size_t end)
 
 	if (update->square > most * most)
 		scale_floats(gradient, (end - start) * dim, (float) (most / sqrt(update->square)));
-	return tfrs_table_apply(side->table, &update->optimizer, update->step,
+	return tfrs_table_apply(side->table, &update->optimizer, tfrs_update_steps(update),
 							side->ids->distinct + start, end - start, gradient);
 }
 

@@ -38,10 +38,13 @@ typedef struct tfrs_update_parts
 	size_t		batch_rows;
 	tfrs_batch_accuracy *accuracy;	/* added to with each batch, where the options ask for it */
 	uint64_t	steps;			/* updates of the whole training, for the schedule */
+	uint64_t	earlier_steps;	/* that the optimizer has done before */
 } tfrs_update_parts;
 
 extern tfrs_status tfrs_update_create(tfrs_update **update, tfrs_arena *arena,
 									  const tfrs_update_parts *parts, tfrs_error *error);
+/* Steps of the optimizer so far, earlier ones too. */
+extern uint64_t tfrs_update_steps(const tfrs_update *update);
 extern void tfrs_update_destroy(tfrs_update *update);
 
 /* What an update has to do with. */

@@ -101,7 +101,7 @@ add_rows(const tfrs_id_view *candidates, const tfrs_id *ids, size_t count, tfrs_
 }
 
 tfrs_row_list
-tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const char *argument)
+tfrs_candidate_sequence(const tfrs_id_view *candidates, Oid type, Datum array, const char *argument)
 {
 	ArrayType  *elements = tfrs_candidate_array(type, array, argument);
 	size_t		room = ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
@@ -128,6 +128,14 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 	}
 	add_rows(candidates, ids, waiting, &list);
 	array_free_iterator(iterator);
+	return list;
+}
+
+tfrs_row_list
+tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const char *argument)
+{
+	tfrs_row_list list = tfrs_candidate_sequence(candidates, type, array, argument);
+
 	tfrs_row_list_sort(&list);
 	return list;
 }

@@ -32,6 +32,10 @@ extern ArrayType *tfrs_candidate_array(Oid type, Datum array, const char *argume
 extern tfrs_row_list tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array,
 										 const char *argument);
 
+/* The same as they come: in the order of the array, and as often as there. */
+extern tfrs_row_list tfrs_candidate_sequence(const tfrs_id_view *candidates, Oid type,
+											 Datum array, const char *argument);
+
 /* A copy of a list, with room for some more rows at its end. */
 extern tfrs_row_list tfrs_row_list_copy(const uint32_t *rows, size_t count, size_t more);
 

@@ -1,5 +1,5 @@
 /*
- * encode.c: tfrs.embed_query and tfrs.embed_candidate.
+ * encode.c: tfrs.embed_query, tfrs.embed_candidate and tfrs.embed_history.
  *
  * One C function a tower serves every overload: the type of the second argument is asked from the
  * call once.  The model is found in the block cache, so a scan that encodes a million rows with one
@@ -11,6 +11,7 @@
 #include "fmgr.h"
 
 #include "server/block_cache.h"
+#include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
 #include "server/row_reader.h"
@@ -87,4 +88,48 @@ Datum
 tfrs_embed_candidate(PG_FUNCTION_ARGS)
 {
 	return encode_or_null(fcinfo, false);
+}
+
+PG_FUNCTION_INFO_V1(tfrs_embed_history);
+
+/* Keeps the first of equal rows: a candidate is an event at its first time, as in training. */
+static void
+drop_repeats(tfrs_row_list *list, size_t candidates)
+{
+	uint8	   *seen = palloc_extended(candidates / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	size_t		kept = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+	{
+		uint32_t	row = list->rows[i];
+		uint8		bit = (uint8) (1 << row % 8);
+
+		if ((seen[row / 8] & bit) == 0)
+			list->rows[kept++] = row;
+		seen[row / 8] |= bit;
+	}
+	list->count = kept;
+	pfree(seen);
+}
+
+Datum
+tfrs_embed_history(PG_FUNCTION_ARGS)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	tfrs_row_list list = {NULL, 0};
+	const tfrs_model *model;
+	tfrs_embedding *embedding;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	model = &tfrs_block_cache_argument(fcinfo, 0, TFRS_BLOCK_MODEL)->model;
+	if (!PG_ARGISNULL(1))
+		list = tfrs_candidate_sequence(&model->candidate_ids, get_fn_expr_argtype(flinfo, 1),
+									   PG_GETARG_DATUM(1), "candidates");
+	if (model->history == NULL || !model->history->repeats)
+		drop_repeats(&list, model->candidate_ids.count);
+	embedding = tfrs_embedding_make((int) model->shape->dim);
+	tfrs_model_history(model, &(tfrs_event_list) {list.count, list.rows, NULL},
+					   embedding->values);
+	TFRS_RETURN_EMBEDDING(embedding);
 }

@@ -21,6 +21,11 @@ CREATE FUNCTION embed_candidate(model model, candidate text) RETURNS embedding
 CREATE FUNCTION embed_candidate(model model, candidate jsonb) RETURNS embedding
 	AS 'MODULE_PATHNAME', 'tfrs_embed_candidate' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
+-- The vector of anybody's history, oldest first.
+
+CREATE FUNCTION embed_history(model model, candidates anycompatiblearray) RETURNS embedding
+	AS 'MODULE_PATHNAME', 'tfrs_embed_history' LANGUAGE C STABLE PARALLEL SAFE;
+
 COMMENT ON FUNCTION embed_query(model, "any") IS
 	'vector of a query; an unknown one has the vector of the unknown slot';
 COMMENT ON FUNCTION embed_query(model, text) IS
@@ -33,3 +38,5 @@ COMMENT ON FUNCTION embed_candidate(model, text) IS
 	'vector of a candidate, given as text of any id type';
 COMMENT ON FUNCTION embed_candidate(model, jsonb) IS
 	'vector of a candidate, given as a JSON string, number or boolean';
+COMMENT ON FUNCTION embed_history(model, anycompatiblearray) IS
+	'query vector of a list of candidates, oldest first; unknown ones are passed over, an empty list has the vector of the unknown query';

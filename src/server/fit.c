@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "base/limits.h"
+#include "learning/training.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
 #include "server/model_type.h"
@@ -31,7 +32,8 @@ vocabulary_bytes(const tfrs_id_set *ids)
 	return bytes + 4.0 * (view.slot_mask + 1) + 4.0 * view.count;
 }
 
-/* Vectors of all tables: two plain ones, or the candidates' and one a bag. */
+/* Vectors of all tables, and what is kept of the optimizer: two plain ones, or the candidates' and one a
+ * bag. */
 static double
 table_bytes(const tfrs_fit *fit)
 {
@@ -42,6 +44,8 @@ table_bytes(const tfrs_fit *fit)
 	double		rows = history->on ?
 		candidates * (1.0 + history->all + (timed ? history->decays : 0)) : queries + candidates;
 
+	if (fit->options->keep_optimizer_state)
+		rows *= 1 + tfrs_optimizer_slots(&fit->options->optimizer);
 	return 4.0 * fit->options->dim * rows;
 }
 
@@ -54,7 +58,8 @@ event_bytes(const tfrs_fit *fit)
 	if (!fit->options->store)
 		return 0;
 	return 8.0 * (tfrs_interactions_queries(fit->interactions)->count + 1.0) +
-		(timed ? 12.0 : 4.0) * tfrs_interactions_count(fit->interactions);
+		(timed ? 12.0 : 4.0) * (tfrs_interactions_count(fit->interactions) +
+								(fit->model == NULL ? 0 : fit->model->events.count));
 }
 
 /* ERROR where the model would not fit into a value: in double, where no count can overflow. */
@@ -88,7 +93,8 @@ check_memory(const tfrs_fit *fit)
 	size_t		need;
 	tfrs_error	error;
 
-	tfrs_check(tfrs_trainer_estimate(fit->options, fit->interactions, &need, &error), &error);
+	tfrs_check(tfrs_training_estimate(fit->options, fit->interactions, fit->model, &need, &error),
+			   &error);
 	if (need <= limit)
 		return;
 	ereport(ERROR,
@@ -211,8 +217,8 @@ tfrs_fit_run(const tfrs_fit *fit)
 	check_memory(fit);
 	MemoryContextSwitchTo(context);
 	tfrs_bridge_arena(&arena, context, tfrs_settings_memory_bytes());
-	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, &error),
-			   &error);
+	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, fit->model,
+								  &error), &error);
 	run_epochs(fit, trainer);
 	arena.budget = SIZE_MAX;	/* the estimate was of the training */
 	value = save(fit, trainer, &arena, result_context);

@@ -17,6 +17,7 @@ typedef struct tfrs_fit
 {
 	const tfrs_train_options *options;
 	tfrs_interactions *interactions;	/* finished, at least one row */
+	const tfrs_model *model;	/* to go on from, its ids known to the interactions; or NULL */
 	uint64		skipped_query;	/* rows left out for a NULL query */
 	uint64		skipped_candidate;	/* ... for a NULL candidate, the query not NULL */
 } tfrs_fit;

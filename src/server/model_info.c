@@ -10,7 +10,6 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -18,6 +17,7 @@
 #include "server/block_type.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
+#include "server/model_type.h"
 #include "server/options.h"
 #include "server/row_reader.h"
 
@@ -235,15 +235,31 @@ tfrs_training_history(PG_FUNCTION_ARGS)
 	SRF_RETURN_DONE(call);
 }
 
-/* The model's own description, which may come from outside: verified by conversion and parsing. */
-static Datum
-about_as_jsonb(const tfrs_model *model)
+/* The bags that a query vector is made of: of each its decay, 0 for that of all events. */
+static void
+append_history(StringInfo json, const tfrs_history_shape *shape)
 {
-	char	   *text = pg_any_to_server(model->about, (int) model->about_bytes, PG_UTF8);
+	if (shape == NULL)
+	{
+		appendStringInfoString(json, ", \"history\": false");
+		return;
+	}
+	appendStringInfoString(json, ", \"history\": {\"bags\": [");
+	for (uint32_t b = 0; b < shape->bags; b++)
+	{
+		if (b > 0)
+			appendStringInfoString(json, ", ");
+		tfrs_options_write_float(json, shape->decay[b]);
+	}
+	appendStringInfo(json, "], \"length\": %u, \"repeats\": %s}", shape->length,
+					 shape->repeats ? "true" : "false");
+}
 
-	if (text == model->about)
-		text = pnstrdup(text, model->about_bytes);
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
+static void
+append_events(StringInfo json, const tfrs_model *model)
+{
+	appendStringInfo(json, ", \"events\": {\"stored\": %zu, \"times\": %s}", model->events.count,
+					 model->events.at != NULL ? "true" : "false");
 }
 
 static Datum
@@ -251,8 +267,9 @@ counts_as_jsonb(const tfrs_model *model)
 {
 	const tfrs_model_shape *shape = model->shape;
 	const tfrs_block_header *header = model->block.header;
-	size_t		vectors = sizeof(float) * shape->dim *
-		(model->query_ids.count + model->candidate_ids.count + 2);
+	size_t		rows = model->candidate_ids.count + 1 + (model->history == NULL
+		? model->query_ids.count + 1 : model->history->bags * model->candidate_ids.count + 1);
+	size_t		vectors = sizeof(float) * shape->dim * rows;
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -262,11 +279,14 @@ counts_as_jsonb(const tfrs_model *model)
 					 ", \"skipped_rows\": {\"query_is_null\": " UINT64_FORMAT
 					 ", \"candidate_is_null\": " UINT64_FORMAT "}"
 					 ", \"bytes\": {\"total\": " UINT64_FORMAT ", \"vectors\": %zu}"
-					 ", \"digest\": \"%s\"}",
+					 ", \"digest\": \"%s\"",
 					 header->format, shape->dim, shape->rows, model->query_ids.count,
 					 model->candidate_ids.count, model->epoch_count, shape->skipped_query,
 					 shape->skipped_candidate, header->total_bytes, vectors,
 					 tfrs_block_digest_text(header->digest));
+	append_history(&json, model->history);
+	append_events(&json, model);
+	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
@@ -275,5 +295,6 @@ tfrs_model_info(PG_FUNCTION_ARGS)
 {
 	const tfrs_model *model = &tfrs_block_cache_argument(fcinfo, 0, TFRS_BLOCK_MODEL)->model;
 
-	return DirectFunctionCall2(jsonb_concat, about_as_jsonb(model), counts_as_jsonb(model));
+	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(tfrs_model_about(model)),
+							   counts_as_jsonb(model));
 }

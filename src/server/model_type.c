@@ -5,6 +5,8 @@
  */
 #include "server/model_type.h"
 
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "server/bridge.h"
@@ -33,6 +35,16 @@ tfrs_model_and_index(const tfrs_block *block, tfrs_model *model, tfrs_index *ind
 	*index = tfrs_index_over(model->candidate_table, model->candidate_ids.count,
 							 model->shape->dim, TFRS_METRIC_DOT);
 	return TFRS_OK;
+}
+
+Jsonb *
+tfrs_model_about(const tfrs_model *model)
+{
+	char	   *text = pg_any_to_server(model->about, (int) model->about_bytes, PG_UTF8);
+
+	if (text == model->about)
+		text = pnstrdup(text, model->about_bytes);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
 
 static tfrs_status

@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "utils/jsonb.h"
+
 #include "learning/model.h"
 #include "retrieval/index.h"
 #include "server/block_type.h"
@@ -18,5 +20,8 @@ extern const tfrs_block_type tfrs_model_type;
  */
 extern tfrs_status tfrs_model_and_index(const tfrs_block *block, tfrs_model *model,
 										tfrs_index *index, tfrs_arena *arena, tfrs_error *error);
+
+/* The model's own description, which may come from outside: verified by conversion and parsing. */
+extern Jsonb *tfrs_model_about(const tfrs_model *model);
 
 #endif							/* TFRS_MODEL_TYPE_H */

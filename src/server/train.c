@@ -1,5 +1,5 @@
 /*
- * train.c: the aggregate tfrs.train: rows of a query to interactions, then a model.
+ * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a model.
  *
  * The transition is the hot path of training: a look at the state, at the options (equal bytes to
  * the first row's, nothing more), two ids out of their Datums and two hash probes.  What depends on
@@ -26,6 +26,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "learning/warm_start.h"
+#include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/compat.h"
 #include "server/fit.h"
@@ -34,14 +36,21 @@
 #include "server/spool.h"
 #include "server/train_options.h"
 
-/* Arguments of the transition function. */
-#define ARGUMENT_QUERY 1
-#define ARGUMENT_CANDIDATE 2
-#define ARGUMENT_WEIGHT 3		/* where there are 5 arguments or more */
-#define ARGUMENT_TIME 4			/* where there are 6 */
-#define COUNT_WITH_OPTIONS 4
-#define COUNT_WITH_WEIGHT 5
-#define COUNT_WITH_TIME 6
+/* Arguments after the state, or after the model of retrain. */
+enum
+{
+	QUERY,
+	CANDIDATE,
+	WEIGHT,						/* where there are 4 or more, options among them */
+	TIME						/* where there are 5 */
+};
+
+#define COUNT_WITH_OPTIONS 3
+#define COUNT_WITH_WEIGHT 4
+#define COUNT_WITH_TIME 5
+
+/* Place of the model. */
+#define ARGUMENT_MODEL 1
 
 /* The least that a group gets where many are alive. */
 #define LEAST_BUDGET ((size_t) 64 * 1024)
@@ -49,6 +58,8 @@
 /* What is the same for all groups of one call. */
 typedef struct train_site
 {
+	int			first;			/* place of QUERY */
+	int			count;			/* of the arguments from there on */
 	tfrs_id_reader query;
 	tfrs_id_reader candidate;
 	size_t		granted;		/* bytes promised to groups that are alive, where hashed */
@@ -59,6 +70,8 @@ typedef struct train_state
 {
 	train_site *site;
 	MemoryContext context;
+	tfrs_block_site block;		/* of the model to go on from */
+	const tfrs_cached_block *model; /* or NULL */
 	tfrs_train_options options;
 	struct varlena *first_options;	/* of the first row, as it came; NULL: it was NULL */
 	tfrs_arena	arena;
@@ -71,7 +84,7 @@ typedef struct train_state
 } train_state;
 
 static train_site *
-site_of_call(FunctionCallInfo fcinfo)
+site_of_call(FunctionCallInfo fcinfo, int first)
 {
 	FmgrInfo   *flinfo = fcinfo->flinfo;
 	train_site *site = flinfo->fn_extra;
@@ -79,12 +92,20 @@ site_of_call(FunctionCallInfo fcinfo)
 	if (site == NULL)
 	{
 		site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(*site));
-		tfrs_id_reader_init(&site->query, get_fn_expr_argtype(flinfo, ARGUMENT_QUERY), "query");
-		tfrs_id_reader_init(&site->candidate, get_fn_expr_argtype(flinfo, ARGUMENT_CANDIDATE),
+		site->first = first;
+		site->count = PG_NARGS() - first;
+		tfrs_id_reader_init(&site->query, get_fn_expr_argtype(flinfo, first + QUERY), "query");
+		tfrs_id_reader_init(&site->candidate, get_fn_expr_argtype(flinfo, first + CANDIDATE),
 							"candidate");
 		flinfo->fn_extra = site;
 	}
 	return site;
+}
+
+static bool
+is_retrain(const train_site *site)
+{
+	return site->first > ARGUMENT_MODEL;
 }
 
 /* The share of maintenance_work_mem for a new group. */
@@ -110,18 +131,88 @@ end_group(Datum argument)
 	tfrs_interactions_destroy(state->interactions);
 }
 
+/* The model that retrain goes on from; without one it begins as train does. */
+static void
+open_model(FunctionCallInfo fcinfo, train_state *state)
+{
+	if (is_retrain(state->site) && !PG_ARGISNULL(ARGUMENT_MODEL))
+		state->model = tfrs_block_cache_get(&state->block, state->context,
+											PG_GETARG_DATUM(ARGUMENT_MODEL), TFRS_BLOCK_MODEL);
+}
+
+static void
+check_same_model(FunctionCallInfo fcinfo, const train_state *state)
+{
+	bool		same = PG_ARGISNULL(ARGUMENT_MODEL) ? state->model == NULL
+		: state->model != NULL &&
+		tfrs_block_site_holds(&state->block, PG_GETARG_DATUM(ARGUMENT_MODEL));
+
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the model must be the same for all rows of a group"),
+				 errhint("Add GROUP BY a column that tells the models apart.")));
+}
+
 static void
 read_options(FunctionCallInfo fcinfo, train_state *state)
 {
 	int			argument = PG_NARGS() - 1;
+	Jsonb	   *json = NULL;
 
-	if (PG_NARGS() < COUNT_WITH_OPTIONS || PG_ARGISNULL(argument))
+	if (state->site->count >= COUNT_WITH_OPTIONS && !PG_ARGISNULL(argument))
 	{
-		tfrs_train_options_read(&state->options, NULL);
-		return;
+		state->first_options = tfrs_options_keep(PG_GETARG_DATUM(argument));
+		json = PG_GETARG_JSONB_P(argument);
 	}
-	state->first_options = tfrs_options_keep(PG_GETARG_DATUM(argument));
-	tfrs_train_options_read(&state->options, PG_GETARG_JSONB_P(argument));
+	if (state->model != NULL)
+		tfrs_retrain_options_read(&state->options, &state->model->model, json);
+	else
+		tfrs_train_options_read(&state->options, json);
+}
+
+/* ERROR where ids of the model and those of the call are of two types. */
+static void
+check_same_type(uint32 tag, const tfrs_id_reader *reader, const char *role)
+{
+	if (tag != reader->tag)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s ids are of type %s, but the model's of type %s", role,
+						tfrs_id_tag_name(reader->tag), tfrs_id_tag_name(tag)),
+				 errhint("Cast them to %s.", tfrs_id_tag_name(tag))));
+}
+
+/* Ids that the interactions are told of between two looks at a cancel. */
+#define IDS_AT_ONCE 4096
+
+static void
+know_ids(train_state *state, const tfrs_id_view *ids,
+		 tfrs_status (*know) (tfrs_interactions *, tfrs_id, tfrs_error *))
+{
+	tfrs_error	error;
+
+	for (size_t i = 0; i < ids->count; i++)
+	{
+		if (i % IDS_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
+		tfrs_check(know(state->interactions, tfrs_id_view_get(ids, (uint32_t) i), &error), &error);
+	}
+}
+
+/* What can be refused is refused before all rows are read. */
+static void
+know_model(train_state *state)
+{
+	const tfrs_model *model = &state->model->model;
+	tfrs_error	error;
+
+	tfrs_check(tfrs_warm_start_check(model, &state->options,
+									 state->site->count >= COUNT_WITH_TIME, &error), &error);
+	check_same_type(model->query_ids.tag, &state->site->query, "query");
+	check_same_type(model->candidate_ids.tag, &state->site->candidate, "candidate");
+	know_ids(state, &model->query_ids, tfrs_interactions_know_query);
+	know_ids(state, &model->candidate_ids, tfrs_interactions_know_candidate);
 }
 
 static void
@@ -133,8 +224,8 @@ create_interactions(FunctionCallInfo fcinfo, train_state *state)
 
 	tfrs_bridge_arena(&state->arena, state->context, SIZE_MAX);
 	tfrs_spools_init(&state->spools, state->context);
-	options.has_weight = PG_NARGS() >= COUNT_WITH_WEIGHT;
-	options.has_time = PG_NARGS() >= COUNT_WITH_TIME;
+	options.has_weight = site->count >= COUNT_WITH_WEIGHT;
+	options.has_time = site->count >= COUNT_WITH_TIME;
 	options.input_order = state->options.input_order;
 	options.seed = state->options.seed;
 	options.budget = grant_budget(fcinfo, state);
@@ -150,7 +241,7 @@ create_interactions(FunctionCallInfo fcinfo, train_state *state)
 
 /* The first row of a group. */
 static train_state *
-begin_group(FunctionCallInfo fcinfo)
+begin_group(FunctionCallInfo fcinfo, int first)
 {
 	MemoryContext aggregate_context;
 	MemoryContext context;
@@ -162,65 +253,89 @@ begin_group(FunctionCallInfo fcinfo)
 	context = AllocSetContextCreate(aggregate_context, "tfrs train", ALLOCSET_SMALL_SIZES);
 	old_context = MemoryContextSwitchTo(context);
 	state = palloc0(sizeof(*state));
-	state->site = site_of_call(fcinfo);
+	state->site = site_of_call(fcinfo, first);
 	state->context = context;
+	open_model(fcinfo, state);
 	read_options(fcinfo, state);
 	create_interactions(fcinfo, state);
+	if (state->model != NULL)
+		know_model(state);
 	MemoryContextSwitchTo(old_context);
 	return state;
 }
 
 static float
-read_weight(FunctionCallInfo fcinfo)
+read_weight(FunctionCallInfo fcinfo, const train_site *site)
 {
-	return PG_NARGS() < COUNT_WITH_WEIGHT ? 1
-		: (float) tfrs_weight_read(fcinfo, ARGUMENT_WEIGHT);
+	return site->count < COUNT_WITH_WEIGHT ? 1
+		: (float) tfrs_weight_read(fcinfo, site->first + WEIGHT);
 }
 
 /* An unknown time and the ends of time are the earliest. */
 static int64
-read_time(FunctionCallInfo fcinfo)
+read_time(FunctionCallInfo fcinfo, const train_site *site)
 {
 	TimestampTz at;
 
-	if (PG_NARGS() < COUNT_WITH_TIME || PG_ARGISNULL(ARGUMENT_TIME))
+	if (site->count < COUNT_WITH_TIME || PG_ARGISNULL(site->first + TIME))
 		return DT_NOBEGIN;
-	at = PG_GETARG_TIMESTAMPTZ(ARGUMENT_TIME);
+	at = PG_GETARG_TIMESTAMPTZ(site->first + TIME);
 	return TIMESTAMP_NOT_FINITE(at) ? DT_NOBEGIN : at;
 }
 
+/* The group of the row, which has the options and the model of its first row. */
+static train_state *
+group_of_row(FunctionCallInfo fcinfo, int first)
+{
+	train_state *state = PG_ARGISNULL(0) ? NULL : (train_state *) PG_GETARG_POINTER(0);
+	int			options = PG_NARGS() - 1;
+
+	if (state == NULL)
+		return begin_group(fcinfo, first);
+	if (state->site->count >= COUNT_WITH_OPTIONS)
+		tfrs_options_check_same("training option", state->first_options, PG_ARGISNULL(options),
+								PG_GETARG_DATUM(options));
+	if (is_retrain(state->site))
+		check_same_model(fcinfo, state);
+	return state;
+}
+
+static Datum
+collect_row(FunctionCallInfo fcinfo, int first)
+{
+	train_state *state = group_of_row(fcinfo, first);
+	train_site *site = state->site;
+	tfrs_error	error;
+
+	if (PG_ARGISNULL(first + QUERY))
+		state->skipped_query++;
+	else if (PG_ARGISNULL(first + CANDIDATE))
+		state->skipped_candidate++;
+	else
+		tfrs_check(tfrs_interactions_add(state->interactions,
+										 tfrs_id_read(&site->query,
+													  PG_GETARG_DATUM(first + QUERY)),
+										 tfrs_id_read(&site->candidate,
+													  PG_GETARG_DATUM(first + CANDIDATE)),
+										 read_weight(fcinfo, site), read_time(fcinfo, site),
+										 &error), &error);
+	PG_RETURN_POINTER(state);
+}
+
 PG_FUNCTION_INFO_V1(tfrs_train_collect);
+PG_FUNCTION_INFO_V1(tfrs_retrain_collect);
 PG_FUNCTION_INFO_V1(tfrs_train_fit);
 
 Datum
 tfrs_train_collect(PG_FUNCTION_ARGS)
 {
-	train_state *state;
-	tfrs_error	error;
+	return collect_row(fcinfo, ARGUMENT_MODEL);
+}
 
-	if (PG_ARGISNULL(0))
-		state = begin_group(fcinfo);
-	else
-	{
-		state = (train_state *) PG_GETARG_POINTER(0);
-		if (PG_NARGS() >= COUNT_WITH_OPTIONS)
-			tfrs_options_check_same("training option", state->first_options,
-									PG_ARGISNULL(PG_NARGS() - 1),
-									PG_GETARG_DATUM(PG_NARGS() - 1));
-	}
-	if (PG_ARGISNULL(ARGUMENT_QUERY))
-		state->skipped_query++;
-	else if (PG_ARGISNULL(ARGUMENT_CANDIDATE))
-		state->skipped_candidate++;
-	else
-		tfrs_check(tfrs_interactions_add(state->interactions,
-										 tfrs_id_read(&state->site->query,
-													  PG_GETARG_DATUM(ARGUMENT_QUERY)),
-										 tfrs_id_read(&state->site->candidate,
-													  PG_GETARG_DATUM(ARGUMENT_CANDIDATE)),
-										 read_weight(fcinfo), read_time(fcinfo), &error),
-				   &error);
-	PG_RETURN_POINTER(state);
+Datum
+tfrs_retrain_collect(PG_FUNCTION_ARGS)
+{
+	return collect_row(fcinfo, ARGUMENT_MODEL + 1);
 }
 
 static void
@@ -238,6 +353,23 @@ finish_rows(train_state *state)
 	state->finished = true;
 }
 
+/* The model as it was, or NULL without one. */
+static Datum
+nothing_to_learn(FunctionCallInfo fcinfo, const train_state *state)
+{
+	const tfrs_block_header *header;
+	tfrs_block_value *value;
+
+	ereport(NOTICE,
+			(errmsg("no model was trained: there are no rows with a query and a candidate")));
+	if (state == NULL || state->model == NULL)
+		PG_RETURN_NULL();
+	header = state->model->block.header;
+	value = tfrs_block_value_make(header->total_bytes);
+	memcpy(value->block, header, header->total_bytes);
+	PG_RETURN_POINTER(value);
+}
+
 Datum
 tfrs_train_fit(PG_FUNCTION_ARGS)
 {
@@ -249,11 +381,7 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 	if (state != NULL && !state->finished)
 		finish_rows(state);
 	if (state == NULL || tfrs_interactions_count(state->interactions) == 0)
-	{
-		ereport(NOTICE,
-				(errmsg("no model was trained: there are no rows with a query and a candidate")));
-		PG_RETURN_NULL();
-	}
+		return nothing_to_learn(fcinfo, state);
 	if (tfrs_interactions_candidates(state->interactions)->count == 1)
 		ereport(NOTICE,
 				(errmsg("all rows have the same candidate"),
@@ -263,7 +391,8 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 				(errmsg("the model stores no events, so it answers all queries alike"),
 				 errhint("Leave out \"store\": false, or train with \"history\": false.")));
 	fit = (tfrs_fit) {
-		&state->options, state->interactions, state->skipped_query, state->skipped_candidate
+		&state->options, state->interactions, state->model == NULL ? NULL : &state->model->model,
+		state->skipped_query, state->skipped_candidate
 	};
 	PG_RETURN_POINTER(tfrs_fit_run(&fit));
 }

@@ -10,6 +10,7 @@
 #include <float.h>
 
 #include "base/limits.h"
+#include "server/model_type.h"
 #include "server/options.h"
 #include "server/settings.h"
 
@@ -119,10 +120,35 @@ apply_validation(void *target, int on)
 	((tfrs_train_options *) target)->validation.on = on;
 }
 
+enum
+{
+	ROWS_STATE,
+	ROWS_INTERACTION
+};
+
+static const tfrs_option_choice rows_choices[] = {
+	{"state", ROWS_STATE},
+	{"interaction", ROWS_INTERACTION},
+	{NULL, 0}
+};
+
+static void
+apply_rows(void *target, int rows)
+{
+	if (rows == ROWS_INTERACTION)
+		tfrs_train_options_interactions(target);
+}
+
 static bool
 has_history(const void *target)
 {
 	return ((const tfrs_train_options *) target)->history.on;
+}
+
+static bool
+has_states(const void *target)
+{
+	return !((const tfrs_train_options *) target)->history.interactions;
 }
 
 static bool
@@ -205,19 +231,22 @@ has_correction(const void *target)
 	.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words
 #define ONLY_FOR(test, words) .applies = test, .applies_to = words
 #define PLAIN "plain tables: set \"history\": false"
+#define STATES "\"rows\": \"state\""
 #define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
 static const tfrs_option_key history_keys[] = {
+	{CHOICE("rows", history.interactions, rows_choices), .apply = apply_rows},
 	{BOOL("all", history.all)},
 	{.name = "decay", .type = TFRS_OPTION_FLOATS, FIELD(history.decay), .high = 1,
 		.above_zero = true, .count_offset = offsetof(tfrs_train_options, history.decays)},
 	INTEGER("length", history.length, 1, TFRS_MAX_ROWS),
 	{AT_LEAST_0("dropout", history.dropout, MOST_DROPOUT)},
-	{ABOVE_0("hidden_low", history.hidden_low, 1)},
-	{ABOVE_0("hidden_high", history.hidden_high, 1)},
-	{AT_LEAST_0("hide_share", history.hide_share, 1)},
+	{ABOVE_0("hidden_low", history.hidden_low, 1), ONLY_FOR(has_states, STATES)},
+	{ABOVE_0("hidden_high", history.hidden_high, 1), ONLY_FOR(has_states, STATES)},
+	{AT_LEAST_0("hide_share", history.hide_share, 1), ONLY_FOR(has_states, STATES)},
 	INTEGER("steps", history.steps, 1, TFRS_MAX_STEPS),
-	INTEGER("columns", history.columns, 0, TFRS_MAX_ROWS - 1),
+	{.name = "columns", .type = TFRS_OPTION_INTEGER, FIELD(history.columns),
+	.high = TFRS_MAX_ROWS - 1, ONLY_FOR(has_states, STATES)},
 	{BOOL("tied", history.tied)}
 };
 
@@ -279,7 +308,8 @@ static const tfrs_option_key keys[] = {
 	.high = TFRS_MAX_BATCH, ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
 	{CHOICE("sampling_correction", correction, correction_choices),
 	ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
-	{BOOL("mask_known", mask_known), ONLY_FOR(has_no_history, PLAIN)},
+	{BOOL("mask_known", mask_known)},
+	{AT_LEAST_0("query_weight", query_weight, 1)},
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
 	{BOOL("remove_accidental_hits", loss.remove_accidental_hits),
@@ -300,21 +330,20 @@ static const tfrs_option_key keys[] = {
 	{.name = "validation", .type = TFRS_OPTION_OBJECT, FIELD(validation.on),
 	.scheme = &validation_scheme, .apply = apply_validation},
 	{BOOL("store", store)},
+	{BOOL("keep_optimizer_state", keep_optimizer_state)},
+	{BOOL("average_unknown", average_unknown), ONLY_FOR(has_no_history, PLAIN)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
-	LATER("query"), LATER("candidate"), LATER("dropout"),
-	LATER("query_weight"), LATER("keep_optimizer_state")
+	LATER("query"), LATER("candidate")
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};
 
-void
-tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
+static void
+check(tfrs_train_options *options)
 {
 	const char *problem;
 
-	tfrs_train_options_default(options);
-	tfrs_options_read(&scheme, json, options);
 	options->threads = tfrs_settings_threads();
 	problem = tfrs_train_options_check(options);
 	if (problem != NULL)
@@ -322,6 +351,41 @@ tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid training options"),
 				 errdetail("%s", problem)));
+}
+
+void
+tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
+{
+	tfrs_train_options_default(options);
+	tfrs_options_read(&scheme, json, options);
+	check(options);
+}
+
+/* The options that a model tells of itself. */
+static Jsonb *
+options_of_model(const tfrs_model *model)
+{
+	Jsonb	   *about = tfrs_model_about(model);
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(about) ||
+		getKeyJsonValueFromContainer(&about->root, "options", 7, &value) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the model does not say which options it was trained with")));
+	return JsonbValueToJsonb(&value);
+}
+
+void
+tfrs_retrain_options_read(tfrs_train_options *options, const tfrs_model *model,
+						  const Jsonb *json)
+{
+	tfrs_train_options_default(options);
+	tfrs_options_read(&scheme, options_of_model(model), options);
+	options->history.steps = 0;
+	options->history.columns = -1;
+	tfrs_options_read(&scheme, json, options);
+	check(options);
 }
 
 void

@@ -146,11 +146,10 @@ rows_finish(tfrs_interactions *interactions, tfrs_error *error)
 	return status;
 }
 
-/* Created, filled and finished; *interactions is valid (or NULL) also after an error. */
+/* Created, the ids' types set. */
 static inline tfrs_status
-rows_collect(tfrs_interactions **interactions, tfrs_arena *arena,
-			 const tfrs_interactions_options *options, const test_row *rows, size_t count,
-			 tfrs_error *error)
+rows_begin(tfrs_interactions **interactions, tfrs_arena *arena,
+		   const tfrs_interactions_options *options, tfrs_error *error)
 {
 	tfrs_status status = tfrs_interactions_create(interactions, arena, options, error);
 
@@ -160,6 +159,17 @@ rows_collect(tfrs_interactions **interactions, tfrs_arena *arena,
 		status = tfrs_interactions_set_candidate_type(*interactions,
 													  rows_integer_candidates ? TFRS_ID_INTEGER
 													  : TFRS_ID_BYTES, 25, error);
+	return status;
+}
+
+/* Created, filled and finished; *interactions is valid (or NULL) also after an error. */
+static inline tfrs_status
+rows_collect(tfrs_interactions **interactions, tfrs_arena *arena,
+			 const tfrs_interactions_options *options, const test_row *rows, size_t count,
+			 tfrs_error *error)
+{
+	tfrs_status status = rows_begin(interactions, arena, options, error);
+
 	if (status == TFRS_OK)
 		status = rows_add(*interactions, rows, count, error);
 	if (status == TFRS_OK)

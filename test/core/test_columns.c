@@ -181,6 +181,57 @@ CHECK_TEST(sampled_sums_are_unbiased)
 	CHECK(square / DRAWS > sum * sum * 1.01);
 }
 
+/*
+ * Columns of a batch: with targets drawn as often as the data have them, the weighted sum over the
+ * columns has the mean of the sum over all candidates.
+ */
+CHECK_TEST(columns_of_a_batch)
+{
+	batch		b;
+	uint32_t	frequency[N];
+	uint32_t	urn[N * 10];
+	size_t		total = 0;
+	double		expected = 0;
+	double		sum = 0;
+	double		square = 0;
+
+	memset(&b, 0, sizeof(b));
+	tfrs_random_init(&b.random, 5, 77, 1);
+	CHECK_OK(tfrs_columns_init_batch(&b.columns, check_arena(), N, 20, DIM, &check_error));
+	for (uint32_t c = 0; c < N; c++)
+	{
+		frequency[c] = 1 + c % 10;
+		for (uint32_t i = 0; i < frequency[c]; i++)
+			urn[total++] = c;
+		expected += cos(c);
+	}
+	tfrs_columns_set_frequency(&b.columns, frequency, total);
+	for (int draw = 0; draw < DRAWS; draw++)
+	{
+		double		one = 0;
+
+		CHECK_OK(tfrs_ragged_reserve(&b.target, check_arena(), 20, 20, &check_error));
+		CHECK_OK(tfrs_ragged_reserve(&b.masked, check_arena(), 20, 0, &check_error));
+		for (int r = 0; r < 20; r++)
+		{
+			tfrs_ragged_push(&b.target, urn[tfrs_random_below(&b.random, (uint32_t) total)], 1);
+			tfrs_ragged_end_row(&b.target);
+			tfrs_ragged_end_row(&b.masked);
+		}
+		CHECK_OK(tfrs_columns_choose(&b.columns, check_arena(), &b.random, &b.target, &b.masked,
+									 DIM, &check_error));
+		CHECK(b.columns.count <= 20 && b.columns.negatives == b.columns.count);
+		CHECK_EQUAL(b.target.count, 20);
+		for (size_t c = 0; c < b.columns.count; c++)
+			one += b.columns.weight[c] * cos(b.columns.candidate[c]);
+		sum += one;
+		square += one * one;
+	}
+	sum /= DRAWS;
+	CHECK_NEAR(sum, expected, 4 * sqrt((square / DRAWS - sum * sum) / DRAWS));
+	tfrs_columns_free(&b.columns, check_arena());
+}
+
 static double
 probe(batch *b, const tfrs_history_shape *shape, const float *table, const float *w)
 {

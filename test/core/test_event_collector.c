@@ -143,6 +143,68 @@ CHECK_TEST(without_times_candidates_are_in_their_order)
 	release(&result);
 }
 
+/* Stored: query 4 chose candidates 9 at 100 and 5 at 250, query 6, which has no row, 7 at 10. */
+static const uint64_t stored_offsets[] = {0, 2, 3};
+static const uint32_t stored_candidates[] = {2, 0, 1};	/* of 5, 7, 9 */
+static const int64_t stored_at[] = {100, 250, 10};
+static const tfrs_events earlier = {
+	.queries = 2, .count = 3, .offsets = stored_offsets, .candidate = stored_candidates,
+	.at = stored_at
+};
+
+/* The first stored event again, twice; the second at another time; new ones. */
+static const test_row later_rows[] = {
+	{4, 9, 0.5f, 100}, {4, 9, 0.25f, 100}, {4, 5, 4.0f, 200}, {4, 7, 2.0f, 300}, {8, 7, 1.0f, 50}
+};
+
+static void
+merge(collected *result, const tfrs_event_options *options)
+{
+	tfrs_interactions_options collecting = {
+		.has_weight = true, .has_time = true, .budget = SIZE_MAX
+	};
+
+	CHECK_OK(rows_begin(&result->interactions, check_arena(), &collecting, &check_error));
+	CHECK_OK(tfrs_interactions_know_query(result->interactions, tfrs_id_of_integer(6),
+										  &check_error));
+	CHECK_OK(rows_add(result->interactions, later_rows, 5, &check_error));
+	CHECK_OK(rows_finish(result->interactions, &check_error));
+	CHECK_OK(collect(&result->collector, check_arena(), result->interactions, options,
+					 &result->events, &check_error));
+}
+
+CHECK_TEST(stored_events_are_merged)
+{
+	static const uint32_t same[] = {0, 1, 2};
+	static const int candidates[2][6] = {{9, 5, 7, 7, 7}, {9, 5, 5, 7, 7, 7}};
+	static const int64_t at[2][6] = {{100, 200, 300, 10, 50}, {100, 200, 250, 300, 10, 50}};
+	static const float weights[2][6] = {{0.5f, 4, 2, 1, 1}, {0.5f, 4, 1, 2, 1, 1}};
+
+	for (int repeats = 0; repeats < 2; repeats++)
+	{
+		uint32_t	query_rows[] = {6, 1, 1};
+		uint32_t	candidate_rows[] = {2, 3, 3};
+		tfrs_stored_events stored = {&earlier, same, same, query_rows, candidate_rows};
+		tfrs_event_options options = {true, true, repeats, &stored};
+		collected	result;
+
+		merge(&result, &options);
+		CHECK_EQUAL(result.events.queries, 3);
+		CHECK_EQUAL(result.events.count, 5 + repeats);
+		CHECK_EQUAL(result.events.offsets[1], 3 + repeats);
+		for (int e = 0; e < 5 + repeats; e++)
+		{
+			CHECK_EQUAL(candidate_of(&result, (uint64_t) e), candidates[repeats][e]);
+			CHECK_EQUAL(result.events.at[e], at[repeats][e]);
+			CHECK(result.events.weight[e] == weights[repeats][e]);
+		}
+		/* less the two rows that are the first stored event again */
+		CHECK(query_rows[0] == 4 && query_rows[1] == 1 && query_rows[2] == 1);
+		CHECK(candidate_rows[0] == 2 && candidate_rows[1] == 3 && candidate_rows[2] == 1);
+		release(&result);
+	}
+}
+
 static void
 check_same(const tfrs_events *a, const tfrs_events *b)
 {

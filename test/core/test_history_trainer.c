@@ -61,6 +61,7 @@ typedef struct step_case
 	bool		tied;
 	int32_t		columns;
 	float		dropout;
+	bool		interactions;
 } step_case;
 
 static tfrs_train_options
@@ -77,9 +78,11 @@ options_of(const step_case *c)
 	options.dropout = c->dropout;
 	options.loss.temperature = 0.5f;
 	options.history.tied = c->tied;
+	options.history.interactions = c->interactions;
 	options.history.columns = c->columns;
 	options.history.steps = 4;
 	options.history.hide_share = c->has_time ? 0.0f : 1.0f;
+	options.query_weight = 0.3f;
 	options.schedule.kind = TFRS_SCHEDULE_CONSTANT;
 	options.seed = 21;
 	tfrs_optimizer_default(&options.optimizer, TFRS_SGD);
@@ -88,13 +91,21 @@ options_of(const step_case *c)
 	return options;
 }
 
+static tfrs_status
+begin(tfrs_history_trainer *trainer, const tfrs_train_options *options, const tfrs_events *events)
+{
+	tfrs_history_training training = {options, events, CANDIDATES, NULL};
+
+	return tfrs_history_trainer_begin(trainer, check_arena(), &training, &check_error);
+}
+
 /* The parameters before the step: candidates, then bags. */
 static double parameters[1 + TFRS_MAX_BAGS][CANDIDATES * DIM];
 
 static const tfrs_history_table *
 table_at(const tfrs_history_trainer *trainer, int t)
 {
-	return t == 0 ? &trainer->candidate : &trainer->bag[t - 1];
+	return t == 0 ? &trainer->tables.candidate : &trainer->tables.bag[t - 1];
 }
 
 static void
@@ -117,6 +128,21 @@ normalize(const tfrs_history_shape *shape, double *x)
 		x[d] /= sqrt(fmax(square, 1e-12));
 }
 
+/* Rows of interactions: what those of a query have together. */
+static void
+add_shared(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
+{
+	const tfrs_ragged *shared = &trainer->states.shared;
+	int			table = tfrs_history_tables_is_tied(&trainer->tables, 0) ? 0 : 1;
+	size_t		group = trainer->states.row_group[row];
+
+	if (!trainer->options->history.interactions)
+		return;
+	for (size_t i = shared->start[group]; i < shared->start[group + 1]; i++)
+		for (int d = 0; d < DIM; d++)
+			query[d] += (double) shared->weight[i] * parameters[table][shared->item[i] * DIM + d];
+}
+
 static void
 query_vector(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
 {
@@ -126,12 +152,13 @@ query_vector(const tfrs_history_trainer *trainer, size_t row, double query[DIM])
 	for (uint32_t b = 0; b < shape->bags; b++)
 	{
 		const tfrs_ragged *bag = &trainer->states.bag[b];
-		int			table = tfrs_history_trainer_is_tied(trainer, b) ? 0 : (int) b + 1;
+		int			table = tfrs_history_tables_is_tied(&trainer->tables, b) ? 0 : (int) b + 1;
 
 		for (size_t i = bag->start[row]; i < bag->start[row + 1]; i++)
 			for (int d = 0; d < DIM; d++)
 				query[d] += (double) bag->weight[i] * parameters[table][bag->item[i] * DIM + d];
 	}
+	add_shared(trainer, row, query);
 	for (size_t d = 0; d < tfrs_history_width(shape); d++)
 		query[d] *= trainer->keep[row * DIM + d];
 	normalize(shape, query);
@@ -232,8 +259,7 @@ check_step(const step_case *c)
 	bool		stepped = false;
 	double		loss;
 
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (trainer.step == 0)
 		CHECK_STATUS(tfrs_history_trainer_step(&trainer, &stepped, &loss, &check_error), TFRS_MORE);
 	keep_parameters(&trainer);
@@ -256,7 +282,10 @@ CHECK_TEST(a_step_is_its_formula)
 		{.has_time = true, .normalize = true, .tied = true, .columns = 0},
 		{.has_time = true, .bias = true, .normalize = true, .columns = 7, .dropout = 0.4f},
 		{.has_time = false, .bias = true, .normalize = true, .tied = true, .columns = 7},
-		{.has_time = true, .columns = 1}
+		{.has_time = true, .columns = 1},
+		{.has_time = true, .bias = true, .dropout = 0.4f, .interactions = true},
+		{.has_time = false, .normalize = true, .interactions = true},
+		{.has_time = true, .bias = true, .normalize = true, .tied = true, .interactions = true}
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -279,8 +308,7 @@ CHECK_TEST(steps_lower_the_loss)
 	options.history.hide_share = 0.5f;
 	tfrs_optimizer_default(&options.optimizer, TFRS_ADAM);
 	options.optimizer.learning_rate = 0.02f;
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (status == TFRS_MORE)
 	{
 		bool		stepped;
@@ -309,8 +337,7 @@ CHECK_TEST(initial_values)
 	bool		stepped;
 	double		loss;
 
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (trainer.step == 0)
 		CHECK_STATUS(tfrs_history_trainer_step(&trainer, &stepped, &loss, &check_error), TFRS_MORE);
 	for (int t = 0; t <= (int) trainer.shape.bags; t++)
@@ -332,8 +359,7 @@ CHECK_TEST(divergence_is_reported)
 	tfrs_status status = TFRS_MORE;
 
 	options.optimizer.learning_rate = 3e38f;
-	CHECK_OK(tfrs_history_trainer_begin(&trainer, check_arena(), &options, &events, CANDIDATES,
-										&check_error));
+	CHECK_OK(begin(&trainer, &options, &events));
 	while (status == TFRS_MORE)
 	{
 		bool		stepped;

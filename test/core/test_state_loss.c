@@ -31,7 +31,6 @@ typedef struct problem
 	float		query[ROWS * DIM];
 	float		candidate[COLUMNS * DIM];
 	float		column_weight[COLUMNS];
-	float		target_bias[COLUMNS];
 	float		d_query[ROWS * DIM];
 	float		d_candidate[COLUMNS * DIM];
 } problem;
@@ -58,7 +57,7 @@ fill_lists(tfrs_random *random)
 }
 
 static void
-make_problem(size_t rows, float size, bool weighted, bool biased)
+make_problem(size_t rows, float size, bool weighted)
 {
 	tfrs_random random;
 
@@ -67,14 +66,12 @@ make_problem(size_t rows, float size, bool weighted, bool biased)
 	fill_lists(&random);
 	tfrs_random_fill(&random, p.query, ROWS * DIM, -size, size);
 	tfrs_random_fill(&random, p.candidate, COLUMNS * DIM, -1, 1);
-	tfrs_random_fill(&random, p.target_bias, COLUMNS, -2, 2);
 	for (int c = 0; c < COLUMNS; c++)
 		p.column_weight[c] = 0.5f * (float) (1 + c % 7);
 	p.batch = (tfrs_state_batch) {
 		.rows = rows, .columns = COLUMNS, .dim = DIM, .query = p.query, .candidate = p.candidate,
 		.negatives = weighted ? COLUMNS - 9 : COLUMNS,
 		.column_weight = weighted ? p.column_weight : NULL,
-		.target_bias = biased ? p.target_bias : NULL,
 		.target = &p.target, .masked = &p.masked,
 		.d_query = p.d_query, .d_candidate = p.d_candidate
 	};
@@ -142,7 +139,7 @@ expected_row(size_t row, double d_logit[COLUMNS])
 	for (size_t i = p.target.start[row]; i < p.target.start[row + 1] && all > 0; i++)
 	{
 		uint32_t	t = p.target.item[i];
-		double		e = exp(logit(row, t) + (p.batch.target_bias == NULL ? 0 : p.target_bias[t]));
+		double		e = exp(logit(row, t));
 
 		loss -= p.target.weight[i] * log(e / (e + all));
 		a += p.target.weight[i] / (e + all);
@@ -183,13 +180,13 @@ check_against_formula(double tolerance)
 
 CHECK_TEST(loss_and_gradients_by_formula)
 {
-	for (int switches = 0; switches < 4; switches++)
+	for (int weighted = 0; weighted < 2; weighted++)
 	{
 		static const size_t rows[] = {1, 64, 65, ROWS};
 
 		for (int i = 0; i < 4; i++)
 		{
-			make_problem(rows[i], 1.5f, switches & 1, switches & 2);
+			make_problem(rows[i], 1.5f, weighted);
 			check_against_formula(2e-6);
 		}
 	}
@@ -198,16 +195,16 @@ CHECK_TEST(loss_and_gradients_by_formula)
 /* Logits in the hundreds: neither infinite nor lost. */
 CHECK_TEST(large_logits)
 {
-	make_problem(ROWS, 100.0f, false, true);
+	make_problem(ROWS, 100.0f, false);
 	check_against_formula(3e-4);
-	make_problem(ROWS, 100.0f, true, false);
+	make_problem(ROWS, 100.0f, true);
 	check_against_formula(3e-4);
 }
 
 /* In double the loss's own differences are its gradients. */
 CHECK_TEST(gradients_by_differences)
 {
-	make_problem(8, 1.0f, true, true);
+	make_problem(8, 1.0f, true);
 	(void) run(1);
 	for (int i = 0; i < 8 * DIM + COLUMNS * DIM; i++)
 	{
@@ -231,7 +228,7 @@ CHECK_TEST(gradients_by_differences)
 /* All columns are targets or masked: nothing to tell apart, nothing to learn. */
 CHECK_TEST(no_negatives_no_loss)
 {
-	make_problem(1, 1.0f, false, false);
+	make_problem(1, 1.0f, false);
 	CHECK_OK(tfrs_ragged_reserve(&p.target, check_arena(), 1, COLUMNS, &check_error));
 	CHECK_OK(tfrs_ragged_reserve(&p.masked, check_arena(), 1, COLUMNS, &check_error));
 	for (uint32_t c = 0; c < COLUMNS; c++)
@@ -247,7 +244,7 @@ CHECK_TEST(no_negatives_no_loss)
 
 CHECK_TEST(weights_of_zero_move_nothing)
 {
-	make_problem(ROWS, 1.0f, true, false);
+	make_problem(ROWS, 1.0f, true);
 	for (size_t i = 0; i < p.target.count; i++)
 		p.target.weight[i] = 0;
 	CHECK(run(1) == 0);
@@ -260,7 +257,7 @@ CHECK_TEST(threads_do_not_show)
 	static problem first;
 	double		total;
 
-	make_problem(ROWS, 1.5f, true, true);
+	make_problem(ROWS, 1.5f, true);
 	total = run(1);
 	first = p;
 	for (int threads = 2; threads <= 5; threads++)
@@ -286,7 +283,7 @@ CHECK_TEST(batches_of_all_sizes)
 		double		total;
 		double		alone;
 
-		make_problem(rows[i], 1.0f, i % 2, false);
+		make_problem(rows[i], 1.0f, i % 2);
 		alone = run(1);
 		CHECK_OK(tfrs_state_loss_begin(&loss, &p.batch, &check_error));
 		while (tfrs_state_loss_step(&loss, &total) == TFRS_MORE)
@@ -315,7 +312,7 @@ CHECK_TEST(large_products_are_cut)
 	tfrs_state_loss loss;
 	double		total;
 
-	make_problem(20, 1.0f, false, false);
+	make_problem(20, 1.0f, false);
 	batch.target = &p.target;
 	batch.masked = &p.masked;
 	tfrs_state_loss_init(&loss, check_arena(), 2);
@@ -349,6 +346,6 @@ one_batch(tfrs_arena *arena, tfrs_error *error)
 
 CHECK_TEST(lack_of_memory)
 {
-	make_problem(ROWS, 1.0f, true, false);
+	make_problem(ROWS, 1.0f, true);
 	check_lack_of_memory(one_batch);
 }

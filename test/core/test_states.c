@@ -71,7 +71,7 @@ some_options(float hide_share)
 {
 	return (tfrs_states_options) {
 		.hidden_low = 0.2f, .hidden_high = 0.8f, .hide_share = hide_share, .query_weight = 0.5f,
-		.seed = 3
+		.mask_known = true, .seed = 3
 	};
 }
 
@@ -79,8 +79,11 @@ static void
 begin(tfrs_states *states, const tfrs_states_options *options, const tfrs_events *events,
 	  size_t rows)
 {
-	CHECK_OK(tfrs_states_begin(states, check_arena(), options, &shape, events, rows,
-							   &check_error));
+	tfrs_states_options sized = *options;
+
+	sized.rows = rows;
+	sized.candidates = CANDIDATES;
+	CHECK_OK(tfrs_states_begin(states, check_arena(), &sized, &shape, events, &check_error));
 	while (tfrs_states_find_step(states) == TFRS_MORE)
 		;
 }
@@ -181,7 +184,7 @@ CHECK_TEST(batches_are_what_they_say)
 		begin(&states, &options, &events, 16);
 		for (int batch = 0; batch < 300; batch++)
 		{
-			CHECK_OK(tfrs_states_next(&states, 16, &check_error));
+			CHECK_OK(tfrs_states_next(&states, &check_error));
 			kinds[states.kind]++;
 			check_batch(&states);
 		}
@@ -202,7 +205,7 @@ check_weights(float query_weight, float hide_share)
 
 	options.query_weight = query_weight;
 	begin(&states, &options, &events, 200);
-	CHECK_OK(tfrs_states_next(&states, 200, &check_error));
+	CHECK_OK(tfrs_states_next(&states, &check_error));
 	for (int pass = 0; pass < 2; pass++)
 		for (size_t row = 0; row < states.rows; row++)
 		{
@@ -255,7 +258,7 @@ check_rounds(float hide_share)
 
 		while (seen < all)
 		{
-			CHECK_OK(tfrs_states_next(&states, 7, &check_error));
+			CHECK_OK(tfrs_states_next(&states, &check_error));
 			CHECK(states.rows == 7 || seen + states.rows == all);
 			for (size_t row = 0; row < states.rows; row++)
 			{
@@ -287,7 +290,7 @@ CHECK_TEST(orders_are_uniform)
 	begin(&states, &options, &events, QUERIES);
 	for (int round = 0; round < 4000; round++)
 	{
-		CHECK_OK(tfrs_states_next(&states, QUERIES, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		CHECK_EQUAL(states.rows, events.several);
 		first[states.row_state[0]]++;
 	}
@@ -319,7 +322,7 @@ CHECK_TEST(hiding_is_fair)
 	begin(&states, &options, &events, 1);
 	for (int batch = 0; batch < 5000; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&states, 1, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		for (size_t i = 0; i < states.target.count; i++)
 			hidden[states.target.item[i]]++;
 		all += (int) states.target.count;
@@ -346,8 +349,8 @@ CHECK_TEST(dropout_is_for_next_states)
 	begin(&without, &options, &events, 16);
 	for (int batch = 0; batch < 100; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&with, 16, &check_error));
-		CHECK_OK(tfrs_states_next(&without, 16, &check_error));
+		CHECK_OK(tfrs_states_next(&with, &check_error));
+		CHECK_OK(tfrs_states_next(&without, &check_error));
 		CHECK(with.kind == without.kind && with.rows == without.rows);
 		if (with.kind == TFRS_STATE_HIDE)
 			CHECK_EQUAL(with.bag[0].count, without.bag[0].count);
@@ -382,20 +385,128 @@ CHECK_TEST(a_long_query_makes_small_batches)
 		long_candidates[i] = i;
 		long_times[i] = i;
 	}
+	options.rows = 256;
 	tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
-	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, 256, &check_error));
+	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, &check_error));
 	while (tfrs_states_find_step(&states) == TFRS_MORE)
 		;
 	for (int batch = 0; batch < 10; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&states, 256, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		CHECK_EQUAL(states.rows, states.kind == TFRS_STATE_HIDE ? 1 : TFRS_STATES_EVENTS / LONG);
 		CHECK_EQUAL(states.target.count + states.masked.count, states.rows * LONG);
 	}
-	CHECK(tfrs_states_bytes(&shape, &events, LONG, 256, &bytes));
+	CHECK(tfrs_states_bytes(&options, &shape, &events, LONG, &bytes));
 	CHECK(arena.peak < bytes + 2000);
 	tfrs_states_free(&states);
 	tfrs_arena_free(&arena);
+}
+
+/* Nothing is masked where what is known may be chosen again; targets and bags stay the same. */
+CHECK_TEST(known_candidates_may_be_negatives)
+{
+	tfrs_events events = make_events(true, false);
+	tfrs_states_options options = some_options(0.5f);
+	tfrs_states with;
+	tfrs_states without;
+
+	begin(&with, &options, &events, 16);
+	options.mask_known = false;
+	begin(&without, &options, &events, 16);
+	for (int batch = 0; batch < 50; batch++)
+	{
+		CHECK_OK(tfrs_states_next(&with, &check_error));
+		CHECK_OK(tfrs_states_next(&without, &check_error));
+		CHECK(with.masked.count > 0);
+		CHECK_EQUAL(without.masked.count, 0);
+		CHECK_EQUAL(without.masked.rows, without.rows);
+		CHECK_EQUAL(without.target.count, with.target.count);
+		CHECK_EQUAL(without.bag[0].count, with.bag[0].count);
+		CHECK_EQUAL(without.bag[1].count, with.bag[1].count);
+	}
+	tfrs_states_free(&with);
+	tfrs_states_free(&without);
+}
+
+/* What a row's bag of all sees, the shared list and its own together. */
+static double
+seen_of(const tfrs_states *states, size_t row, uint32_t candidate)
+{
+	const tfrs_ragged *shared = &states->shared;
+	const tfrs_ragged *own = &states->bag[0];
+	size_t		group = states->row_group[row];
+	double		weight = 0;
+
+	for (size_t i = shared->start[group]; i < shared->start[group + 1]; i++)
+		if (shared->item[i] == candidate)
+			weight += shared->weight[i];
+	for (size_t i = own->start[row]; i < own->start[row + 1]; i++)
+		if (own->item[i] == candidate)
+			weight += own->weight[i];
+	return weight;
+}
+
+/* All others alike, strictly earlier ones in the recency bags, the own one nowhere. */
+static void
+check_one_row(const tfrs_states *states, size_t row, bool dropped)
+{
+	uint32_t	event = states->row_state[row];
+	uint32_t	own = states->events->candidate[event];
+	tfrs_event_list list = tfrs_events_of(states->events, states->row_query[row]);
+	double		each = 1 / sqrt((double) list.count - 1) / (dropped ? 0.5 : 1);
+
+	check_partition(states, row);
+	CHECK_EQUAL(length_of(&states->target, row), 1);
+	CHECK_EQUAL(states->target.item[states->target.start[row]], own);
+	CHECK(length_of(&states->bag[0], row) <= 1);
+	for (size_t i = 0; i < list.count; i++)
+	{
+		uint32_t	candidate = list.candidate[i];
+		bool		earlier = list.at[i] < states->events->at[event];
+		double		seen = seen_of(states, row, candidate);
+
+		CHECK(candidate != own || fabs(seen) < 1e-6);
+		CHECK(candidate == own || fabs(seen - each) < 1e-5 || (dropped && seen == 0));
+		CHECK(earlier || !has(&states->bag[1], row, candidate));
+		CHECK(!has(&states->bag[2], row, candidate) || earlier);
+	}
+}
+
+CHECK_TEST(rows_of_interactions)
+{
+	for (int dropped = 0; dropped < 2; dropped++)
+	{
+		tfrs_events events = make_events(true, false);
+		tfrs_states_options options = some_options(0.5f);
+		tfrs_states states;
+		size_t		several = 0;
+		size_t		seen = 0;
+		double		sum;
+
+		for (size_t q = 0; q < QUERIES; q++)
+			several += offsets[q + 1] - offsets[q] > 1 ? offsets[q + 1] - offsets[q] : 0;
+		options.interactions = true;
+		options.dropout = dropped ? 0.5f : 0.0f;
+		begin(&states, &options, &events, 60);
+		while (seen < several)
+		{
+			CHECK_OK(tfrs_states_next(&states, &check_error));
+			CHECK_EQUAL(states.kind, TFRS_STATE_ONE);
+			CHECK(states.shared.rows < states.rows || states.rows < 30);
+			sum = 0;
+			for (size_t row = 0; row < states.rows; row++)
+			{
+				check_one_row(&states, row, dropped);
+				sum += states.target.weight[row];
+			}
+			CHECK_NEAR(sum, 1, 1e-5);
+			seen += states.rows;
+		}
+		CHECK_EQUAL(seen, several);
+		for (size_t q = 0; q < QUERIES; q++)
+			CHECK_EQUAL(states.group_of[q], UINT32_MAX);
+		tfrs_states_free(&states);
+	}
 }
 
 /* Only one kind can be had: the other's share does not matter. */
@@ -406,7 +517,7 @@ CHECK_TEST(one_kind_alone)
 	tfrs_states states;
 
 	begin(&states, &options, &untimed, 4);
-	CHECK_OK(tfrs_states_next(&states, 4, &check_error));
+	CHECK_OK(tfrs_states_next(&states, &check_error));
 	CHECK_EQUAL(states.kind, TFRS_STATE_HIDE);
 	CHECK_EQUAL(states.rows, 4);
 	tfrs_states_free(&states);
@@ -422,7 +533,7 @@ CHECK_TEST(weights_of_zero_are_no_nan)
 	begin(&states, &options, &events, 16);
 	for (int batch = 0; batch < 10; batch++)
 	{
-		CHECK_OK(tfrs_states_next(&states, 16, &check_error));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
 		for (size_t i = 0; i < states.target.count; i++)
 			CHECK(states.target.weight[i] == 0);
 	}
@@ -438,19 +549,23 @@ CHECK_TEST(the_estimate_is_enough)
 	tfrs_arena	arena;
 	size_t		bytes = 0;
 
+	options.rows = 400;
 	tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
-	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, 400, &check_error));
+	CHECK_OK(tfrs_states_begin(&states, &arena, &options, &shape, &events, &check_error));
 	while (tfrs_states_find_step(&states) == TFRS_MORE)
 		;
 	for (int batch = 0; batch < 20; batch++)
-		CHECK_OK(tfrs_states_next(&states, 400, &check_error));
-	CHECK(tfrs_states_bytes(&shape, &events, MOST, 400, &bytes));
+		CHECK_OK(tfrs_states_next(&states, &check_error));
+	CHECK(tfrs_states_bytes(&options, &shape, &events, MOST, &bytes));
 	CHECK(arena.peak < bytes + 2000 && arena.peak > bytes / 4);
 	bytes = 0;
-	CHECK(!tfrs_states_bytes(&shape, &events, SIZE_MAX / 16, 1, &bytes));
+	options.rows = 1;
+	CHECK(!tfrs_states_bytes(&options, &shape, &events, SIZE_MAX / 16, &bytes));
 	tfrs_states_free(&states);
 	tfrs_arena_free(&arena);
 }
+
+static bool some_interactions;
 
 static tfrs_status
 some_batches(tfrs_arena *arena, tfrs_error *error)
@@ -458,17 +573,24 @@ some_batches(tfrs_arena *arena, tfrs_error *error)
 	tfrs_events events = make_events(true, true);
 	tfrs_states_options options = some_options(0.5f);
 	tfrs_states states;
-	tfrs_status status = tfrs_states_begin(&states, arena, &options, &shape, &events, 16, error);
+	tfrs_status status;
 
+	options.rows = 16;
+	options.candidates = CANDIDATES;
+	options.interactions = some_interactions;
+	status = tfrs_states_begin(&states, arena, &options, &shape, &events, error);
 	while (status == TFRS_OK && tfrs_states_find_step(&states) == TFRS_MORE)
 		;
 	for (int batch = 0; batch < 6 && status == TFRS_OK; batch++)
-		status = tfrs_states_next(&states, 16, error);
+		status = tfrs_states_next(&states, error);
 	tfrs_states_free(&states);
 	return status;
 }
 
 CHECK_TEST(lack_of_memory)
 {
+	some_interactions = false;
+	check_lack_of_memory(some_batches);
+	some_interactions = true;
 	check_lack_of_memory(some_batches);
 }

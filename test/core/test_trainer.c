@@ -1,7 +1,7 @@
 /*
  * test_trainer.c: whole trainings: same bytes, figures of progress, what is served, failures.
  */
-#include "training.h"
+#include "trainings.h"
 
 #include <string.h>
 
@@ -126,7 +126,7 @@ CHECK_TEST(progress_tells_what_happens)
 	options.batch_size = 512;
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, &check_error);
@@ -176,7 +176,7 @@ CHECK_TEST(batches_cross_the_borders_of_buckets)
 	options.batch_size = 70000;
 	rows_draw(rows, MANY, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, MANY, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
 	while (!progress.epoch_finished)
 		CHECK_STATUS(tfrs_trainer_step(trainer, &progress, &check_error), TFRS_MORE);
 	CHECK_EQUAL(progress.batch, (MANY + 69999) / 70000);
@@ -315,6 +315,37 @@ CHECK_TEST(groups_are_learned)
 	CHECK(count_right(&result.model) > 450);
 }
 
+/* Rows weigh count^-w, 1 on the average: as if the rows had been given those weights. */
+CHECK_TEST(query_weights_are_row_weights)
+{
+	tfrs_train_options options = small_options();
+	static int	count[COUNT];
+	double		sum = 0;
+	trained		weighed;
+	trained		given;
+
+	options.loss.remove_accidental_hits = false;
+	options.query_weight = 0.5f;
+	rows_draw(rows, COUNT, 40, 100);
+	for (int i = 0; i < COUNT; i++)
+	{
+		rows[i].query = i < COUNT / 2 ? 7 : rows[i].query + 1000;
+		rows[i].weight = 1.0f;
+	}
+	CHECK_OK(collect_and_train(&weighed, &options, COUNT, SIZE_MAX, &check_error));
+	for (int i = 0; i < COUNT; i++)
+		for (int j = 0; j < COUNT; j++)
+			count[i] += rows[i].query == rows[j].query;
+	for (int i = 0; i < COUNT; i++)
+		sum += 1 / sqrt(count[i]);
+	for (int i = 0; i < COUNT; i++)
+		rows[i].weight = (float) (pow(count[i], -0.5) * COUNT / sum);
+	options.query_weight = 0.0f;
+	CHECK_OK(collect_and_train(&given, &options, COUNT, SIZE_MAX, &check_error));
+	for (int epoch = 0; epoch < 2; epoch++)
+		CHECK_NEAR(weighed.model.epochs[epoch].loss / given.model.epochs[epoch].loss, 1, 1e-4);
+}
+
 CHECK_TEST(hardly_any_rows)
 {
 	tfrs_train_options options = small_options();
@@ -429,7 +460,8 @@ CHECK_TEST(the_estimate_holds)
 		rows_draw(rows, COUNT, 3000, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, interactions, &estimate, &check_error));
+		CHECK_OK(tfrs_training_estimate(&options, interactions, NULL, &estimate,
+										   &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));
 		CHECK(arena.peak < estimate + 20000);
@@ -568,18 +600,12 @@ validate_in(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_train_options options = small_options();
 	tfrs_interactions_options collecting = {.budget = SIZE_MAX, .has_weight = true, .has_time = true};
-	tfrs_interactions *interactions;
 	trained		result;
-	tfrs_status status;
 
 	options.validation.on = true;
 	options.validation.by = TFRS_HELD_OUT_LAST;
 	options.batch_accuracy = (tfrs_cutoffs) {.count = 1,.k = {10}};
-	status = rows_collect(&interactions, arena, &collecting, rows, 300, error);
-	if (status == TFRS_OK)
-		status = train(&result, arena, &options, interactions, error);
-	tfrs_interactions_destroy(interactions);
-	return status;
+	return train_rows(&result, arena, &options, &collecting, rows, 300, error);
 }
 
 CHECK_TEST(lack_of_memory_in_a_validation)

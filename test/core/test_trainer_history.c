@@ -2,7 +2,7 @@
  * test_trainer_history.c: whole trainings of history towers: same bytes, data that have no history,
  * queries of any length, memory.
  */
-#include "training.h"
+#include "trainings.h"
 
 #include <float.h>
 
@@ -80,6 +80,8 @@ CHECK_TEST(order_threads_and_budget_do_not_show)
 		options.history.tied = given == 1;
 		rows_draw(rows, MANY, 3000, 300);
 		check_same_bytes(&options, &collecting);
+		options.history.interactions = true;
+		check_same_bytes(&options, &collecting);
 	}
 }
 
@@ -145,6 +147,22 @@ CHECK_TEST(the_unknown_query_is_the_mean)
 		CHECK_NEAR(result.model.unknown_query[d], sum[d] / COUNT, 1e-5);
 }
 
+/* What is chosen again is another event where known candidates may be negatives. */
+CHECK_TEST(repeats_are_events_without_masks)
+{
+	tfrs_train_options options = small_options();
+	trained		masked;
+	trained		repeated;
+
+	for (int i = 0; i < COUNT; i++)
+		rows[i] = (test_row) {i % 20, i / 20 % 10, 1.0f, i};
+	check_trains(&masked, &options, &timed, COUNT);
+	CHECK_EQUAL(masked.model.events.count, 200);
+	options.mask_known = false;
+	check_trains(&repeated, &options, &timed, COUNT);
+	CHECK_EQUAL(repeated.model.events.count, COUNT);
+}
+
 /* Nothing is stored where that is not wanted, and queries are unknown ones. */
 CHECK_TEST(nothing_stored)
 {
@@ -172,8 +190,10 @@ CHECK_TEST(queries_with_one_candidate)
 	CHECK(result.model.history == NULL && result.model.query_table != NULL);
 	CHECK(result.model.has_events);
 	CHECK_EQUAL(result.model.events.count, COUNT / 2);
-	CHECK_EQUAL(result.model.epoch_count, 15);
-	CHECK(result.model.epochs[14].loss_per_row < result.model.epochs[0].loss_per_row);
+	tfrs_train_options_without_history(&options);
+	CHECK_EQUAL(result.model.epoch_count, options.epochs);
+	CHECK(result.model.epochs[options.epochs - 1].loss_per_row <
+		  result.model.epochs[0].loss_per_row);
 }
 
 static void
@@ -241,7 +261,7 @@ CHECK_TEST(epochs_share_the_steps)
 	options.history.steps = 10;
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &timed, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, &check_error);
@@ -330,7 +350,7 @@ CHECK_TEST(hardly_any_candidates)
 /* What training holds at its peak is not above the estimate, and not far below. */
 CHECK_TEST(the_estimate_holds)
 {
-	for (int switches = 0; switches < 8; switches++)
+	for (int switches = 0; switches < 16; switches++)
 	{
 		tfrs_train_options options = small_options();
 		tfrs_interactions_options collecting = {
@@ -344,10 +364,12 @@ CHECK_TEST(the_estimate_holds)
 		options.dim = 24;
 		options.history.columns = switches & 4 ? 300 : 0;
 		options.history.tied = switches & 4;
+		options.history.interactions = switches & 8;
 		rows_draw(rows, COUNT, 600, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
-		CHECK_OK(tfrs_trainer_estimate(&options, interactions, &estimate, &check_error));
+		CHECK_OK(tfrs_training_estimate(&options, interactions, NULL, &estimate,
+										   &check_error));
 		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
 		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));
 		CHECK(arena.peak < estimate + 30000);
@@ -370,6 +392,17 @@ train_with_times(tfrs_arena *arena, tfrs_error *error)
 }
 
 static tfrs_status
+train_interactions(tfrs_arena *arena, tfrs_error *error)
+{
+	tfrs_train_options options = small_options();
+	trained		result;
+
+	options.history.interactions = true;
+	options.history.steps = 3;
+	return train_rows(&result, arena, &options, &timed, rows, 100, error);
+}
+
+static tfrs_status
 train_tied(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_train_options options = small_options();
@@ -386,4 +419,5 @@ CHECK_TEST(lack_of_memory)
 	rows_draw(rows, 100, 30, 20);
 	check_lack_of_memory(train_with_times);
 	check_lack_of_memory(train_tied);
+	check_lack_of_memory(train_interactions);
 }
