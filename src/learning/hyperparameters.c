@@ -12,21 +12,32 @@
 
 #include "base/limits.h"
 
-/* Columns from which on a sample of them is taken, its size, and how many more steps it takes. */
-#define MOST_COLUMNS 20000
-#define SAMPLED_COLUMNS 6000
-#define SAMPLED_STEPS 3.4
+/* Columns from which on a sample of them is taken, its size, and how many more steps with times it
+ * takes. */
+#define MOST_COLUMNS 10000
+#define SAMPLED_COLUMNS 2000
+#define SAMPLED_STEPS 2.0
 
-/* Steps without times: enough for the first number of events, growing with the root of further ones. */
+/* Steps without times: enough for the first number of events, growing with the root of further
+ * ones; and rounds over the queries. */
 #define HIDE_STEPS 300.0
 #define HIDE_EVENTS 80000.0
+#define HIDE_ROUNDS 30.0
 
-/* Steps with times: rounds over the next states, fewer past that many states. */
+/* Steps with times: rounds over the next states. */
 #define NEXT_ROUNDS 4.0
-#define NEXT_STATES 65536.0
+
+/* Past that many states there are fewer rounds. */
+#define MANY_STATES 65536.0
 
 /* Histories of this length on the average need no warmer softmax. */
 #define LONG_HISTORY 80.0
+
+/* What goes together more often than that is learned best by one table for both sides; so are short
+ * histories where candidates have few events. */
+#define TIED_LIFT 2.0
+#define TIED_LENGTH 100.0
+#define TIED_EVENTS 40.0
 
 static void
 validation_default(tfrs_validation_options *validation)
@@ -53,6 +64,7 @@ history_default(tfrs_history_options *history)
 	history->hide_share = 0.5f;
 	history->steps = 0;
 	history->columns = -1;
+	history->tied = -1;
 }
 
 void
@@ -105,6 +117,7 @@ void
 tfrs_train_options_interactions(tfrs_train_options *options)
 {
 	options->history.interactions = true;
+	options->history.tied = false;
 	options->history.decay[0] = 0.7f;
 	options->history.decay[1] = 0.97f;
 	options->epochs = 8;
@@ -114,6 +127,13 @@ tfrs_train_options_interactions(tfrs_train_options *options)
 	options->schedule.kind = TFRS_SCHEDULE_CONSTANT;
 	options->dropout = 0.3f;
 	options->normalize = false;
+}
+
+/* Steps that take some rounds over that many states. */
+static double
+steps_of_rounds(const tfrs_train_options *options, double rounds, double states)
+{
+	return rounds * fmin(1.0, sqrt(MANY_STATES / states)) * states / options->batch_size;
 }
 
 static double
@@ -126,38 +146,32 @@ choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 		return fmin(ceil((double) counts->events / options->batch_size * options->epochs *
 						 (states > 0 ? 1 : 2)), TFRS_MAX_STEPS);
 	if (states > 0)
-	{
-		double		rounds = NEXT_ROUNDS * fmin(1.0, sqrt(NEXT_STATES / states));
-
-		steps = fmax(HIDE_STEPS, rounds * states / options->batch_size);
-	}
-	if (options->history.columns > 0)
-		steps *= SAMPLED_STEPS;
+		steps = fmax(HIDE_STEPS, steps_of_rounds(options, NEXT_ROUNDS, states)) *
+			(options->history.columns > 0 ? SAMPLED_STEPS : 1.0);
+	else if (counts->queries > 0)
+		steps = fmax(steps, steps_of_rounds(options, HIDE_ROUNDS, (double) counts->queries));
 	return fmin(ceil(steps * options->epochs / 10.0), TFRS_MAX_STEPS);
 }
 
-/* Short histories tell less, and a colder softmax would make too much of it. */
+/* Short histories tell less, unless what goes together does so for a reason, and a colder softmax
+ * would make too much of it. */
 static double
 choose_temperature(const tfrs_train_counts *counts)
 {
-	double		certainty = pow(fmin(1.0, counts->history_length / LONG_HISTORY), 0.55);
+	double		told = counts->history_length * fmax(1.0, counts->lift);
+	double		certainty = pow(fmin(1.0, told / LONG_HISTORY), 0.55);
 
 	return 1.0 / (0.8 * log(fmax((double) counts->candidates, 4.0)) * fmax(certainty, 0.1));
 }
 
-/* Many candidates, each with few events: all of them share what one table learns. */
-static void
-choose_columns(tfrs_history_options *history, const tfrs_train_counts *counts)
+/* Whether the bag of all reads the candidates' table. */
+static bool
+choose_tied(const tfrs_train_counts *counts)
 {
-	history->columns = 0;
-	if (counts->candidates <= MOST_COLUMNS)
-		return;
-	history->columns = SAMPLED_COLUMNS;
-	if (counts->next_states > 0)
-		return;
-	history->tied = true;
-	history->hidden_low = 0.2f;
-	history->hidden_high = 0.8f;
+	double		each = (double) counts->events / fmax((double) counts->candidates, 1.0);
+
+	return counts->lift > TIED_LIFT ||
+		(counts->history_length < TIED_LENGTH && each < TIED_EVENTS);
 }
 
 static void
@@ -176,7 +190,9 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 	if (!history->all)
 		history->hide_share = 0.0f; /* nothing would see what is not hidden */
 	if (history->columns < 0)
-		choose_columns(history, counts);
+		history->columns = counts->candidates > MOST_COLUMNS ? SAMPLED_COLUMNS : 0;
+	if (history->tied < 0)
+		history->tied = choose_tied(counts);
 	if (history->steps == 0)
 		history->steps = (uint32_t) choose_steps(options, counts);
 	if (options->epochs > history->steps)

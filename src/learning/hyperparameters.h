@@ -61,7 +61,7 @@ typedef struct tfrs_history_options
 	float		hide_share;		/* share of steps that hide; the rest predict the next; no times: 1 */
 	uint32_t	steps;			/* 0: chosen */
 	int32_t		columns;		/* candidates sampled a step, 0: all, negative: chosen */
-	bool		tied;			/* the bag of all uses the candidate table */
+	int8_t		tied;			/* the bag of all uses the candidate table; negative: chosen */
 } tfrs_history_options;
 
 typedef enum tfrs_held_out_by
@@ -135,8 +135,10 @@ typedef struct tfrs_train_counts
 {
 	size_t		candidates;		/* N */
 	size_t		events;			/* distinct pairs */
+	size_t		queries;		/* those with two events or more */
 	size_t		next_states;	/* event times that have a history (states.h) */
 	double		history_length; /* events of the query of a random event: sum n^2 / sum n */
+	double		lift;			/* lift.h; 0: not known */
 } tfrs_train_counts;
 
 /*

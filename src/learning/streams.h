@@ -21,7 +21,8 @@ enum
 	TFRS_STREAM_NEGATIVES = 10,	/* uniform negatives; index: step */
 	TFRS_STREAM_ID_DROPOUT = 11,	/* index: epoch * 2^32 + batch */
 	TFRS_STREAM_VALIDATION = 12,	/* which events are held out; index: query */
-	TFRS_STREAM_ONE_ORDER = 13	/* as 6 and 7 */
+	TFRS_STREAM_ONE_ORDER = 13, /* as 6 and 7 */
+	TFRS_STREAM_LIFT = 14		/* pairs of the data, whatever the seed */
 };
 
 #endif							/* TFRS_STREAMS_H */

@@ -2,8 +2,8 @@
  * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history tower
  * (history_trainer.h).
  *
- *     [find earlier ids] -> collect the events of each query -> [hold some out] -> fit <-> [validate]
- *     -> serve -> trained
+ *     [find earlier ids] -> collect the events of each query -> [hold some out] -> measure their lift
+ *     -> fit <-> [validate] -> serve -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "learning/event_collector.h"
 #include "learning/history_trainer.h"
+#include "learning/lift.h"
 #include "learning/model_writer.h"
 #include "learning/serving.h"
 #include "learning/training.h"
@@ -25,6 +26,7 @@ typedef enum train_phase
 	FIND,
 	COLLECT,
 	HOLD_OUT,
+	MEASURE,
 	FIT_TABLES,
 	FIT_HISTORY,
 	SERVE_HISTORY,
@@ -42,6 +44,7 @@ struct tfrs_trainer
 	tfrs_warm_start warm;		/* from it */
 	tfrs_event_collector collector;
 	tfrs_events events;			/* of all queries; no queries where none are collected */
+	tfrs_lift	lift;			/* of the events that a history tower is trained on */
 	tfrs_table_trainer *tables; /* one of the two */
 	tfrs_history_trainer history;
 	tfrs_train_progress progress;
@@ -144,6 +147,7 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_validation_free(&trainer->validation);
 	tfrs_serving_free(&trainer->serving);
 	tfrs_event_collector_free(&trainer->collector);
+	tfrs_lift_free(&trainer->lift);
 	tfrs_warm_start_free(&trainer->warm);
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
@@ -248,7 +252,8 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_train_options *options = &trainer->options;
 	tfrs_train_counts counts = {
 		.candidates = candidate_count(trainer), .events = events->count,
-		.next_states = events->later, .history_length = events->length
+		.queries = events->several, .next_states = events->later,
+		.history_length = events->length, .lift = trainer->lift.value
 	};
 	tfrs_status status = TFRS_OK;
 
@@ -266,6 +271,26 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 	return status;
 }
 
+/* The events that are trained on are known. */
+static tfrs_status
+begin_measuring(tfrs_trainer *trainer, tfrs_error *error)
+{
+	if (!trainer->options.history.on)
+		return begin_fit(trainer, error);
+	trainer->phase = MEASURE;
+	return tfrs_lift_begin(&trainer->lift, trainer->arena, training_events(trainer),
+						   candidate_count(trainer), error);
+}
+
+static tfrs_status
+measure(tfrs_trainer *trainer, tfrs_error *error)
+{
+	if (tfrs_lift_step(&trainer->lift) == TFRS_MORE)
+		return TFRS_MORE;
+	tfrs_lift_free(&trainer->lift);
+	return begin_fit(trainer, error);
+}
+
 static tfrs_status
 collect(tfrs_trainer *trainer, tfrs_error *error)
 {
@@ -274,7 +299,7 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 	if (status != TFRS_OK)
 		return status;
 	if (!trainer->options.validation.on)
-		return begin_fit(trainer, error);
+		return begin_measuring(trainer, error);
 	trainer->phase = HOLD_OUT;
 	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
 								 &trainer->events, candidate_rows(trainer), error);
@@ -286,7 +311,7 @@ hold_out(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_status status = tfrs_validation_split_step(&trainer->validation, candidate_count(trainer),
 													error);
 
-	return status == TFRS_OK ? begin_fit(trainer, error) : status;
+	return status == TFRS_OK ? begin_measuring(trainer, error) : status;
 }
 
 static tfrs_status
@@ -475,6 +500,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 			break;
 		case HOLD_OUT:
 			status = hold_out(trainer, error);
+			break;
+		case MEASURE:
+			status = measure(trainer, error);
 			break;
 		case FIT_TABLES:
 		case FIT_HISTORY:

@@ -4,6 +4,7 @@
 #include "learning/training.h"
 
 #include "learning/history_trainer.h"
+#include "learning/lift.h"
 #include "learning/serving.h"
 #include "learning/table_trainer.h"
 #include "learning/validation.h"
@@ -81,7 +82,10 @@ tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interaction
 		(model == NULL ? 0 : model->events.count);
 	size_t		longest = most_rows(interactions) + most_events(model);
 	size_t		later = collecting.has_time ? rows : 0;
-	tfrs_train_counts counts = {candidates, rows, later, (double) rows / queries};
+	tfrs_train_counts counts = {
+		.candidates = candidates, .events = rows, .queries = queries, .next_states = later,
+		.history_length = (double) longest	/* so that tables of their own are counted */
+	};
 	tfrs_events events = {
 		.queries = queries, .count = rows, .several = queries, .later = later
 	};
@@ -93,7 +97,8 @@ tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interaction
 		(!tfrs_training_needs_events(&used, model) ||
 		 tfrs_event_collector_bytes(&collecting, rows, queries, bytes));
 	if (fits && used.history.on)
-		fits = tfrs_serving_bytes(&used, candidates, bytes) &&
+		fits = tfrs_lift_bytes(candidates, bytes) &&
+			tfrs_serving_bytes(&used, candidates, bytes) &&
 			tfrs_history_trainer_bytes(&used, &events, longest, candidates, bytes);
 	else if (fits)
 		fits = tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);

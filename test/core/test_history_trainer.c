@@ -68,7 +68,10 @@ static tfrs_train_options
 options_of(const step_case *c)
 {
 	tfrs_train_options options;
-	tfrs_train_counts counts = {CANDIDATES, QUERIES * MOST, c->has_time ? 100 : 0, 80};
+	tfrs_train_counts counts = {
+		.candidates = CANDIDATES, .events = QUERIES * MOST, .queries = QUERIES,
+		.next_states = c->has_time ? 100 : 0, .history_length = 80
+	};
 
 	tfrs_train_options_default(&options);
 	options.dim = DIM;

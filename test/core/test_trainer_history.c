@@ -280,7 +280,10 @@ CHECK_TEST(epochs_share_the_steps)
 CHECK_TEST(chosen_steps_are_bounded)
 {
 	tfrs_train_options options;
-	tfrs_train_counts counts = {1000, UINT32_MAX, UINT32_MAX, 1000};
+	tfrs_train_counts counts = {
+		.candidates = 1000, .events = UINT32_MAX, .queries = UINT32_MAX,
+		.next_states = UINT32_MAX, .history_length = 1000
+	};
 
 	tfrs_train_options_default(&options);
 	options.epochs = 100000;
