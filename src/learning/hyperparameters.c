@@ -30,6 +30,13 @@
 /* Past that many states there are fewer rounds. */
 #define MANY_STATES 65536.0
 
+/* Numbers of an embedding; more where much goes together for a reason (TIED_LIFT), unless that takes
+ * too long. */
+#define USUAL_DIM 64
+#define LARGE_DIM 128
+#define LARGE_DIM_EVENTS 2000000
+#define LARGE_DIM_CANDIDATES 100000
+
 /* Histories of this length on the average need no warmer softmax. */
 #define LONG_HISTORY 80.0
 
@@ -72,7 +79,7 @@ tfrs_train_options_default(tfrs_train_options *options)
 {
 	memset(options, 0, sizeof(*options));
 	validation_default(&options->validation);
-	options->dim = 64;
+	options->dim = 0;
 	options->epochs = 10;
 	options->batch_size = 256;
 	tfrs_optimizer_default(&options->optimizer, TFRS_ADAM);
@@ -174,6 +181,22 @@ choose_tied(const tfrs_train_counts *counts)
 		(counts->history_length < TIED_LENGTH && each < TIED_EVENTS);
 }
 
+uint32_t
+tfrs_train_options_most_dim(const tfrs_train_options *options, size_t candidates)
+{
+	if (options->dim > 0)
+		return options->dim;
+	return options->history.on && candidates <= LARGE_DIM_CANDIDATES ? LARGE_DIM : USUAL_DIM;
+}
+
+static uint32_t
+choose_dim(const tfrs_train_options *options, const tfrs_train_counts *counts)
+{
+	if (options->history.on && counts->lift > TIED_LIFT && counts->events <= LARGE_DIM_EVENTS)
+		return tfrs_train_options_most_dim(options, counts->candidates);
+	return USUAL_DIM;
+}
+
 static void
 resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 {
@@ -204,6 +227,8 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 void
 tfrs_train_options_resolve(tfrs_train_options *options, const tfrs_train_counts *counts)
 {
+	if (options->dim == 0)
+		options->dim = choose_dim(options, counts);
 	if (options->history.on)
 		resolve_history(options, counts);
 	else if (options->loss.temperature == 0.0f)
@@ -346,7 +371,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		return problem;
 	if (!(options->optimizer.learning_rate > 0.0f))
 		return "learning_rate must be a positive number";
-	if (options->dim < 1 || options->dim > TFRS_MAX_DIM)
+	if (options->dim > TFRS_MAX_DIM)
 		return "dim must be between 1 and 16000";
 	if (options->epochs < 1 || options->epochs > TFRS_MAX_EPOCHS)
 		return "epochs must be between 1 and 100000";

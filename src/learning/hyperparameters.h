@@ -90,7 +90,7 @@ typedef struct tfrs_validation_options
 
 typedef struct tfrs_train_options
 {
-	uint32_t	dim;
+	uint32_t	dim;			/* 0: chosen */
 	uint32_t	epochs;
 	uint32_t	batch_size;
 	tfrs_optimizer optimizer;
@@ -120,6 +120,9 @@ typedef struct tfrs_train_options
 	int			threads;		/* not part of the model */
 } tfrs_train_options;
 
+/* The largest dim that may be chosen for so many candidates, or the one that is given. */
+extern uint32_t tfrs_train_options_most_dim(const tfrs_train_options *options, size_t candidates);
+
 /* The defaults of our own, and those of TFRS's tutorial (preset "tfrs"). */
 extern void tfrs_train_options_default(tfrs_train_options *options);
 extern void tfrs_train_options_tfrs(tfrs_train_options *options);
@@ -142,7 +145,7 @@ typedef struct tfrs_train_counts
 } tfrs_train_counts;
 
 /*
- * Chooses what the options leave open: steps, columns, temperature.  Leaves out what these data
+ * Chooses what the options leave open: dim, steps, columns, tied tables, temperature.  Leaves out what these data
  * can't have: recency bags and next states without times, more epochs than steps.  The rules and
  * their measurements: doc/defaults.md.
  */

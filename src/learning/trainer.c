@@ -202,18 +202,20 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 
 /* No query has two candidates, so that there is no history to predict from. */
 static tfrs_status
-give_up_history(tfrs_trainer *trainer, tfrs_error *error)
+give_up_history(tfrs_trainer *trainer, const tfrs_train_counts *counts, tfrs_error *error)
 {
 	double		rows = (double) trainer->events.queries + (double) candidate_count(trainer) + 2;
-	double		bytes = rows * trainer->options.dim * sizeof(float);
+	double		bytes;
 
+	tfrs_train_options_without_history(&trainer->options);
+	tfrs_train_options_resolve(&trainer->options, counts);
+	bytes = rows * trainer->options.dim * sizeof(float);
 	if (bytes > (double) TFRS_MAX_BLOCK_BYTES)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "no query has two candidates, and a table of all "
 						 "queries would take %.0f MB", bytes / (1 << 20));
 	if (trainer->model != NULL)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "no query has two candidates: there is "
 						 "nothing to retrain the model's history tower with");
-	tfrs_train_options_without_history(&trainer->options);
 	return TFRS_OK;
 }
 
@@ -259,7 +261,7 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 
 	trainer->phase = FIT_TABLES;
 	if (options->history.on && events->several == 0)
-		status = give_up_history(trainer, error);
+		status = give_up_history(trainer, &counts, error);
 	else
 		tfrs_train_options_resolve(options, &counts);
 	if (options->history.on && trainer->model != NULL)

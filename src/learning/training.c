@@ -91,6 +91,7 @@ tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interaction
 	};
 	bool		fits;
 
+	used.dim = tfrs_train_options_most_dim(options, candidates);
 	tfrs_train_options_resolve(&used, &counts);
 	fits = add_beside(&used, queries, candidates, rows, bytes) &&
 		(model == NULL || tfrs_warm_start_bytes(model, queries, candidates, bytes)) &&

@@ -44,8 +44,6 @@ init(tfrs_validation *validation, tfrs_error *error)
 		status = TFRS_GET(arena, &validation->at, all->count, error);
 	if (status == TFRS_OK && all->weight != NULL)
 		status = TFRS_GET(arena, &validation->weight, all->count, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(arena, &validation->unknown, validation->options->dim, error);
 	return status;
 }
 
@@ -236,6 +234,8 @@ serve(tfrs_validation *validation, const tfrs_validation_tables *tables, tfrs_er
 	if (validation->served == NULL)
 		status = tfrs_arena_get(validation->arena, (void **) &validation->served, rows,
 								dim * sizeof(float), error);
+	if (status == TFRS_OK && validation->unknown == NULL)
+		status = TFRS_GET_ZERO(validation->arena, &validation->unknown, dim, error);
 	if (status != TFRS_OK)
 		return status;
 	if (count > STEP_FLOATS / dim + 1)

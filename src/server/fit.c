@@ -46,7 +46,9 @@ table_bytes(const tfrs_fit *fit)
 
 	if (fit->options->keep_optimizer_state)
 		rows *= 1 + tfrs_optimizer_slots(&fit->options->optimizer);
-	return 4.0 * fit->options->dim * rows;
+	return 4.0 * rows *
+		tfrs_train_options_most_dim(fit->options,
+									tfrs_interactions_candidates(fit->interactions)->count);
 }
 
 /* What each query chose, where it is stored. */
@@ -79,8 +81,9 @@ check_model_size(const tfrs_fit *fit)
 			 errmsg("the model would be larger than %.0f MB", TFRS_MAX_BLOCK_BYTES / MEGABYTE),
 			 errdetail("%zu queries and %zu candidates of dimension %u take %.0f MB for their "
 					   "vectors, %.0f MB for their ids and %.0f MB for what each query chose.",
-					   queries->count, candidates->count, fit->options->dim, vectors / MEGABYTE,
-					   ids / MEGABYTE, events / MEGABYTE),
+					   queries->count, candidates->count,
+					   tfrs_train_options_most_dim(fit->options, candidates->count),
+					   vectors / MEGABYTE, ids / MEGABYTE, events / MEGABYTE),
 			 errhint("Lower \"dim\", set \"store\": false or fewer decays, leave out rare queries or "
 					 "candidates, or train one model for each part of the data with GROUP BY.")));
 }
@@ -151,6 +154,7 @@ static tfrs_index_builder *
 build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_arena *arena)
 {
 	size_t		count;
+	uint32_t	dim = tfrs_trainer_options(trainer)->dim;
 	const float *vectors = tfrs_trainer_candidates(trainer, &count);
 	tfrs_index_builder *builder;
 	tfrs_index_options options;
@@ -158,13 +162,13 @@ build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_arena *arena)
 	tfrs_error	error;
 	double		share;
 
-	if (count * fit->options->dim < LEAST_INDEXED_FLOATS)
+	if (count * dim < LEAST_INDEXED_FLOATS)
 		return NULL;
 	tfrs_index_options_default(&options);
 	options.kind = TFRS_INDEX_EXACT;
 	options.threads = tfrs_settings_threads();
-	tfrs_check(tfrs_index_builder_begin(&builder, arena, &options, vectors, count,
-										fit->options->dim, &error), &error);
+	tfrs_check(tfrs_index_builder_begin(&builder, arena, &options, vectors, count, dim, &error),
+			   &error);
 	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
 	tfrs_check(status, &error);
