@@ -396,7 +396,6 @@ typedef struct bad_option
 CHECK_TEST(options_are_checked)
 {
 	static const bad_option bad[] = {
-		{offsetof(tfrs_train_options, dim), 0, "dim"},
 		{offsetof(tfrs_train_options, dim), TFRS_MAX_DIM + 1, "dim"},
 		{offsetof(tfrs_train_options, epochs), 0, "epochs"},
 		{offsetof(tfrs_train_options, epochs), TFRS_MAX_EPOCHS + 1, "epochs"},

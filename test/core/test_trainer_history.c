@@ -293,6 +293,40 @@ CHECK_TEST(chosen_steps_are_bounded)
 	CHECK(tfrs_train_options_check(&options) == NULL);
 }
 
+/* Short histories, of which the lift tells how far they can be trusted. */
+CHECK_TEST(the_lift_chooses)
+{
+	tfrs_train_counts counts = {
+		.candidates = 5000, .events = 250000, .queries = 25000, .history_length = 15
+	};
+	tfrs_train_options chance;
+	tfrs_train_options reason;
+	tfrs_train_options given;
+
+	tfrs_train_options_default(&chance);
+	reason = chance;
+	given = chance;
+	given.dim = 10;
+	given.history.tied = false;
+	counts.lift = 1;
+	tfrs_train_options_resolve(&chance, &counts);
+	counts.lift = 6;
+	tfrs_train_options_resolve(&reason, &counts);
+	tfrs_train_options_resolve(&given, &counts);
+	CHECK_EQUAL(chance.dim, 64);
+	CHECK_EQUAL(reason.dim, 128);
+	CHECK_EQUAL(given.dim, 10);
+	CHECK(!chance.history.tied && reason.history.tied && !given.history.tied);
+	CHECK_NEAR(reason.loss.temperature, 1 / (0.8 * log(5000)), 1e-6);
+	CHECK(chance.loss.temperature > 2 * reason.loss.temperature);
+	CHECK_EQUAL(reason.history.steps, 30 * 25000 / 256 + 1);
+	counts.candidates = 200000;
+	tfrs_train_options_default(&reason);
+	tfrs_train_options_resolve(&reason, &counts);
+	CHECK_EQUAL(reason.dim, 64);
+	CHECK_EQUAL(reason.history.columns, 2000);
+}
+
 /* One query has 100,000 candidates at times of their own. */
 CHECK_TEST(a_query_of_100000_events)
 {
