@@ -26,6 +26,13 @@
 extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define tfrs_schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
+#else
+#define tfrs_schema_aclcheck(schema, role, mode) \
+	object_aclcheck(NamespaceRelationId, schema, role, mode)
+#endif
+
 #if PG_VERSION_NUM < 170000
 #define tfrs_estimate_array_length(root, node) ((double) estimate_array_length(node))
 #else
