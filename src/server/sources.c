@@ -30,7 +30,6 @@
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/row_reader.h"
-#include "server/run_as.h"
 
 /* Plans of a session; with more all are made anew. */
 #define MOST_PLANS 512
@@ -68,12 +67,6 @@ typedef struct source
 	Oid			id_type;		/* its base type */
 	source_entry *entry;
 } source;
-
-typedef struct read_scope
-{
-	tfrs_run_as run_as;
-	bool		read_only;
-} read_scope;
 
 static HTAB *entries;
 
@@ -129,23 +122,34 @@ entry_of(const tfrs_recommender *recommender, source_role role)
 	return entry;
 }
 
-static void
-begin_reading(read_scope *scope)
+void
+tfrs_read_scope_begin(tfrs_read_scope *scope)
 {
 	tfrs_run_as_begin(&scope->run_as, GetUserId());
 	scope->read_only = XactReadOnly;
 	XactReadOnly = true;
+}
+
+void
+tfrs_read_scope_end(tfrs_read_scope *scope)
+{
+	XactReadOnly = scope->read_only;
+	tfrs_run_as_end(&scope->run_as);
+}
+
+static void
+begin_reading(tfrs_read_scope *scope)
+{
+	tfrs_read_scope_begin(scope);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
 }
 
-/* An error needs no end: the abort of the transaction or subtransaction restores all of it. */
 static void
-end_reading(read_scope *scope)
+end_reading(tfrs_read_scope *scope)
 {
 	SPI_finish();
-	XactReadOnly = scope->read_only;
-	tfrs_run_as_end(&scope->run_as);
+	tfrs_read_scope_end(scope);
 }
 
 static AttrNumber
@@ -425,7 +429,7 @@ tfrs_sources_read_events(const tfrs_recommender *recommender, tfrs_profile *prof
 	MemoryContext caller = CurrentMemoryContext;
 	tfrs_id_writer writer = {0};
 	StringInfoData sql;
-	read_scope	scope;
+	tfrs_read_scope scope;
 	source		source;
 	Oid			type;
 	Datum		query;
@@ -533,7 +537,7 @@ tfrs_sources_read_candidates(const tfrs_recommender *recommender, const tfrs_id_
 	MemoryContext caller = CurrentMemoryContext;
 	asked_row  *asked;
 	StringInfoData sql;
-	read_scope	scope;
+	tfrs_read_scope scope;
 	source		source;
 	Datum		keys;
 	bool		look_up;
@@ -576,17 +580,33 @@ tfrs_sources_all_events(const tfrs_recommender *recommender)
 	return sql.data;
 }
 
-char *
-tfrs_sources_all_candidates(const tfrs_recommender *recommender)
+void
+tfrs_sources_read_all_candidates(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+								 bool *available, char **labels)
 {
+	asked_row  *asked = palloc_extended(ids->count * sizeof(asked_row) + 1, MCXT_ALLOC_HUGE);
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_read_scope scope;
 	StringInfoData sql;
 	source		source;
+	bool		look_up;
 
-	if (!tfrs_sources_has_candidates(recommender) ||
-		!open_source(&source, recommender, CANDIDATES))
-		return NULL;
+	look_up = tfrs_sources_has_candidates(recommender) &&
+		open_source(&source, recommender, CANDIDATES);
+	memset(available, !look_up, ids->count * sizeof(bool));
+	memset(labels, 0, ids->count * sizeof(char *));
+	if (!look_up)
+		return;
+	check_tag(&source, ids);
+	for (size_t i = 0; i < ids->count; i++)
+		asked[i] = (asked_row) {(uint32) i, (uint32) i};
 	initStringInfo(&sql);
 	append_candidates(&sql, &source);
 	appendStringInfo(&sql, "%s IS NOT NULL", quote_identifier(source.id_column));
-	return sql.data;
+	begin_reading(&scope);
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the candidates");
+	MemoryContextSwitchTo(caller);
+	take_candidates(ids, asked, ids->count, available, labels);
+	end_reading(&scope);
 }

@@ -14,6 +14,20 @@
 
 #include "server/profile.h"
 #include "server/registry.h"
+#include "server/run_as.h"
+
+/*
+ * Between begin and end what is run can do no more than read.  An error needs no end: the abort of the
+ * transaction or subtransaction restores all of it.
+ */
+typedef struct tfrs_read_scope
+{
+	tfrs_run_as run_as;
+	bool		read_only;
+} tfrs_read_scope;
+
+extern void tfrs_read_scope_begin(tfrs_read_scope *scope);
+extern void tfrs_read_scope_end(tfrs_read_scope *scope);
 
 /* Adds the events of the profile's query, as far as the model knows their candidates. */
 extern void tfrs_sources_read_events(const tfrs_recommender *recommender, tfrs_profile *profile);
@@ -33,14 +47,16 @@ tfrs_sources_has_candidates(const tfrs_recommender *recommender)
 	return recommender->candidates_name != NULL;
 }
 
-/* All of it, for who asks for all queries: a statement of the columns, in this order. */
-
-/* query, candidate and, where has_time, time, in the order of the query; no NULLs but in time. */
+/*
+ * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is one, time,
+ * none but the time NULL, in the order of the query.
+ */
 extern char *tfrs_sources_all_events(const tfrs_recommender *recommender);
 
-/* key and, where there is one, label of the candidates that may be shown; NULL where the caller
- * may not read them or there are none. */
-extern char *tfrs_sources_all_candidates(const tfrs_recommender *recommender);
+/* The same of all candidates (N); available and labels, palloc'd, are (N). */
+extern void tfrs_sources_read_all_candidates(const tfrs_recommender *recommender,
+											 const tfrs_id_view *ids, bool *available,
+											 char **labels);
 
 /* The time of an event from a column of type timestamptz, timestamp or date, as training takes it. */
 extern int64 tfrs_sources_time(Oid type, Datum value, bool null);
