@@ -83,21 +83,28 @@ tfrs_collection_know_model(tfrs_collection *collection, const tfrs_model *model)
 	know_ids(collection, &model->candidate_ids, tfrs_interactions_know_candidate);
 }
 
-void
-tfrs_collection_add(tfrs_collection *collection, const NullableDatum *query,
-					const NullableDatum *candidate, float weight, int64 at)
+bool
+tfrs_collection_ids(tfrs_collection *collection, const NullableDatum *query,
+					const NullableDatum *candidate, tfrs_row_ids *ids)
 {
-	tfrs_error	error;
-
 	if (query->isnull)
 		collection->skipped_query++;
 	else if (candidate->isnull)
 		collection->skipped_candidate++;
-	else
-		tfrs_check(tfrs_interactions_add(collection->interactions,
-										 tfrs_id_read(&collection->query, query->value),
-										 tfrs_id_read(&collection->candidate, candidate->value),
-										 weight, at, &error), &error);
+	if (query->isnull || candidate->isnull)
+		return false;
+	ids->query = tfrs_id_read(&collection->query, query->value);
+	ids->candidate = tfrs_id_read(&collection->candidate, candidate->value);
+	return true;
+}
+
+void
+tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids, float weight, int64 at)
+{
+	tfrs_error	error;
+
+	tfrs_check(tfrs_interactions_add(collection->interactions, ids->query, ids->candidate,
+									 weight, at, &error), &error);
 }
 
 int64

@@ -42,9 +42,17 @@ extern void tfrs_collection_end(tfrs_collection *collection);
  * refused for its sake is refused here, before all rows are read. */
 extern void tfrs_collection_know_model(tfrs_collection *collection, const tfrs_model *model);
 
-/* The hot path.  What is NULL is skipped and counted. */
-extern void tfrs_collection_add(tfrs_collection *collection, const NullableDatum *query,
-								const NullableDatum *candidate, float weight, int64 at);
+/* The hot path.  A row's ids; false where one is NULL: such a row is skipped, and counted. */
+typedef struct tfrs_row_ids
+{
+	tfrs_id		query;
+	tfrs_id		candidate;
+} tfrs_row_ids;
+
+extern bool tfrs_collection_ids(tfrs_collection *collection, const NullableDatum *query,
+								const NullableDatum *candidate, tfrs_row_ids *ids);
+extern void tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids,
+								float weight, int64 at);
 
 /* A time as the interactions have it: where it is NULL or infinite, the earliest. */
 extern int64 tfrs_collection_time(const NullableDatum *at);

@@ -236,10 +236,12 @@ collect_row(FunctionCallInfo fcinfo, int first)
 {
 	train_state *state = group_of_row(fcinfo, first);
 	train_site *site = state->site;
+	tfrs_row_ids ids;
 
-	tfrs_collection_add(&state->collection, &fcinfo->args[first + QUERY],
-						&fcinfo->args[first + CANDIDATE], read_weight(fcinfo, site),
-						read_time(fcinfo, site));
+	if (tfrs_collection_ids(&state->collection, &fcinfo->args[first + QUERY],
+							&fcinfo->args[first + CANDIDATE], &ids))
+		tfrs_collection_add(&state->collection, &ids, read_weight(fcinfo, site),
+							read_time(fcinfo, site));
 	PG_RETURN_POINTER(state);
 }
 
