@@ -268,6 +268,7 @@ run_phases(refresh *refresh)
 	if (!refresh->unchanged)
 	{
 		run_phase(refresh, train);
+		commit(refresh);
 		run_phase(refresh, store);
 		commit(refresh);
 	}

@@ -67,37 +67,39 @@ tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerpri
 		"SELECT v.version FROM (SELECT version, fingerprint FROM tfrs.recommender_run "
 		"WHERE recommender_id = $1 AND state = 'succeeded' ORDER BY run_id DESC LIMIT 1) r "
 		"JOIN tfrs.recommender_version v ON v.recommender_id = $1 AND v.version = r.version "
-		"WHERE r.fingerprint = $2", &parameters));
+		"WHERE r.fingerprint = $2 AND v.pruned_at IS NULL", &parameters));
 }
 
-static void
-end_run(int64 run, const char *state, int version, const tfrs_run_counts *counts)
+void
+tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts)
 {
 	tfrs_parameters parameters = {0};
 
 	tfrs_parameters_integer(&parameters, run);
-	tfrs_parameters_text(&parameters, state);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_parameters_integer(&parameters, (int64) counts->rows);
+	tfrs_parameters_text(&parameters, counts->fingerprint);
+	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'unchanged', version = $2, "
+						  "rows = $3, fingerprint = $4, finished_at = clock_timestamp() "
+						  "WHERE run_id = $1", &parameters);
+}
+
+void
+tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, run);
 	tfrs_parameters_version(&parameters, version);
 	tfrs_parameters_integer(&parameters, (int64) counts->rows);
 	tfrs_parameters_integer(&parameters, (int64) counts->queries);
 	tfrs_parameters_integer(&parameters, (int64) counts->candidates);
 	tfrs_parameters_integer(&parameters, (int64) counts->held_out_rows);
 	tfrs_parameters_text(&parameters, counts->fingerprint);
-	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = $2, version = $3, rows = $4, "
-						  "queries = $5, candidates = $6, held_out_rows = $7, fingerprint = $8, "
-						  "finished_at = clock_timestamp() WHERE run_id = $1", &parameters);
-}
-
-void
-tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts)
-{
-	end_run(run, "unchanged", version, counts);
-}
-
-void
-tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts)
-{
-	end_run(run, "succeeded", version, counts);
+	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'succeeded', version = $2, "
+						  "rows = $3, queries = $4, candidates = $5, held_out_rows = $6, "
+						  "fingerprint = $7, finished_at = clock_timestamp() "
+						  "WHERE run_id = $1", &parameters);
 }
 
 void
@@ -213,16 +215,19 @@ tfrs_run_prune(const tfrs_recommender *recommender, int *count)
 
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, MOST_RUNS);
-	tfrs_registry_execute("DELETE FROM tfrs.recommender_run WHERE recommender_id = $1 "
+	tfrs_registry_execute("DELETE FROM tfrs.recommender_run r WHERE recommender_id = $1 "
 						  "AND run_id <= (SELECT run_id FROM tfrs.recommender_run "
-						  "WHERE recommender_id = $1 ORDER BY run_id DESC OFFSET $2 LIMIT 1)",
-						  &parameters);
+						  "WHERE recommender_id = $1 ORDER BY run_id DESC OFFSET $2 LIMIT 1) "
+						  "AND NOT EXISTS (SELECT FROM tfrs.recommender_version v "
+						  "WHERE v.recommender_id = $1 AND v.run_id = r.run_id "
+						  "AND v.pruned_at IS NULL)", &parameters);
 	parameters.count = 1;
 	tfrs_parameters_integer(&parameters, recommender->keep_versions);
 	rows = tfrs_registry_execute(
-		"DELETE FROM tfrs.recommender_version WHERE recommender_id = $1 AND version NOT IN "
+		"UPDATE tfrs.recommender_version SET pruned_at = clock_timestamp() "
+		"WHERE recommender_id = $1 AND pruned_at IS NULL AND version NOT IN "
 		"(SELECT version FROM tfrs.recommender_version WHERE recommender_id = $1 "
-		"ORDER BY version DESC LIMIT $2) AND version IS DISTINCT FROM "
+		"AND pruned_at IS NULL ORDER BY version DESC LIMIT $2) AND version IS DISTINCT FROM "
 		"(SELECT current_version FROM tfrs.recommender WHERE recommender_id = $1) "
 		"RETURNING version", &parameters);
 	versions = palloc((rows + 1) * sizeof(int));

@@ -280,7 +280,7 @@ ndcg_of(const tfrs_evaluation_result *result, const tfrs_evaluation_options *opt
 	return NAN;
 }
 
-/* Figures of a model as JSON; *ndcg is what the guard compares. */
+/* Figures of a model as JSON, NULL where nothing is left to test; *ndcg is what the guard compares. */
 static char *
 measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double *ndcg)
 {
@@ -296,8 +296,9 @@ measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double
 	rows.rows = tfrs_split_held_out(run->split)->count;
 	add_pairs(run, &evaluation);
 	result = tfrs_evaluation_run_finish(&evaluation, &options, &rows.distinct);
-	report = tfrs_evaluate_report(result, &options, &rows, model->candidate_ids.count);
 	*ndcg = ndcg_of(result, &options);
+	report = result->queries == 0 ? NULL :
+		tfrs_evaluate_report(result, &options, &rows, model->candidate_ids.count);
 	if (warn && result->queries > 0)
 		tfrs_evaluate_notice(result, &options);
 	tfrs_evaluation_run_end(&evaluation);
