@@ -242,12 +242,15 @@ enum
 	PARAMETERS
 };
 
+/* The bounds stand three times, so that no part of the statement reads the whole table. */
+#define WITHIN_BOUNDS " (NOT $10 OR t.query > $12) AND (NOT $11 OR t.query <= $13)"
+
 static const char statement[] =
 	"WITH new AS MATERIALIZED ("
 	"    SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)"
 	"        AS n (query, rank, candidate, label, score, percentile, source)),"
 	" removed AS ("
-	"    DELETE FROM %1$s AS t WHERE (NOT $10 OR t.query > $12) AND (NOT $11 OR t.query <= $13)"
+	"    DELETE FROM %1$s AS t WHERE" WITHIN_BOUNDS
 	"        AND NOT EXISTS (SELECT FROM new AS n"
 	"            WHERE n.query = t.query AND n.candidate = t.candidate)"
 	"    RETURNING 1),"
@@ -255,6 +258,7 @@ static const char statement[] =
 	"    UPDATE %1$s AS t SET rank = n.rank, label = n.label, score = n.score,"
 	"        percentile = n.percentile, source = n.source, version = $8, computed_at = now()"
 	"    FROM new AS n WHERE n.query = t.query AND n.candidate = t.candidate"
+	"        AND" WITHIN_BOUNDS
 	"        AND (t.rank <> n.rank OR t.label IS DISTINCT FROM n.label OR t.source <> n.source"
 	"            OR NOT (abs(t.score - n.score) <= $9)"
 	"            OR NOT (abs(t.percentile - n.percentile) <= $9))"
@@ -263,8 +267,8 @@ static const char statement[] =
 	"    INSERT INTO %1$s AS t (query, rank, candidate, label, score, percentile, source, version,"
 	"        computed_at)"
 	"    SELECT n.query, n.rank, n.candidate, n.label, n.score, n.percentile, n.source, $8, now()"
-	"    FROM new AS n WHERE NOT EXISTS (SELECT FROM %1$s AS t"
-	"        WHERE n.query = t.query AND n.candidate = t.candidate)"
+	"    FROM new AS n WHERE NOT EXISTS (SELECT FROM %1$s AS t WHERE" WITHIN_BOUNDS
+	"        AND n.query = t.query AND n.candidate = t.candidate)"
 	"    RETURNING 1)"
 	" SELECT (SELECT count(*) FROM added), (SELECT count(*) FROM changed),"
 	"    (SELECT count(*) FROM removed)";

@@ -9,7 +9,6 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
@@ -38,13 +37,6 @@ need_column(const tfrs_recommender *recommender, Relation store, const char *nam
 	if (number <= 0 || TupleDescAttr(RelationGetDescr(store), number - 1)->atttypid != type)
 		report_store(recommender);
 	return number;
-}
-
-static Oid
-model_type(void)
-{
-	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("model"),
-						   ObjectIdGetDatum(get_namespace_oid("tfrs", false)));
 }
 
 /* The primary key's index where it is over the version alone, else none. */
@@ -114,7 +106,7 @@ tfrs_store_model(const tfrs_recommender *recommender, int version, tfrs_block_si
 		report_missing(recommender, 0);
 	if (store->rd_rel->relkind != RELKIND_RELATION)
 		report_store(recommender);
-	model = need_column(recommender, store, "model", model_type());
+	model = need_column(recommender, store, "model", tfrs_registry_model_type());
 	row = find_version(store, need_column(recommender, store, "version", INT4OID), version);
 	if (!HeapTupleIsValid(row))
 		report_missing(recommender, version);
