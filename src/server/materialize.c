@@ -30,7 +30,7 @@
 #include "server/recommendation_table.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
-#include "server/sources.h"
+#include "server/live_rows.h"
 #include "server/store.h"
 
 enum
@@ -117,7 +117,7 @@ read_candidates(materialize_job *job)
 	size_t		hidden_count = 0;
 
 	job->labels = allocate(ids->count, sizeof(char *));
-	tfrs_sources_read_all_candidates(job->recommender, ids, available, job->labels);
+	tfrs_live_candidates_read_all(job->recommender, ids, available, job->labels);
 	for (size_t row = 0; row < ids->count; row++)
 	{
 		if (available[row])
@@ -164,7 +164,7 @@ static void
 open_interactions(materialize_job *job)
 {
 	tfrs_read_scope scope;
-	char	   *sql = tfrs_sources_all_events(job->recommender);
+	char	   *sql = tfrs_live_events_statement(job->recommender);
 	SPIPlanPtr	plan;
 
 	tfrs_read_scope_begin(&scope);
@@ -254,7 +254,7 @@ add_event(const materialize_job *job, tfrs_profile *profile)
 	if (OidIsValid(job->at_type))
 	{
 		value = column_value(job, 3, &null);
-		at = tfrs_sources_time(job->at_type, value, null);
+		at = tfrs_live_time(job->at_type, value, null);
 	}
 	tfrs_profile_add(profile, row, at);
 }

@@ -26,7 +26,7 @@
 #include "server/profile.h"
 #include "server/row_reader.h"
 #include "server/similar.h"
-#include "server/sources.h"
+#include "server/live_rows.h"
 #include "server/store.h"
 
 /* Arguments after the one that says in which type candidates are wanted, if there is one. */
@@ -183,7 +183,7 @@ static void
 read_profile(const recommend_call *call, tfrs_id id, tfrs_profile *profile)
 {
 	tfrs_profile_begin(profile, call->model, id, call->recommender->at_column != NULL);
-	tfrs_sources_read_events(call->recommender, profile);
+	tfrs_live_events_read(call->recommender, profile);
 	tfrs_profile_finish(profile);
 }
 
@@ -216,7 +216,7 @@ keep_available(const recommend_call *call, shown_list *list, size_t k)
 	list->labels = palloc_extended(list->count * sizeof(char *) + 1, MCXT_ALLOC_HUGE);
 	for (size_t i = 0; i < list->count; i++)
 		rows[i] = list->hits[i].row;
-	tfrs_sources_read_candidates(call->recommender, call->candidates, rows, list->count,
+	tfrs_live_candidates_read(call->recommender, call->candidates, rows, list->count,
 								 available, list->labels);
 	for (size_t i = 0; i < list->count && kept < k; i++)
 	{
@@ -237,7 +237,7 @@ find_shown(const recommend_call *call)
 {
 	size_t		all = call->candidates->count;
 	size_t		k = Min(call->search.k, all);
-	size_t		ask = tfrs_sources_has_candidates(call->recommender) && k > 0 ? k + SPARE(k) : k;
+	size_t		ask = tfrs_live_has_candidates(call->recommender) && k > 0 ? k + SPARE(k) : k;
 	shown_list	list;
 
 	for (;; ask *= 4)

@@ -1,11 +1,11 @@
 /*
- * sources.c: the interactions and candidates of a recommender by SPI.
+ * live_rows.c: the interactions and candidates of a recommender by SPI.
  *
  * Statements are made of names that the catalog gives, quoted, with operators of pg_catalog; what a
  * query is goes in as a parameter of the column's own type, so that an index serves.  A generic plan is
  * asked for: planning takes longer than the look-up.
  */
-#include "server/sources.h"
+#include "server/live_rows.h"
 
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -108,7 +108,7 @@ entry_of(const tfrs_recommender *recommender, source_role role)
 
 		control.keysize = sizeof(source_key);
 		control.entrysize = sizeof(source_entry);
-		entries = hash_create("tfrs sources of recommenders", 16, &control, HASH_ELEM | HASH_BLOBS);
+		entries = hash_create("tfrs live rows of recommenders", 16, &control, HASH_ELEM | HASH_BLOBS);
 	}
 	entry = hash_search(entries, &key, HASH_FIND, NULL);
 	if (entry != NULL)
@@ -366,7 +366,7 @@ execute(const source *source, const char *sql, Oid type, Datum parameter)
 }
 
 int64
-tfrs_sources_time(Oid type, Datum value, bool null)
+tfrs_live_time(Oid type, Datum value, bool null)
 {
 	if (null)
 		return DT_NOBEGIN;
@@ -409,7 +409,7 @@ add_events(tfrs_profile *profile)
 		if (has_time)
 		{
 			value = SPI_getbinval(row, columns, 2, &null);
-			at = tfrs_sources_time(at_type, value, null);
+			at = tfrs_live_time(at_type, value, null);
 		}
 		tfrs_profile_add(profile, candidate, at);
 	}
@@ -423,7 +423,7 @@ append_column(StringInfo sql, const char *before, const char *column)
 }
 
 void
-tfrs_sources_read_events(const tfrs_recommender *recommender, tfrs_profile *profile)
+tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile)
 {
 	const tfrs_id_view *ids = &profile->model->query_ids;
 	MemoryContext caller = CurrentMemoryContext;
@@ -531,7 +531,7 @@ append_candidates(StringInfo sql, const source *source)
 }
 
 void
-tfrs_sources_read_candidates(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
 							 const uint32 *rows, size_t count, bool *available, char **labels)
 {
 	MemoryContext caller = CurrentMemoryContext;
@@ -542,7 +542,7 @@ tfrs_sources_read_candidates(const tfrs_recommender *recommender, const tfrs_id_
 	Datum		keys;
 	bool		look_up;
 
-	look_up = tfrs_sources_has_candidates(recommender) &&
+	look_up = tfrs_live_has_candidates(recommender) &&
 		open_source(&source, recommender, CANDIDATES);
 	memset(available, !look_up, count * sizeof(bool));
 	memset(labels, 0, count * sizeof(char *));
@@ -565,7 +565,7 @@ tfrs_sources_read_candidates(const tfrs_recommender *recommender, const tfrs_id_
 }
 
 char *
-tfrs_sources_all_events(const tfrs_recommender *recommender)
+tfrs_live_events_statement(const tfrs_recommender *recommender)
 {
 	StringInfoData sql;
 
@@ -581,7 +581,7 @@ tfrs_sources_all_events(const tfrs_recommender *recommender)
 }
 
 void
-tfrs_sources_read_all_candidates(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id_view *ids,
 								 bool *available, char **labels)
 {
 	asked_row  *asked = palloc_extended(ids->count * sizeof(asked_row) + 1, MCXT_ALLOC_HUGE);
@@ -591,7 +591,7 @@ tfrs_sources_read_all_candidates(const tfrs_recommender *recommender, const tfrs
 	source		source;
 	bool		look_up;
 
-	look_up = tfrs_sources_has_candidates(recommender) &&
+	look_up = tfrs_live_has_candidates(recommender) &&
 		open_source(&source, recommender, CANDIDATES);
 	memset(available, !look_up, ids->count * sizeof(bool));
 	memset(labels, 0, ids->count * sizeof(char *));
