@@ -388,7 +388,7 @@ read_request(FunctionCallInfo fcinfo, int first)
 	request.force = PG_GETARG_BOOL(first + 2);
 	request.on_running = read_on_running(text_to_cstring(PG_GETARG_TEXT_PP(first + 3)));
 	request.atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic;
+		castNode(CallContext, fcinfo->context)->atomic || IsSubTransaction();
 	return request;
 }
 
