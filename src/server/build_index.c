@@ -235,6 +235,7 @@ static tfrs_block_value *
 build(build_state *state)
 {
 	tfrs_id_view ids = tfrs_id_set_view(&state->ids);
+	tfrs_progress *run = tfrs_progress_begin("build_index", NULL);
 	tfrs_index_builder *builder;
 	tfrs_block_value *value;
 	tfrs_error	error;
@@ -243,8 +244,10 @@ build(build_state *state)
 	tfrs_check(tfrs_index_builder_begin(&builder, &state->arena, &state->options.index,
 										state->vectors, state->ids.count, state->dim, &error),
 			   &error);
+	tfrs_index_run_builder(builder, state->ids.count, run);
 	value = tfrs_index_value_of(&ids, builder);
 	tfrs_index_builder_destroy(builder);
+	tfrs_progress_end(run);
 	return value;
 }
 
