@@ -16,7 +16,6 @@
 #include <math.h>
 
 #include "catalog/pg_authid.h"
-#include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -53,7 +52,7 @@ typedef struct slot
 	uint64		checksum;		/* of what follows */
 	TimestampTz backend_start;
 	TimestampTz began;
-	TimestampTz measured;		/* since when done and rows have been counted */
+	TimestampTz measured;		/* when done was last 0, and rows too */
 	TimestampTz written;
 	uint64		batch;
 	uint64		rows;
@@ -182,7 +181,7 @@ tfrs_progress_update(tfrs_progress *run, const tfrs_progress_state *state)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		other_phase = strcmp(s->phase, state->phase) != 0;
 
-	if (state->total != s->total)
+	if (state->total != s->total || state->done < s->done)
 		s->measured = now;
 	s->epoch = state->epoch;
 	s->batch = state->batch;
@@ -205,6 +204,48 @@ void
 tfrs_progress_end(tfrs_progress *run)
 {
 	leave(run);
+}
+
+void
+tfrs_collecting_init(tfrs_collecting *collecting, const char *kind, MemoryContext context)
+{
+	*collecting = (tfrs_collecting) {.kind = kind, .context = context};
+}
+
+tfrs_collecting *
+tfrs_collecting_of_call(FmgrInfo *function, const char *kind)
+{
+	if (function->fn_extra == NULL)
+	{
+		function->fn_extra = MemoryContextAlloc(function->fn_mcxt, sizeof(tfrs_collecting));
+		tfrs_collecting_init(function->fn_extra, kind, function->fn_mcxt);
+	}
+	return function->fn_extra;
+}
+
+void
+tfrs_collecting_tell(tfrs_collecting *collecting)
+{
+	tfrs_progress_state state = {.phase = "collecting rows"};
+
+	if (collecting->run == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(collecting->context);
+
+		collecting->run = tfrs_progress_begin(collecting->kind, NULL);
+		collecting->rows = 0;
+		MemoryContextSwitchTo(caller);
+	}
+	state.rows = collecting->rows;
+	tfrs_progress_update(collecting->run, &state);
+}
+
+void
+tfrs_collecting_end(tfrs_collecting *collecting)
+{
+	if (collecting->run != NULL)
+		tfrs_progress_end(collecting->run);
+	collecting->run = NULL;
 }
 
 /* Whether the slot is whole and in use; one that is being written is read again. */

@@ -18,6 +18,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #define TFRS_PROGRESS_KIND_BYTES 16
 #define TFRS_PROGRESS_PHASE_BYTES 32
 
@@ -40,5 +42,33 @@ typedef struct tfrs_progress_state
 extern tfrs_progress *tfrs_progress_begin(const char *kind, const char *subject);
 extern void tfrs_progress_update(tfrs_progress *run, const tfrs_progress_state *state);
 extern void tfrs_progress_end(tfrs_progress *run);
+
+/*
+ * For aggregates: one for all groups of a call.  Each row is counted; the final function ends it
+ * before it tells of what it does itself.
+ */
+typedef struct tfrs_collecting
+{
+	const char *kind;
+	MemoryContext context;
+	tfrs_progress *run;			/* begun with the first rows */
+	uint64		rows;
+} tfrs_collecting;
+
+#define TFRS_ROWS_BETWEEN_UPDATES 1024
+
+extern void tfrs_collecting_init(tfrs_collecting *collecting, const char *kind,
+								 MemoryContext context);
+/* The one in fn_extra, where that holds nothing else. */
+extern tfrs_collecting *tfrs_collecting_of_call(FmgrInfo *function, const char *kind);
+extern void tfrs_collecting_tell(tfrs_collecting *collecting);
+extern void tfrs_collecting_end(tfrs_collecting *collecting);
+
+static inline void
+tfrs_collecting_count_row(tfrs_collecting *collecting)
+{
+	if (++collecting->rows % TFRS_ROWS_BETWEEN_UPDATES == 0)
+		tfrs_collecting_tell(collecting);
+}
 
 #endif							/* TFRS_PROGRESS_H */
