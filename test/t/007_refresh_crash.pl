@@ -15,9 +15,21 @@ use Tfrs;
 my $kills = $ENV{TFRS_KILLS} || 3;
 my $server = new_server('main');
 
-# A crash must be one: with fsync off the files are still written, as only the server dies.
-$server->append_conf('postgresql.conf', 'restart_after_crash = off');
-$server->restart;
+# All processes at once, as the machine would; no one ends in order.
+sub crash
+{
+	my ($postmaster) = slurp_file($server->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my @all = (split ' ', `ps -o pid= --ppid $postmaster`);
+
+	kill 'KILL', $postmaster, @all;
+	$server->kill9;
+	foreach my $pid ($postmaster, @all)
+	{
+		usleep(10000) while kill 0, $pid;
+	}
+	return;
+}
+
 $server->safe_psql('postgres', q{
 	CREATE TABLE event AS
 	SELECT i * 7 % 997 AS user_id, (sqrt(i * 31 % 90001))::int AS item_id,
@@ -60,7 +72,7 @@ foreach my $i (1 .. $kills)
 		'<', \'', '>', \$out, '2>', \$errors);
 
 	usleep(1000000 * rand(1.2 * $usual));
-	$server->kill9;
+	crash();
 	$session->finish;
 	$server->start;
 	my $after = value('SELECT version FROM tfrs.recommender_status');
