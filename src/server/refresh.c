@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -140,7 +141,7 @@ record_failure(refresh *refresh, const ErrorData *error)
 	tfrs_training_run *run = &refresh->run;
 	const char *state = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
 
-	if (run->run == 0)
+	if (run->run == 0 || !tfrs_registry_is_there(run->recommender))
 		return;
 	HOLD_INTERRUPTS();
 	tfrs_run_failed(run->run, state, error);
@@ -386,6 +387,8 @@ read_request(FunctionCallInfo fcinfo, int first)
 {
 	refresh_request request;
 
+	PreventCommandDuringRecovery("a refresh");
+	PreventCommandIfReadOnly("a refresh");
 	need_arguments(fcinfo);
 	request.warm = read_warm(text_to_cstring(PG_GETARG_TEXT_PP(first)));
 	request.publish = PG_GETARG_BOOL(first + 1);

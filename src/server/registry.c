@@ -463,6 +463,12 @@ tfrs_recommender_unlock_session(const tfrs_recommender *recommender)
 	LockRelease(&tag, ExclusiveLock, true);
 }
 
+bool
+tfrs_registry_is_there(const tfrs_recommender *recommender)
+{
+	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(recommender->registry));
+}
+
 Oid
 tfrs_registry_model_type(void)
 {

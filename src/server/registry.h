@@ -111,6 +111,10 @@ extern void tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *valu
  */
 extern uint64 tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters);
 
+/* Whether the registry that the recommender was found in is still there: its extension may be dropped
+ * at any time. */
+extern bool tfrs_registry_is_there(const tfrs_recommender *recommender);
+
 /* The type tfrs.model. */
 extern Oid	tfrs_registry_model_type(void);
 

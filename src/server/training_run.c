@@ -363,14 +363,18 @@ tfrs_training_run_train(tfrs_training_run *run)
 static void
 look_again(tfrs_training_run *run)
 {
-	Oid			owner = run->recommender->owner;
-	MemoryContext caller = MemoryContextSwitchTo(run->context);
+	tfrs_recommender *before = run->recommender;
+	tfrs_recommender *now;
 
-	LockRelationOid(run->recommender->store, RowExclusiveLock);
-	run->recommender = tfrs_recommender_of_id(run->recommender->id);
-	MemoryContextSwitchTo(caller);
-	tfrs_recommender_check_store(run->recommender);
-	if (run->recommender->owner != owner)
+	LockRelationOid(before->store, RowExclusiveLock);
+	now = tfrs_recommender_of_id(before->id);
+	if (now == NULL || now->registry != before->registry)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("recommender \"%s\" was dropped meanwhile", before->name)));
+	run->recommender = now;
+	tfrs_recommender_check_store(now);
+	if (now->owner != before->owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the owner of recommender \"%s\" has changed meanwhile",
