@@ -179,7 +179,8 @@ candidate_rows(const tfrs_trainer *trainer)
 static const tfrs_events *
 training_events(const tfrs_trainer *trainer)
 {
-	return trainer->options.validation.on ? &trainer->validation.training : &trainer->events;
+	return trainer->options.validation.on ? &trainer->validation.split.training.events
+		: &trainer->events;
 }
 
 static tfrs_status
@@ -192,7 +193,7 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 												  error);
 
 	if (status == TFRS_OK && trainer->validated != NULL)
-		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation);
+		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation.split);
 	return status;
 }
 
@@ -277,14 +278,14 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 		return begin_fit(trainer, error);
 	trainer->phase = HOLD_OUT;
 	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
-								 &trainer->events, candidate_rows(trainer), error);
+								 &trainer->events, candidate_count(trainer),
+								 candidate_rows(trainer), error);
 }
 
 static tfrs_status
 hold_out(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = tfrs_validation_split_step(&trainer->validation, candidate_count(trainer),
-													error);
+	tfrs_status status = tfrs_event_split_step(&trainer->validation.split, error);
 
 	return status == TFRS_OK ? begin_fit(trainer, error) : status;
 }
