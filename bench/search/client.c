@@ -1,15 +1,17 @@
 /*
  * client.c: times searches as a client sees them: a prepared statement, the vector as a parameter.
  *
- * usage: client [-n QUERIES] [-m MOST] [-f] QUERIES.fbin 'NAME: STATEMENTS' ...
+ * usage: client [-n QUERIES] [-b BURST] [-m MOST] [-f] QUERIES.fbin 'NAME: STATEMENTS' ...
  *
  * Each argument is one way to search, in a connection of its own (libpq's environment says where):
  * its statements are run once, but the last, which is prepared with the vector as text for $1 and
- * gives candidates in its first column.  For each odd query of the file all of them run in turn, so
- * that what slows the machine slows all alike; a way that takes longer than MOST seconds in all is
- * not asked further.  Printed for each: medians of wall time and of the server process's own CPU
- * time with the 10th and 90th percentile, and the share of the first one's candidates that it
- * found.  With -f each query gets a new connection, and its first search is timed.
+ * gives candidates in its first column.  The odd queries of the file are asked in bursts, one way
+ * after the other: so what slows the machine slows all alike, and each finds its own data in the
+ * processor's cache as in a loop of its own.  A way that takes longer than MOST seconds in all is
+ * not asked further.  Printed for each: the median of wall time with the 10th and 90th percentile,
+ * the median over bursts of the server process's own CPU time a query, and the share of the first
+ * way's candidates that were found.  With -f each query gets a new connection, and its first search
+ * is timed.
  */
 #define _GNU_SOURCE
 
@@ -31,7 +33,8 @@ typedef struct way
 	PGconn	   *connection;
 	char		schedule[64];	/* path of what the kernel tells of the process's CPU time */
 	double	   *wall;			/* (queries) milliseconds */
-	double	   *cpu;			/* (queries) */
+	double	   *cpu;			/* (bursts) */
+	size_t		bursts;
 	size_t		asked;
 	size_t		rows;
 	size_t		found;			/* of the first way's candidates */
@@ -43,6 +46,7 @@ typedef struct setup
 {
 	size_t		count;
 	size_t		dim;
+	size_t		burst;
 	char	  **queries;		/* (count) vectors as text */
 	double		most;
 	int			fresh;
@@ -199,15 +203,19 @@ static PGresult *
 search(setup *setup, way *way, size_t query)
 {
 	const char *values[1] = {setup->queries[query]};
-	double		cpu = settled_cpu(way);
-	double		start = milliseconds();
-	PGresult   *result = PQexecPrepared(way->connection, "search", 1, values, NULL, NULL, 0);
-	double		wall = milliseconds() - start;
+	double		start;
+	PGresult   *result;
 
+	if (setup->fresh)
+	{
+		PQfinish(way->connection);
+		connect_way(way);
+	}
+	start = milliseconds();
+	result = PQexecPrepared(way->connection, "search", 1, values, NULL, NULL, 0);
+	way->wall[way->asked] = milliseconds() - start;
 	check(way, result);
-	way->wall[way->asked] = wall;
-	way->cpu[way->asked] = settled_cpu(way) - cpu;
-	way->seconds += wall * 1e-3;
+	way->seconds += way->wall[way->asked] * 1e-3;
 	way->asked++;
 	way->rows += (size_t) PQntuples(result);
 	return result;
@@ -228,32 +236,42 @@ count_found(way *way, const PGresult *truth, const PGresult *result)
 	}
 }
 
+/* Queries first to last by one way; truth: what the first one answers. */
 static void
-ask_all(setup *setup, size_t query)
+ask_burst(setup *setup, way *way, size_t first, size_t last, PGresult **truth)
 {
-	PGresult   *truth = NULL;
+	double		cpu = setup->fresh ? 0 : settled_cpu(way);
+	size_t		asked = way->asked;
 
-	for (size_t i = 0; i < setup->way_count; i++)
+	for (size_t i = first; i < last && way->seconds <= setup->most; i++)
 	{
-		way		   *way = &setup->ways[i];
-		PGresult   *result;
+		PGresult   *result = search(setup, way, i);
 
-		if (way->seconds > setup->most)
-			continue;
-		if (setup->fresh)
-		{
-			PQfinish(way->connection);
-			connect_way(way);
-		}
-		result = search(setup, way, query);
-		if (i == 0)
-			truth = result;
-		if (truth != NULL)
-			count_found(way, truth, result);
-		if (result != truth)
+		if (truth[i] == NULL)
+			truth[i] = result;
+		count_found(way, truth[i], result);
+		if (truth[i] != result)
 			PQclear(result);
 	}
-	PQclear(truth);
+	if (!setup->fresh && way->asked > asked)
+		way->cpu[way->bursts++] = (settled_cpu(way) - cpu) / (double) (way->asked - asked);
+}
+
+static void
+ask_all(setup *setup, size_t count)
+{
+	PGresult  **truth = calloc(count, sizeof(PGresult *));
+
+	for (size_t first = 0; first < count; first += setup->burst)
+	{
+		size_t		last = first + setup->burst < count ? first + setup->burst : count;
+
+		for (size_t i = 0; i < setup->way_count; i++)
+			ask_burst(setup, &setup->ways[i], first, last, truth);
+		for (size_t i = first; i < last; i++)
+			PQclear(truth[i]);
+	}
+	free(truth);
 }
 
 static int
@@ -273,9 +291,9 @@ print_way(way *way)
 	if (n == 0)
 		return;
 	qsort(way->wall, n, sizeof(double), compare_doubles);
-	qsort(way->cpu, n, sizeof(double), compare_doubles);
-	printf("%-34s %8.3f (%.3f to %.3f)  CPU %8.3f ms  recall %.4f  rows %.1f  n %zu\n", way->name,
-		   way->wall[n / 2], way->wall[n / 10], way->wall[n * 9 / 10], way->cpu[n / 2],
+	qsort(way->cpu, way->bursts, sizeof(double), compare_doubles);
+	printf("%-34s %8.3f (%.3f to %.3f) ms  CPU %8.3f  recall %.4f  rows %.1f  n %zu\n", way->name,
+		   way->wall[n / 2], way->wall[n / 10], way->wall[n * 9 / 10], way->cpu[way->bursts / 2],
 		   way->wanted == 0 ? 1 : (double) way->found / (double) way->wanted,
 		   (double) way->rows / (double) n, n);
 }
@@ -284,21 +302,23 @@ print_way(way *way)
 static void
 forget(way *way)
 {
-	way->asked = way->rows = way->found = way->wanted = 0;
+	way->asked = way->bursts = way->rows = way->found = way->wanted = 0;
 	way->seconds = 0;
 }
 
 int
 main(int argc, char **argv)
 {
-	static setup setup = {.most = 20};
+	static setup setup = {.burst = 50, .most = 20};
 	size_t		queries = 500;
 	int			option;
 
-	while ((option = getopt(argc, argv, "n:m:f")) != -1)
+	while ((option = getopt(argc, argv, "n:b:m:f")) != -1)
 	{
 		if (option == 'n')
 			queries = (size_t) atol(optarg);
+		else if (option == 'b')
+			setup.burst = (size_t) atol(optarg);
 		else if (option == 'm')
 			setup.most = atof(optarg);
 		else if (option == 'f')
@@ -307,19 +327,17 @@ main(int argc, char **argv)
 			return 2;
 	}
 	if (argc - optind < 2 || argc - optind - 1 > MOST_WAYS)
-		fail("usage: client [-n QUERIES] [-m MOST] [-f] QUERIES.fbin 'NAME: STATEMENTS' ...");
+		fail("usage: client [-n QUERIES] [-b BURST] [-m MOST] [-f] QUERIES.fbin 'NAME: STATEMENTS' ...");
 	read_queries(&setup, argv[optind], queries);
 	for (int i = optind + 1; i < argc; i++)
 	{
 		parse_way(&setup.ways[setup.way_count], argv[i], setup.count + 3);
 		connect_way(&setup.ways[setup.way_count++]);
 	}
-	for (size_t i = 0; i < 3; i++)
-		ask_all(&setup, i % setup.count);
+	ask_all(&setup, setup.count < 3 ? setup.count : 3);
 	for (size_t i = 0; i < setup.way_count; i++)
 		forget(&setup.ways[i]);
-	for (size_t i = 0; i < setup.count; i++)
-		ask_all(&setup, i);
+	ask_all(&setup, setup.count);
 	for (size_t i = 0; i < setup.way_count; i++)
 		print_way(&setup.ways[i]);
 	return 0;
