@@ -5,7 +5,7 @@
  *
  * Each argument is one way to search, in a connection of its own (libpq's environment says where):
  * its statements are run once, but the last, which is prepared with the vector as text for $1 and
- * gives candidates in its first column.  The odd queries of the file are asked in bursts, one way
+ * gives candidates in its first column; $2 is the query's number in the file.  The odd queries of the file are asked in bursts, one way
  * after the other: so what slows the machine slows all alike, and each finds its own data in the
  * processor's cache as in a loop of its own.  A way that takes longer than MOST seconds in all is
  * not asked further.  Printed for each: the median of wall time with the 10th and 90th percentile,
@@ -202,17 +202,14 @@ settled_cpu(const way *way)
 static PGresult *
 search(setup *setup, way *way, size_t query)
 {
-	const char *values[1] = {setup->queries[query]};
-	double		start;
+	char		number[24];
+	const char *values[2] = {setup->queries[query], number};
+	int			count = strstr(way->statement, "$2") == NULL ? 1 : 2;
+	double		start = milliseconds();
 	PGresult   *result;
 
-	if (setup->fresh)
-	{
-		PQfinish(way->connection);
-		connect_way(way);
-	}
-	start = milliseconds();
-	result = PQexecPrepared(way->connection, "search", 1, values, NULL, NULL, 0);
+	snprintf(number, sizeof(number), "%zu", 2 * query + 1);
+	result = PQexecPrepared(way->connection, "search", count, values, NULL, NULL, 0);
 	way->wall[way->asked] = milliseconds() - start;
 	check(way, result);
 	way->seconds += way->wall[way->asked] * 1e-3;
@@ -240,9 +237,15 @@ count_found(way *way, const PGresult *truth, const PGresult *result)
 static void
 ask_burst(setup *setup, way *way, size_t first, size_t last, PGresult **truth)
 {
-	double		cpu = setup->fresh ? 0 : settled_cpu(way);
 	size_t		asked = way->asked;
+	double		cpu;
 
+	if (setup->fresh)
+	{
+		PQfinish(way->connection);
+		connect_way(way);
+	}
+	cpu = settled_cpu(way);
 	for (size_t i = first; i < last && way->seconds <= setup->most; i++)
 	{
 		PGresult   *result = search(setup, way, i);
@@ -253,7 +256,7 @@ ask_burst(setup *setup, way *way, size_t first, size_t last, PGresult **truth)
 		if (truth[i] != result)
 			PQclear(result);
 	}
-	if (!setup->fresh && way->asked > asked)
+	if (way->asked > asked)
 		way->cpu[way->bursts++] = (settled_cpu(way) - cpu) / (double) (way->asked - asked);
 }
 
@@ -322,7 +325,7 @@ main(int argc, char **argv)
 		else if (option == 'm')
 			setup.most = atof(optarg);
 		else if (option == 'f')
-			setup.fresh = 1;
+			setup.fresh = 1, setup.burst = 1;
 		else
 			return 2;
 	}
