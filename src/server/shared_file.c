@@ -92,6 +92,10 @@ map_descriptor(int descriptor, size_t length, MemoryContext context)
 		pfree(map);
 		return NULL;
 	}
+#ifdef MADV_HUGEPAGE
+	/* pages that memory pressure drove out come back as huge ones */
+	(void) madvise(map->address, length, MADV_HUGEPAGE);
+#endif
 	map->unmap.func = unmap;
 	map->unmap.arg = map;
 	MemoryContextRegisterResetCallback(context, &map->unmap);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes an .fbin file to standard output as COPY (FORMAT binary) reads it: id integer, vector.
 
-usage: copy.py FILE.fbin [first row] [rows] | psql -c "COPY t FROM STDIN (FORMAT binary)"
+usage: fbin_to_copy.py FILE.fbin [first row] [rows] | psql -c "COPY t FROM STDIN (FORMAT binary)"
 
 The binary form of tfrs.embedding is that of pgvector's vector, so one stream fills either.
 """
