@@ -21,6 +21,7 @@
 #include "base/id_set.h"
 #include "learning/model.h"
 #include "retrieval/index.h"
+#include "server/compat.h"
 
 /* What a block offers, all of it read only. */
 typedef struct tfrs_cached_block

@@ -27,6 +27,7 @@
 #include "server/compat.h"
 #include "server/evaluate_report.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 
@@ -68,6 +69,7 @@ typedef struct evaluate_state
 	tfrs_pair_set relevant;
 	tfrs_pair_set excluded;
 	tfrs_evaluate_rows rows;
+	tfrs_collecting *collecting;
 	char	   *report;			/* once finished */
 } evaluate_state;
 
@@ -142,6 +144,7 @@ begin_group(FunctionCallInfo fcinfo, MemoryContext context, int options_argument
 	Oid			query_type = get_fn_expr_argtype(fcinfo->flinfo, QUERY);
 
 	state->context = context;
+	state->collecting = tfrs_collecting_of_call(fcinfo->flinfo, "evaluate");
 	tfrs_bridge_arena(&state->arena, context, tfrs_bridge_maintenance_memory());
 	read_options(fcinfo, state, options_argument);
 	state->query_is_json = query_type == JSONBOID;
@@ -178,6 +181,7 @@ state_of_row(FunctionCallInfo fcinfo, int options_argument)
 		return state;
 	if (state == NULL)
 		return begin_group(fcinfo, context, options_argument);
+	tfrs_collecting_count_row(state->collecting);
 	if (options_argument < PG_NARGS())
 		tfrs_options_check_same(evaluate_scheme.what, state->first_options,
 								PG_ARGISNULL(options_argument),
@@ -389,9 +393,18 @@ check_evaluated(tfrs_status status, const tfrs_error *error)
 	tfrs_check(status, error);
 }
 
+static void
+tell_progress(tfrs_progress *run, const tfrs_evaluation *evaluation)
+{
+	tfrs_progress_state progress = {0};
+
+	progress.phase = tfrs_evaluation_phase(evaluation, &progress.done, &progress.total);
+	tfrs_progress_update(run, &progress);
+}
+
 /* Runs the evaluation and keeps its report. */
 static void
-evaluate(evaluate_state *state)
+evaluate(evaluate_state *state, tfrs_progress *run)
 {
 	tfrs_evaluation_test test = {
 		.model = state->model, .relevant = &state->relevant, .excluded = &state->excluded
@@ -406,7 +419,10 @@ evaluate(evaluate_state *state)
 	tfrs_bridge_arena(&arena, state->context, tfrs_settings_memory_bytes());
 	check_evaluated(tfrs_evaluation_begin(&evaluation, &arena, &test, &options, &error), &error);
 	while ((status = tfrs_evaluation_step(evaluation, &error)) == TFRS_MORE)
+	{
 		CHECK_FOR_INTERRUPTS();
+		tell_progress(run, evaluation);
+	}
 	check_evaluated(status, &error);
 	result = tfrs_evaluation_result_of(evaluation);
 	state->report = MemoryContextStrdup(state->context,
@@ -430,14 +446,19 @@ tfrs_evaluate_finish(PG_FUNCTION_ARGS)
 						"candidate")));
 		PG_RETURN_NULL();
 	}
+	tfrs_collecting_end(state->collecting);
 	if (state->report == NULL)
 	{
+		tfrs_progress *run = tfrs_progress_begin("evaluate", NULL);
+
+		tfrs_progress_update(run, &(tfrs_progress_state) {.phase = "sorting rows"});
 		if (state->unknown_queries.count > 1)
 			order_unknown_queries(state);
 		finish_pairs(&state->relevant);
 		finish_pairs(&state->excluded);
 		state->rows.distinct = state->relevant.count;
-		evaluate(state);
+		evaluate(state, run);
+		tfrs_progress_end(run);
 		tfrs_arena_free(&state->arena);
 	}
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(state->report));

@@ -32,6 +32,7 @@
 #include "server/compat.h"
 #include "server/fit.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/spool.h"
 #include "server/train_options.h"
@@ -63,6 +64,7 @@ typedef struct train_site
 	tfrs_id_reader query;
 	tfrs_id_reader candidate;
 	size_t		granted;		/* bytes promised to groups that are alive, where hashed */
+	tfrs_collecting collecting;
 } train_site;
 
 /* One group. */
@@ -97,6 +99,7 @@ site_of_call(FunctionCallInfo fcinfo, int first)
 		tfrs_id_reader_init(&site->query, get_fn_expr_argtype(flinfo, first + QUERY), "query");
 		tfrs_id_reader_init(&site->candidate, get_fn_expr_argtype(flinfo, first + CANDIDATE),
 							"candidate");
+		tfrs_collecting_init(&site->collecting, "train", flinfo->fn_mcxt);
 		flinfo->fn_extra = site;
 	}
 	return site;
@@ -307,6 +310,7 @@ collect_row(FunctionCallInfo fcinfo, int first)
 	train_site *site = state->site;
 	tfrs_error	error;
 
+	tfrs_collecting_count_row(&site->collecting);
 	if (PG_ARGISNULL(first + QUERY))
 		state->skipped_query++;
 	else if (PG_ARGISNULL(first + CANDIDATE))
@@ -341,6 +345,8 @@ tfrs_retrain_collect(PG_FUNCTION_ARGS)
 static void
 finish_rows(train_state *state)
 {
+	tfrs_progress *run = tfrs_progress_begin("train", NULL);
+	tfrs_progress_state progress = {.phase = "sorting rows"};
 	tfrs_status status;
 	tfrs_error	error;
 
@@ -349,8 +355,10 @@ finish_rows(train_state *state)
 		CHECK_FOR_INTERRUPTS();
 		status = tfrs_interactions_finish_step(state->interactions, &error);
 		tfrs_check(status, &error);
+		tfrs_progress_update(run, &progress);
 	} while (status == TFRS_MORE);
 	state->finished = true;
+	tfrs_progress_end(run);
 }
 
 /* The model as it was, or NULL without one. */
@@ -378,6 +386,8 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 
 	if (AggCheckCallContext(fcinfo, NULL) != AGG_CONTEXT_AGGREGATE)
 		elog(ERROR, "tfrs.train_fit called outside of an aggregate");
+	if (state != NULL)
+		tfrs_collecting_end(&state->site->collecting);
 	if (state != NULL && !state->finished)
 		finish_rows(state);
 	if (state == NULL || tfrs_interactions_count(state->interactions) == 0)
