@@ -21,6 +21,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -456,6 +457,7 @@ tfrs_recommender_unlock_session(const tfrs_recommender *recommender)
 bool
 tfrs_registry_is_there(const tfrs_recommender *recommender)
 {
+	AcceptInvalidationMessages();
 	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(recommender->registry));
 }
 
