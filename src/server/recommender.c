@@ -9,6 +9,7 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -48,6 +49,9 @@ enum
 
 #define MOST_HELD_OUT 0.5
 #define MOST_VERSIONS 1000
+
+/* So that a NOTIFY can tell it, even where all of it must be escaped. */
+#define MOST_NAME_BYTES 255
 
 PG_FUNCTION_INFO_V1(tfrs_create_recommender);
 PG_FUNCTION_INFO_V1(tfrs_alter_recommender);
@@ -324,10 +328,10 @@ recommender_exists(const char *name)
 static void
 check_new_name(const char *name)
 {
-	if (name[0] == '\0')
+	if (name[0] == '\0' || strlen(name) > MOST_NAME_BYTES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("a recommender's name must not be empty")));
+				 errmsg("a recommender's name has from 1 to %d bytes", MOST_NAME_BYTES)));
 	if (recommender_exists(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),

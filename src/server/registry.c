@@ -79,21 +79,27 @@ recommender_table(void)
 	return registry_relation("recommender");
 }
 
-/* The first row that an index finds by its keys, a copy; NULL without one. */
+/*
+ * The first row that an index finds by its keys, a copy; NULL without one.  By the snapshot of the
+ * query that is running, where there is one: what it sees of a store belongs together.
+ */
 static HeapTuple
 find_row(Relation table, const char *index, ScanKey keys, int count)
 {
+	bool		outside = !ActiveSnapshotSet();
 	SysScanDesc scan;
 	HeapTuple	row;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	if (outside)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	scan = systable_beginscan(table, registry_relation(index), true, GetActiveSnapshot(), count,
 							  keys);
 	row = systable_getnext(scan);
 	if (HeapTupleIsValid(row))
 		row = heap_copytuple(row);
 	systable_endscan(scan);
-	PopActiveSnapshot();
+	if (outside)
+		PopActiveSnapshot();
 	return row;
 }
 
