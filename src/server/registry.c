@@ -337,7 +337,8 @@ tfrs_recommender_find(const char *name)
 	tfrs_recommender *recommender = find(name);
 
 	if (OidIsValid(recommender->store) && !tfrs_recommender_may_use(recommender))
-		refuse(recommender, "Its owner may give it: CALL tfrs.grant_recommender(name, role, 'use').");
+		refuse(recommender,
+			   "Its owner may give it: CALL tfrs.grant_recommender(name, role, 'use').");
 	tfrs_recommender_check_store(recommender);
 	return recommender;
 }
