@@ -67,7 +67,8 @@ typedef struct tfrs_history_options
 typedef enum tfrs_held_out_by
 {
 	TFRS_HELD_OUT_RANDOM = 0,	/* of all events */
-	TFRS_HELD_OUT_LAST			/* of each query's, one at least */
+	TFRS_HELD_OUT_LAST,			/* of each query's, one at least */
+	TFRS_HELD_OUT_QUERY			/* whole queries; history towers only */
 } tfrs_held_out_by;
 
 typedef enum tfrs_validation_metric
@@ -76,11 +77,11 @@ typedef enum tfrs_validation_metric
 	TFRS_METRIC_RECALL
 } tfrs_validation_metric;
 
-/* Events that are not trained on tell which epoch is best, and when to stop (validation.h). */
+/* Events that are not trained on (event_split.h) tell which epoch is best, and when to stop. */
 typedef struct tfrs_validation_options
 {
 	bool		on;
-	float		fraction;		/* of the events */
+	float		fraction;		/* of the events, or of the queries */
 	tfrs_held_out_by by;
 	tfrs_validation_metric metric;
 	uint32_t	k;				/* of the metric */

@@ -43,7 +43,7 @@ struct tfrs_table_trainer
 	const tfrs_events *events;
 	const tfrs_warm_start *warm;	/* or NULL */
 	size_t		warmed;			/* rows of the table that have their earlier parameters */
-	const tfrs_validation *validation;	/* or NULL */
+	const tfrs_event_split *split;	/* or NULL */
 	size_t		read;			/* rows of this epoch */
 	tfrs_table	table[SIDES];
 	tfrs_random random[SIDES];	/* of the initial values */
@@ -274,10 +274,10 @@ drop_held_out(const tfrs_table_trainer *trainer, tfrs_interaction *rows, size_t 
 {
 	size_t		kept = 0;
 
-	if (trainer->validation == NULL)
+	if (trainer->split == NULL)
 		return count;
 	for (size_t i = 0; i < count; i++)
-		if (!tfrs_validation_holds(trainer->validation, rows[i].query, rows[i].candidate))
+		if (!tfrs_event_split_holds(trainer->split, rows[i].query, rows[i].candidate))
 			rows[kept++] = rows[i];
 	return kept;
 }
@@ -313,9 +313,9 @@ read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 }
 
 void
-tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer, const tfrs_validation *validation)
+tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer, const tfrs_event_split *split)
 {
-	trainer->validation = validation;
+	trainer->split = split;
 }
 
 tfrs_table *

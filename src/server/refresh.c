@@ -94,9 +94,7 @@ wait_for_lock(refresh *refresh)
 
 	tfrs_recommender_lock(refresh->run.recommender, session, true);
 	refresh->locked = session;
-	PushActiveSnapshot(GetTransactionSnapshot());	/* the statement's is from before the wait */
 	find(refresh);
-	PopActiveSnapshot();
 	if (refresh->run.recommender->id != id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

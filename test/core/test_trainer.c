@@ -557,19 +557,20 @@ CHECK_TEST(patience_ends_a_training)
 
 CHECK_TEST(order_threads_and_budget_do_not_show_in_a_validation)
 {
-	for (int history = 0; history < 2; history++)
+	for (int way = 0; way < 3; way++)
 	{
 		tfrs_train_options options = small_options();
 		trained		expected;
 		trained		got;
 
-		if (history)
+		if (way > 0)
 		{
 			tfrs_train_options_default(&options);
 			options.dim = 8;
 			options.history.steps = 20;
 		}
 		options.validation.on = true;
+		options.validation.by = way == 2 ? TFRS_HELD_OUT_QUERY : TFRS_HELD_OUT_RANDOM;
 		options.validation.metric = TFRS_METRIC_RECALL;
 		options.id_dropout = 0.1f;
 		options.uniform_negatives = 20;
@@ -582,6 +583,19 @@ CHECK_TEST(order_threads_and_budget_do_not_show_in_a_validation)
 	}
 }
 
+/* Nothing of a plain table is about a query that it was not trained on. */
+CHECK_TEST(whole_queries_need_a_history)
+{
+	tfrs_train_options options = small_options();
+
+	options.validation.on = true;
+	options.validation.by = TFRS_HELD_OUT_QUERY;
+	CHECK(strstr(tfrs_train_options_check(&options), "needs the history tower") != NULL);
+	tfrs_train_options_default(&options);
+	options.validation.on = true;
+	options.validation.by = TFRS_HELD_OUT_QUERY;
+	CHECK(tfrs_train_options_check(&options) == NULL);
+}
 
 CHECK_TEST(the_last_events_need_times)
 {

@@ -105,7 +105,8 @@ column_gain(const reference *model, const tfrs_train_options *options,
 
 	if (j != own && options->mask_known && model->known[row->query][candidate])
 		return -INFINITY;
-	if (j != own && options->loss.remove_accidental_hits && candidate == row->candidate)
+	if (j != own && candidate == row->candidate &&
+		(options->loss.remove_accidental_hits || options->correction == TFRS_CORRECTION_CORRECTED))
 		return -INFINITY;
 	if (options->correction == TFRS_CORRECTION_NONE)
 		return 0;
