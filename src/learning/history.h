@@ -2,8 +2,8 @@
  * history.h: what each query chose, and bags of it: the default query tower.
  *
  * Events are kept query by query, oldest first: distinct (query, candidate) pairs with the first
- * time of each, as a rule.  The query vector is a sum of bags of the query's own candidates, each bag with an
- * embedding table of its own:
+ * time of each, as a rule.  The query vector is a sum of bags of the query's own candidates, each
+ * bag with an embedding table of its own:
  *
  *     all       every event alike, sum / sqrt(count); needs no time
  *     decay g   the last events, weight g^age / sqrt(sum of the weights), age in distinct later

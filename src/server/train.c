@@ -1,5 +1,6 @@
 /*
- * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a model.
+ * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a
+ * model.
  *
  * The transition is the hot path of training: a look at the state, at the options (equal bytes to
  * the first row's, nothing more), two ids out of their Datums and two hash probes.  What depends on
