@@ -171,6 +171,8 @@ tfrs_progress_begin(const char *kind, const char *subject)
 	run->cleanup.func = clean_up;
 	run->cleanup.arg = run;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &run->cleanup);
+	if (run->outer == NULL && subject != NULL)
+		write_run(run, now);
 	return run;
 }
 
