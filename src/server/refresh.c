@@ -263,18 +263,27 @@ report(const refresh *refresh)
 }
 
 static void
+tell(tfrs_progress *progress, const char *phase)
+{
+	tfrs_progress_update(progress, &(tfrs_progress_state) {.phase = phase});
+}
+
+static void
 run_phases(refresh *refresh)
 {
 	tfrs_progress *progress = tfrs_progress_begin("refresh", refresh->name);
 
 	run_phase(refresh, begin);
 	commit(refresh);
+	tell(progress, "collecting rows");
 	run_phase(refresh, collect);
 	commit(refresh);
 	if (!refresh->unchanged)
 	{
+		tell(progress, "training");
 		run_phase(refresh, train);
 		commit(refresh);
+		tell(progress, "storing");
 		run_phase(refresh, store);
 		commit(refresh);
 	}
