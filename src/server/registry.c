@@ -196,25 +196,35 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 	return recommender;
 }
 
-static tfrs_recommender *
-find(const char *name)
+tfrs_recommender *
+tfrs_recommender_look_up(const char *name)
 {
 	Relation	table = table_open(recommender_table(), AccessShareLock);
-	tfrs_recommender *recommender;
+	tfrs_recommender *recommender = NULL;
 	ScanKeyData key;
 	HeapTuple	row;
 
 	ScanKeyInit(&key, NAME, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
 	row = find_row(table, "recommender_name_key", &key, 1);
-	if (!HeapTupleIsValid(row))
+	if (HeapTupleIsValid(row))
+		recommender = recommender_of_row(row, RelationGetDescr(table));
+	table_close(table, AccessShareLock);
+	if (recommender != NULL)
+		resolve_relations(recommender);
+	return recommender;
+}
+
+static tfrs_recommender *
+find(const char *name)
+{
+	tfrs_recommender *recommender = tfrs_recommender_look_up(name);
+
+	if (recommender == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("recommender \"%s\" does not exist", name),
 				 errhint("tfrs.recommender_status lists the recommenders that you may use; CALL "
 						 "tfrs.create_recommender(...) creates one.")));
-	recommender = recommender_of_row(row, RelationGetDescr(table));
-	table_close(table, AccessShareLock);
-	resolve_relations(recommender);
 	return recommender;
 }
 
@@ -288,8 +298,8 @@ acts_for(Oid role)
 	return OidIsValid(role) && has_privs_of_role(GetUserId(), role);
 }
 
-static bool
-may_administer(const tfrs_recommender *recommender)
+bool
+tfrs_recommender_may_own(const tfrs_recommender *recommender)
 {
 	if (OidIsValid(recommender->owner))
 		return acts_for(recommender->owner);
@@ -313,9 +323,21 @@ tfrs_recommender_find_owned(const char *name)
 {
 	tfrs_recommender *recommender = find(name);
 
-	if (!may_administer(recommender))
+	if (!tfrs_recommender_may_own(recommender))
 		refuse(recommender, "Only the owner of its store may do that.");
 	return recommender;
+}
+
+const char *
+tfrs_recommender_problem(const tfrs_recommender *recommender)
+{
+	if (!OidIsValid(recommender->store))
+		return psprintf("its store, table %s, was dropped", recommender->store_name);
+	if (!OidIsValid(recommender->interactions))
+		return psprintf("its interactions, %s, were dropped", recommender->interactions_name);
+	if (recommender->candidates_name != NULL && !OidIsValid(recommender->candidates))
+		return psprintf("its candidates, %s, were dropped", recommender->candidates_name);
+	return NULL;
 }
 
 void
@@ -324,31 +346,22 @@ tfrs_recommender_check_store(const tfrs_recommender *recommender)
 	if (!OidIsValid(recommender->store))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the store of recommender \"%s\" was dropped", recommender->name),
-				 errdetail("Its models were in table %s.", recommender->store_name),
+				 errmsg("recommender \"%s\" is broken: %s", recommender->name,
+						tfrs_recommender_problem(recommender)),
 				 errhint("CALL tfrs.drop_recommender(name), and create it anew.")));
-}
-
-static void
-check_source(const tfrs_recommender *recommender, Oid relation, const char *role,
-			 const char *name)
-{
-	if (name != NULL && !OidIsValid(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the %s of recommender \"%s\" were dropped", role, recommender->name),
-				 errdetail("They were %s.", name),
-				 errhint("Name others: CALL tfrs.alter_recommender(name, %s => ...).", role)));
 }
 
 void
 tfrs_recommender_check_sources(const tfrs_recommender *recommender)
 {
+	const char *problem = tfrs_recommender_problem(recommender);
+
 	tfrs_recommender_check_store(recommender);
-	check_source(recommender, recommender->interactions, "interactions",
-				 recommender->interactions_name);
-	check_source(recommender, recommender->candidates, "candidates",
-				 recommender->candidates_name);
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("recommender \"%s\" is broken: %s", recommender->name, problem),
+				 errhint("Name others with CALL tfrs.alter_recommender(...).")));
 }
 
 char *

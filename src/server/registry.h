@@ -57,11 +57,16 @@ extern tfrs_recommender *tfrs_recommender_find(const char *name);
  * so is its owner: then those of the store's schema, of the interactions or of the database. */
 extern tfrs_recommender *tfrs_recommender_find_owned(const char *name);
 
+/* Without these checks; NULL where there is none. */
+extern tfrs_recommender *tfrs_recommender_look_up(const char *name);
+
 /* Whether the current user has that privilege, or may do everything as its owner. */
+extern bool tfrs_recommender_may_own(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_use(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_read(const tfrs_recommender *recommender);
 
-/* ERRORs for a recommender whose store, or whose interactions, candidates too, were dropped. */
+/* What was dropped that it needs, in words, or NULL; ERRORs for the same, or for the store alone. */
+extern const char *tfrs_recommender_problem(const tfrs_recommender *recommender);
 extern void tfrs_recommender_check_store(const tfrs_recommender *recommender);
 extern void tfrs_recommender_check_sources(const tfrs_recommender *recommender);
 
