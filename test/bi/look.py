@@ -8,6 +8,7 @@ line "ok ..." or "FAILED ..." a check; a picture of the whole dashboard at the e
 
 import os
 import pathlib
+import shutil
 import sys
 import time
 
@@ -15,11 +16,12 @@ import sqlalchemy
 import yaml
 from PIL import Image
 from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-WIDTH, HEIGHT = 1400, 1500
+WIDTH, HEIGHT = 1400, 1600
 PATIENCE = 60  # seconds
 
 # Pixels of a canvas that are neither transparent nor grey: bars and lines, not axes.
@@ -48,7 +50,8 @@ class Page:
 		if os.geteuid() == 0:
 			options.add_argument("--no-sandbox")
 		self.address = address
-		self.driver = webdriver.Chrome(options=options)
+		options.binary_location = shutil.which("chromium")
+		self.driver = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
 
 	def find(self, selector, within=None):
 		return (within or self.driver).find_elements(By.CSS_SELECTOR, selector)
@@ -143,7 +146,7 @@ def checks(page, dashboard, database):
 
 	version = str(database.execute(sqlalchemy.text(
 		"SELECT version FROM tfrs.recommender_status")).scalar())
-	shown = page.find(".header-line", page.chart("In use"))[0].text
+	shown = page.find(".header-line", page.chart("Model"))[0].text
 	yield "the version in use is shown", None if shown == version else f"{shown} for {version}"
 
 	for customer in (15747, 17507):

@@ -1,0 +1,23 @@
+-- What a shop has after three refreshes: the demo's purchases came in three parts.
+\set ON_ERROR_STOP on
+SET client_min_messages = warning;
+
+CREATE EXTENSION tfrs_retrieval;
+CREATE ROLE analyst LOGIN;
+
+CREATE TABLE item (item_id text PRIMARY KEY, description text, price numeric);
+CREATE TABLE purchase (customer_id integer, item_id text, quantity integer, invoice text,
+	bought_at timestamptz);
+CREATE INDEX ON purchase (customer_id, item_id);
+CREATE TABLE all_purchases (LIKE purchase);
+
+\copy item FROM 'online_retail/items.tsv' (FORMAT csv, HEADER, DELIMITER E'\t', QUOTE E'\b')
+\copy all_purchases FROM PROGRAM 'gzip -dc online_retail/purchases.tsv.gz' (FORMAT csv, HEADER, DELIMITER E'\t', QUOTE E'\b')
+
+CALL tfrs.create_recommender('shop', interactions => 'purchase', query => 'customer_id',
+	candidate => 'item_id', at => 'bought_at', candidates => 'item', label => 'description');
+INSERT INTO purchase SELECT * FROM all_purchases;
+\i standin.sql
+
+CALL tfrs.grant_recommender('shop', 'analyst', 'use');
+GRANT SELECT ON item, purchase, recommendations TO analyst;
