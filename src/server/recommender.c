@@ -529,7 +529,8 @@ tfrs_publish(PG_FUNCTION_ARGS)
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, version);
 	if (tfrs_registry_execute("SELECT FROM tfrs.recommender_version "
-							  "WHERE recommender_id = $1 AND version = $2", &parameters) == 0)
+							  "WHERE recommender_id = $1 AND version = $2 "
+							  "AND pruned_at IS NULL", &parameters) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
@@ -555,7 +556,8 @@ tfrs_revert(PG_FUNCTION_ARGS)
 	tfrs_parameters_integer(&parameters, recommender->current_version);
 	if (tfrs_registry_execute("SELECT version FROM tfrs.recommender_version "
 							  "WHERE recommender_id = $1 AND version < $2 "
-							  "AND published_at IS NOT NULL ORDER BY version DESC LIMIT 1",
+							  "AND published_at IS NOT NULL AND pruned_at IS NULL "
+							  "ORDER BY version DESC LIMIT 1",
 							  &parameters) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -24,7 +24,8 @@ SELECT n.run_id,
 	n.held_out_rows,
 	v.published_at,
 	v.held_back,
-	coalesce(n.version = r.current_version, false) AS in_use,
+	coalesce(v.version = r.current_version, false) AS in_use,
+	v.version IS NOT NULL AND v.pruned_at IS NULL AS kept,
 	coalesce(n.error, CASE s.state WHEN 'abandoned' THEN 'the session ended before the run did' END) AS error,
 	n.sqlstate
 FROM recommender_run n
@@ -80,7 +81,8 @@ SELECT r.name AS recommender,
 	a.candidates,
 	a.store,
 	r.current_version::bigint AS version,
-	(SELECT count(*) FROM recommender_version k WHERE k.recommender_id = r.recommender_id) AS versions,
+	(SELECT count(*) FROM recommender_version k
+		WHERE k.recommender_id = r.recommender_id AND k.pruned_at IS NULL) AS versions,
 	v.created_at AS trained_at,
 	v.published_at,
 	EXTRACT(EPOCH FROM clock_timestamp() - v.created_at)::double precision AS age_seconds,
@@ -146,6 +148,7 @@ COMMENT ON COLUMN training_run.held_out_rows IS 'interactions that were held out
 COMMENT ON COLUMN training_run.published_at IS 'when its version was put to use; NULL: never';
 COMMENT ON COLUMN training_run.held_back IS 'why its version was not put to use';
 COMMENT ON COLUMN training_run.in_use IS 'whether its version is the one in use';
+COMMENT ON COLUMN training_run.kept IS 'whether its version can still be put to use';
 COMMENT ON COLUMN training_run.error IS 'what went wrong';
 COMMENT ON COLUMN training_run.sqlstate IS 'the error''s SQLSTATE';
 

@@ -175,6 +175,7 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 	bool	   *nulls = palloc(columns->natts * sizeof(bool));
 
 	heap_deform_tuple(row, columns, values, nulls);
+	recommender->registry = row->t_tableOid;
 	recommender->id = DatumGetInt32(values[RECOMMENDER_ID - 1]);
 	recommender->name = text_column(values, nulls, NAME);
 	recommender->store_name = text_column(values, nulls, STORE);
@@ -196,22 +197,38 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 	return recommender;
 }
 
-tfrs_recommender *
-tfrs_recommender_look_up(const char *name)
+/* By the one row that an index of tfrs.recommender has for a key. */
+static tfrs_recommender *
+look_up(const char *index, ScanKey key)
 {
 	Relation	table = table_open(recommender_table(), AccessShareLock);
 	tfrs_recommender *recommender = NULL;
-	ScanKeyData key;
-	HeapTuple	row;
+	HeapTuple	row = find_row(table, index, key, 1);
 
-	ScanKeyInit(&key, NAME, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-	row = find_row(table, "recommender_name_key", &key, 1);
 	if (HeapTupleIsValid(row))
 		recommender = recommender_of_row(row, RelationGetDescr(table));
 	table_close(table, AccessShareLock);
 	if (recommender != NULL)
 		resolve_relations(recommender);
 	return recommender;
+}
+
+tfrs_recommender *
+tfrs_recommender_look_up(const char *name)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, NAME, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+	return look_up("recommender_name_key", &key);
+}
+
+tfrs_recommender *
+tfrs_recommender_of_id(int32 id)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, RECOMMENDER_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(id));
+	return look_up("recommender_pkey", &key);
 }
 
 static tfrs_recommender *
@@ -415,7 +432,7 @@ tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *value)
 static void
 lock_tag(LOCKTAG *tag, const tfrs_recommender *recommender)
 {
-	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, recommender_table(), (Oid) recommender->id, 0);
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, recommender->registry, (Oid) recommender->id, 0);
 }
 
 bool
@@ -434,6 +451,31 @@ tfrs_recommender_unlock_session(const tfrs_recommender *recommender)
 
 	lock_tag(&tag, recommender);
 	LockRelease(&tag, ExclusiveLock, true);
+}
+
+Oid
+tfrs_registry_model_type(void)
+{
+	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("model"),
+									   ObjectIdGetDatum(get_namespace_oid("tfrs", false)));
+
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type tfrs.model does not exist")));
+	return type;
+}
+
+void
+tfrs_parameters_model(tfrs_parameters *parameters, const void *value)
+{
+	add_parameter(parameters, tfrs_registry_model_type(), PointerGetDatum(value), false);
+}
+
+void
+tfrs_parameters_floats(tfrs_parameters *parameters, ArrayType *value)
+{
+	add_parameter(parameters, FLOAT8ARRAYOID, PointerGetDatum(value), value == NULL);
 }
 
 uint64

@@ -13,10 +13,12 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/jsonb.h"
 
 typedef struct tfrs_recommender
 {
+	Oid			registry;		/* the table that its row lies in */
 	int32		id;
 	char	   *name;
 
@@ -59,6 +61,7 @@ extern tfrs_recommender *tfrs_recommender_find_owned(const char *name);
 
 /* Without these checks; NULL where there is none. */
 extern tfrs_recommender *tfrs_recommender_look_up(const char *name);
+extern tfrs_recommender *tfrs_recommender_of_id(int32 id);
 
 /* Whether the current user has that privilege, or may do everything as its owner. */
 extern bool tfrs_recommender_may_own(const tfrs_recommender *recommender);
@@ -83,7 +86,7 @@ extern Oid	tfrs_relation_of_text(const char *text);
 extern bool tfrs_recommender_lock(const tfrs_recommender *recommender, bool session, bool wait);
 extern void tfrs_recommender_unlock_session(const tfrs_recommender *recommender);
 
-/* Parameters of a statement; NULL text, JSON and InvalidOid, and a version of 0, are SQL NULL. */
+/* Parameters of a statement; a NULL pointer, a NaN and a version of 0 are SQL NULL. */
 #define TFRS_MOST_PARAMETERS 20
 
 typedef struct tfrs_parameters
@@ -98,6 +101,8 @@ extern void tfrs_parameters_integer(tfrs_parameters *parameters, int64 value);
 extern void tfrs_parameters_version(tfrs_parameters *parameters, int version);
 extern void tfrs_parameters_float(tfrs_parameters *parameters, double value);
 extern void tfrs_parameters_text(tfrs_parameters *parameters, const char *value);
+extern void tfrs_parameters_model(tfrs_parameters *parameters, const void *value);
+extern void tfrs_parameters_floats(tfrs_parameters *parameters, ArrayType *value);
 extern void tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *value);
 
 /*
@@ -105,6 +110,9 @@ extern void tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *valu
  * that it processed; those that it returns are in SPI_tuptable.
  */
 extern uint64 tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters);
+
+/* The type tfrs.model. */
+extern Oid	tfrs_registry_model_type(void);
 
 /* Notes what the recommender's relations are now, and what they are called. */
 extern void tfrs_registry_note_relations(const tfrs_recommender *recommender);

@@ -56,10 +56,11 @@ CREATE INDEX recommender_run_recommender_id_idx ON recommender_run (recommender_
 CREATE TABLE recommender_version (
 	recommender_id integer REFERENCES recommender ON DELETE CASCADE,
 	version integer,
-	run_id bigint REFERENCES recommender_run ON DELETE SET NULL,
+	run_id bigint NOT NULL REFERENCES recommender_run ON DELETE CASCADE,
 	created_at timestamptz NOT NULL,
 	published_at timestamptz,
 	held_back text,
+	pruned_at timestamptz,
 	PRIMARY KEY (recommender_id, version)
 );
 
