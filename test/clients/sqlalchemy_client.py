@@ -55,6 +55,7 @@ def main():
 		connection.execute(text("INSERT INTO note VALUES (3, :v)"), {"v": [0.25, 4.0, -1.0]})
 		found = connection.execute(select(note.c.vector).order_by(note.c.id)).scalars().all()
 		check("embeddings are sent and fetched", found == ["[1,2.5,-3]", "[0.5,0,0.001]", "[0.25,4,-1]"])
+	engine.dispose()
 
 
 main()
