@@ -112,4 +112,15 @@ extern void tfrs_history_finish_backward(const tfrs_history_shape *shape, const 
 extern void tfrs_history_encode(const tfrs_history_shape *shape, const float *const *tables,
 								const tfrs_event_list *list, float *vector);
 
+/*
+ * What each event of the list adds to the inner product of the query vector with that of a candidate
+ * (D): contribution (count), in the list's order.  With the candidate's bias, where there is one,
+ * they add up to the product, for the vector is a multiple of the sum of the events' rows.
+ * vector (D): room, receives the query vector.
+ */
+extern void tfrs_history_contributions(const tfrs_history_shape *shape,
+									   const float *const *tables, const tfrs_event_list *list,
+									   const float *candidate, float *vector,
+									   double *contribution);
+
 #endif							/* TFRS_HISTORY_H */

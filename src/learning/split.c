@@ -1,10 +1,9 @@
 /*
  * split.c: three passes over what there is: queries, their latest events, rows to where they belong.
  *
- * A query's latest events are found with a heap of as many keys as are held out of it, so the memory
- * is a share of the chosen queries' events, not all of them.  The earliest key in the heap is the
- * threshold: a row with that key or a later one is held out, so equal rows go the same way.  Events
- * of one time are told apart by a hash of the candidate.
+ * Where a query's last share begins is found with a heap of the times of its latest events, one more
+ * than the share, so the memory is a share of the chosen queries' events, not all of them.  The
+ * earliest time in the heap is that of the last event before the share.
  */
 #include "learning/split.h"
 
@@ -28,19 +27,14 @@ typedef enum split_phase
 	DONE
 } split_phase;
 
-/* Order of a query's events. */
-typedef struct event_key
-{
-	int64_t		at;
-	uint64_t	tie;
-} event_key;
-
-/* The keys of a chosen query: a heap, the earliest first. */
+/* Times of a chosen query's latest events: a heap, the earliest first. */
 typedef struct latest
 {
-	size_t		start;			/* in keys */
-	uint32_t	quota;
+	size_t		start;			/* in times */
+	uint32_t	capacity;		/* of the heap */
 	uint32_t	count;
+	int64_t		first;			/* of all the query's events */
+	int64_t		last;
 } latest;
 
 struct tfrs_split
@@ -58,8 +52,8 @@ struct tfrs_split
 	latest	   *latest;			/* (list_capacity) */
 	size_t		lists;
 	size_t		list_capacity;
-	size_t		key_count;
-	event_key  *keys;			/* (key_count) */
+	size_t		time_count;
+	int64_t    *times;			/* (time_count) */
 	tfrs_interaction *rows;		/* (ROWS_A_STEP) */
 	tfrs_pair_set held_out;
 	tfrs_pair_set trained;
@@ -116,7 +110,7 @@ tfrs_split_destroy(tfrs_split *split)
 		return;
 	tfrs_pair_set_free(&split->trained);
 	tfrs_pair_set_free(&split->held_out);
-	tfrs_arena_release(split->arena, split->keys);
+	tfrs_arena_release(split->arena, split->times);
 	tfrs_arena_release(split->arena, split->rows);
 	tfrs_arena_release(split->arena, split->latest);
 	tfrs_arena_release(split->arena, split->list);
@@ -136,7 +130,7 @@ is_chosen(const tfrs_split *split, uint32_t query)
 	size_t		queries = split->query_ids.count;
 
 	return queries <= MOST_QUERIES ||
-		query_hash(split, query) / 0x1p64 < (double) MOST_QUERIES / (double) queries;
+		(double) query_hash(split, query) / 0x1p64 < (double) MOST_QUERIES / (double) queries;
 }
 
 /* How many of a query's events are held out where that goes by time. */
@@ -161,8 +155,10 @@ choose_query(tfrs_split *split, uint32_t query)
 		!is_chosen(split, query))
 		return;
 	split->list[query] = (uint32_t) split->lists;
-	split->latest[split->lists++] = (latest) {split->key_count, quota, 0};
-	split->key_count += quota;
+	split->latest[split->lists++] = (latest) {
+		split->time_count, quota + 1, 0, INT64_MAX, INT64_MIN
+	};
+	split->time_count += split->has_time ? quota + 1 : 0;
 }
 
 static tfrs_status
@@ -189,35 +185,21 @@ choose_step(tfrs_split *split, tfrs_error *error)
 		return TFRS_MORE;
 	if (!split->has_time)
 		return begin_pass(split, DEAL, error);
-	status = TFRS_GET(split->arena, &split->keys, split->key_count, error);
+	status = TFRS_GET(split->arena, &split->times, split->time_count, error);
 	return status == TFRS_OK ? begin_pass(split, FIND_LATEST, error) : status;
 }
 
-static bool
-is_earlier(event_key a, event_key b)
-{
-	return a.at != b.at ? a.at < b.at : a.tie < b.tie;
-}
-
-static event_key
-key_of_row(const tfrs_split *split, const tfrs_interaction *row)
-{
-	return (event_key) {
-		row->at, tfrs_id_hash(tfrs_id_view_get(&split->candidate_ids, row->candidate))
-	};
-}
-
 static void
-sift_up(event_key *heap, uint32_t place, event_key key)
+sift_up(int64_t *heap, uint32_t place, int64_t at)
 {
-	for (; place > 0 && is_earlier(key, heap[(place - 1) / 2]); place = (place - 1) / 2)
+	for (; place > 0 && at < heap[(place - 1) / 2]; place = (place - 1) / 2)
 		heap[place] = heap[(place - 1) / 2];
-	heap[place] = key;
+	heap[place] = at;
 }
 
-/* Puts key in the place of the earliest. */
+/* Puts a time in the place of the earliest. */
 static void
-replace_earliest(event_key *heap, uint32_t count, event_key key)
+replace_earliest(int64_t *heap, uint32_t count, int64_t at)
 {
 	uint32_t	place = 0;
 
@@ -225,41 +207,60 @@ replace_earliest(event_key *heap, uint32_t count, event_key key)
 	{
 		uint32_t	child = 2 * place + 1;
 
-		if (child + 1 < count && is_earlier(heap[child + 1], heap[child]))
+		if (child + 1 < count && heap[child + 1] < heap[child])
 			child++;
-		if (child >= count || !is_earlier(heap[child], key))
+		if (child >= count || at <= heap[child])
 			break;
 		heap[place] = heap[child];
 		place = child;
 	}
-	heap[place] = key;
+	heap[place] = at;
 }
 
 static void
 note_event(tfrs_split *split, const tfrs_interaction *row)
 {
 	latest	   *latest = &split->latest[split->list[row->query]];
-	event_key  *heap = split->keys + latest->start;
-	event_key	key = key_of_row(split, row);
+	int64_t    *heap = split->times + latest->start;
 
-	if (latest->count < latest->quota)
-		sift_up(heap, latest->count++, key);
-	else if (is_earlier(heap[0], key))
-		replace_earliest(heap, latest->count, key);
+	if (row->at < latest->first)
+		latest->first = row->at;
+	if (row->at > latest->last)
+		latest->last = row->at;
+	if (latest->count < latest->capacity)
+		sift_up(heap, latest->count++, row->at);
+	else if (heap[0] < row->at)
+		replace_earliest(heap, latest->count, row->at);
+}
+
+/* Whether an event is among the last share: with it goes whatever has its time. */
+static bool
+is_late(const tfrs_split *split, const tfrs_interaction *row)
+{
+	const latest *latest = &split->latest[split->list[row->query]];
+	int64_t		before = split->times[latest->start];
+
+	if (before < latest->last)
+		return row->at > before;
+	return latest->first < latest->last && row->at == latest->last;
+}
+
+static bool
+is_drawn(const tfrs_split *split, const tfrs_interaction *row)
+{
+	uint64_t	candidate = tfrs_id_hash(tfrs_id_view_get(&split->candidate_ids,
+														  row->candidate)) ^ PAIR_SALT;
+	uint64_t	hash = tfrs_random_mix(query_hash(split, row->query) +
+									   tfrs_random_mix(candidate));
+
+	return (double) hash / 0x1p64 < split->fraction;
 }
 
 /* A row of a query that is chosen. */
 static bool
 is_held_out(const tfrs_split *split, const tfrs_interaction *row)
 {
-	uint64_t	candidate = tfrs_id_hash(tfrs_id_view_get(&split->candidate_ids,
-														  row->candidate));
-
-	if (split->has_time)
-		return !is_earlier(key_of_row(split, row),
-						   split->keys[split->latest[split->list[row->query]].start]);
-	return tfrs_random_mix(query_hash(split, row->query) + tfrs_random_mix(candidate ^ PAIR_SALT)) /
-		0x1p64 < split->fraction;
+	return split->has_time ? is_late(split, row) : is_drawn(split, row);
 }
 
 /* Gives a row to the training, or holds it out. */

@@ -1,9 +1,11 @@
 /*
  * split.h: interactions that a repeated training holds out, so that its models can be compared.
  *
- * With times the last share of each query's events is held out, at least one, of queries with five
- * or more; without times a share of the pairs, by a hash of both ids.  With more than 10,000 queries
- * some 10,000 are chosen by a hash of the id, and the others are trained on whole.
+ * With times the last share of each query's events is held out, of queries with five or more events:
+ * no more than the share, except that events of one time (a basket) go together, and the last of
+ * them go in any case, unless all events have one time.  Without times a share of the pairs is held
+ * out, by a hash of both ids.  With more than 10,000 queries some 10,000 are chosen by a hash of the
+ * id, and the others are trained on whole.
  *
  * Nothing that is held out was trained on by an earlier model that was split in the same way, as long
  * as events are only added, each later than the query's others (and queries don't go away): then a

@@ -78,14 +78,18 @@ recommender_table(void)
 	return registry_relation("recommender");
 }
 
-/* The first row that an index finds by its keys, a copy; NULL without one. */
+/*
+ * The first row that an index finds by its keys, a copy; NULL without one.  as_seen: as the running
+ * statement sees the database (so that a version found here is in the store too), else as it is now.
+ */
 static HeapTuple
-find_row(Relation table, const char *index, ScanKey keys, int count)
+find_row(Relation table, const char *index, ScanKey keys, int count, bool as_seen)
 {
 	SysScanDesc scan;
 	HeapTuple	row;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PushActiveSnapshot(as_seen && ActiveSnapshotSet() ? GetActiveSnapshot()
+					   : GetTransactionSnapshot());
 	scan = systable_beginscan(table, registry_relation(index), true, GetActiveSnapshot(), count,
 							  keys);
 	row = systable_getnext(scan);
@@ -124,7 +128,7 @@ relation_of_role(Relation relations, int32 id, const char *role, const char *tex
 				Int32GetDatum(id));
 	ScanKeyInit(&keys[1], RELATION_ROLE, BTEqualStrategyNumber, F_TEXTEQ,
 				CStringGetTextDatum(role));
-	row = find_row(relations, "recommender_relation_pkey", keys, 2);
+	row = find_row(relations, "recommender_relation_pkey", keys, 2, false);
 	if (!HeapTupleIsValid(row))
 		return tfrs_relation_of_text(text);
 	relation = DatumGetObjectId(heap_getattr(row, RELATION_OID, RelationGetDescr(relations),
@@ -199,11 +203,11 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 
 /* By the one row that an index of tfrs.recommender has for a key. */
 static tfrs_recommender *
-look_up(const char *index, ScanKey key)
+look_up(const char *index, ScanKey key, bool as_seen)
 {
 	Relation	table = table_open(recommender_table(), AccessShareLock);
 	tfrs_recommender *recommender = NULL;
-	HeapTuple	row = find_row(table, index, key, 1);
+	HeapTuple	row = find_row(table, index, key, 1, as_seen);
 
 	if (HeapTupleIsValid(row))
 		recommender = recommender_of_row(row, RelationGetDescr(table));
@@ -213,13 +217,19 @@ look_up(const char *index, ScanKey key)
 	return recommender;
 }
 
-tfrs_recommender *
-tfrs_recommender_look_up(const char *name)
+static tfrs_recommender *
+look_up_name(const char *name, bool as_seen)
 {
 	ScanKeyData key;
 
 	ScanKeyInit(&key, NAME, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-	return look_up("recommender_name_key", &key);
+	return look_up("recommender_name_key", &key, as_seen);
+}
+
+tfrs_recommender *
+tfrs_recommender_look_up(const char *name)
+{
+	return look_up_name(name, false);
 }
 
 tfrs_recommender *
@@ -228,13 +238,13 @@ tfrs_recommender_of_id(int32 id)
 	ScanKeyData key;
 
 	ScanKeyInit(&key, RECOMMENDER_ID, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(id));
-	return look_up("recommender_pkey", &key);
+	return look_up("recommender_pkey", &key, false);
 }
 
 static tfrs_recommender *
-find(const char *name)
+find(const char *name, bool as_seen)
 {
-	tfrs_recommender *recommender = tfrs_recommender_look_up(name);
+	tfrs_recommender *recommender = look_up_name(name, as_seen);
 
 	if (recommender == NULL)
 		ereport(ERROR,
@@ -327,7 +337,7 @@ tfrs_recommender_may_own(const tfrs_recommender *recommender)
 tfrs_recommender *
 tfrs_recommender_find(const char *name)
 {
-	tfrs_recommender *recommender = find(name);
+	tfrs_recommender *recommender = find(name, true);
 
 	if (OidIsValid(recommender->store) && !tfrs_recommender_may_use(recommender))
 		refuse(recommender, "Its owner may give it: CALL tfrs.grant_recommender(name, role, 'use').");
@@ -338,7 +348,7 @@ tfrs_recommender_find(const char *name)
 tfrs_recommender *
 tfrs_recommender_find_owned(const char *name)
 {
-	tfrs_recommender *recommender = find(name);
+	tfrs_recommender *recommender = find(name, false);
 
 	if (!tfrs_recommender_may_own(recommender))
 		refuse(recommender, "Only the owner of its store may do that.");
