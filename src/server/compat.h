@@ -36,6 +36,10 @@ extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
 	object_aclcheck(NamespaceRelationId, schema, role, mode)
 #endif
 
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn _Noreturn
+#endif
+
 #if PG_VERSION_NUM < 170000
 #define tfrs_estimate_array_length(root, node) ((double) estimate_array_length(node))
 #else

@@ -10,6 +10,7 @@
 
 #include "base/id_set.h"
 #include "retrieval/index.h"
+#include "server/compat.h"
 
 /* What a query that the model has never seen gets. */
 typedef enum tfrs_unknown
@@ -53,7 +54,6 @@ extern void tfrs_search_arguments(FunctionCallInfo fcinfo, int first,
 								  tfrs_search_options *options);
 
 /* The ERROR of TFRS_UNKNOWN_ERROR; what: "query", "candidate". */
-extern void tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
-			pg_attribute_noreturn();
+pg_noreturn extern void tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what);
 
 #endif							/* TFRS_SEARCH_ARGUMENTS_H */
