@@ -54,7 +54,7 @@ typedef struct source_entry
 	Oid			type;			/* of its parameter */
 	SPIPlanPtr	plan;
 	bool		told;			/* that it is left out */
-	bool		told_index;		/* that it has no index */
+	bool		told_index;		/* that it has no index for the look-up */
 } source_entry;
 
 /* A relation of a recommender, its columns found. */
@@ -278,11 +278,11 @@ tell_missing_index(const source *source)
 
 	if (source->entry->told_index || strchr("rpm", kind) == NULL)
 		return;
-	source->entry->told_index = true;
 	relation = table_open(source->relation, AccessShareLock);
 	foreach(cell, RelationGetIndexList(relation))
 		found = found || is_index_over(lfirst_oid(cell), column);
 	table_close(relation, AccessShareLock);
+	source->entry->told_index = !found;
 	if (!found)
 		ereport(NOTICE,
 				(errmsg("%s has no index that begins with column \"%s\"", relation_name(source),

@@ -151,6 +151,6 @@ tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
-			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
+			 errhint("\"unknown\" says what such a %s gets.", what)));
 	pg_unreachable();
 }
