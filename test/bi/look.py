@@ -21,7 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-WIDTH, HEIGHT = 1400, 1600
+WIDTH, HEIGHT = 1400, 1525
 PATIENCE = 60  # seconds
 
 # Pixels of a canvas that are neither transparent nor grey: bars and lines, not axes.
@@ -121,14 +121,14 @@ def column_of(page, name, title):
 
 
 def recommended(database, customer):
-	rows = database.execute(sqlalchemy.text("SELECT item_id FROM recommendations "
-		"WHERE customer_id = :customer AND rank <= 20 ORDER BY rank"), dict(customer=customer))
+	rows = database.execute(sqlalchemy.text("SELECT candidate FROM recommendations "
+		"WHERE query = :customer AND rank <= 20 ORDER BY rank"), dict(customer=customer))
 	return [row[0] for row in rows]
 
 
 def shows(page, expected):
 	try:
-		return page.wait(lambda: column_of(page, "Recommended to the chosen customer", "item_id")
+		return page.wait(lambda: column_of(page, "Recommended to the chosen customer", "candidate")
 			== expected)
 	except Exception:
 		return False
