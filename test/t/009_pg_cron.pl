@@ -41,7 +41,10 @@ sub new_shop
 		CALL tfrs.create_recommender('pages', interactions => 'visit', query => 'user_id',
 			candidate => 'page');
 		TRUNCATE visit;
-		SELECT cron.schedule('movies', '* * * * *', $$CALL tfrs.refresh('movies', force => true)$$),
+		SELECT cron.schedule('movies', '* * * * *', $$DO $job$ BEGIN
+				CALL tfrs.refresh('movies', force => true);
+				CALL tfrs.materialize('movies', 'shop.movie_recommendations', k => 5);
+			END $job$ $$),
 			cron.schedule('pages', '* * * * *', $$CALL tfrs.refresh('pages')$$)});
 	return $server;
 }
@@ -70,6 +73,8 @@ sub test_shop
 	is($server->safe_psql('postgres', q{
 			SELECT version > 0, problem FROM tfrs.recommender_status WHERE recommender = 'movies'}),
 		't|', "$name: the recommender has a version in use");
+	is($server->safe_psql('postgres', 'SELECT count(*), count(DISTINCT query) FROM shop.movie_recommendations'),
+		'300|60', "$name: and a table of its recommendations");
 	return;
 }
 
