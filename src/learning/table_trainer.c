@@ -337,7 +337,6 @@ end_epoch(tfrs_table_trainer *trainer, tfrs_error *error)
 	tfrs_train_progress *progress = &trainer->progress;
 
 	trainer->read = 0;
-	progress->loss_per_row = progress->loss / fmax((double) progress->rows_done, 1.0);
 	progress->epoch_finished = true;
 	if (progress->epoch < trainer->options->epochs)
 		return tfrs_interactions_rewind(trainer->interactions, progress->epoch, error);
@@ -349,14 +348,19 @@ static tfrs_status
 end_batch(tfrs_table_trainer *trainer, double loss, tfrs_error *error)
 {
 	tfrs_train_progress *progress = &trainer->progress;
+	uint64_t	count = tfrs_interactions_count(trainer->interactions);
 
 	progress->batch++;
 	progress->rows_done += trainer->batch_count;
+	progress->rows += trainer->batch_count;
 	progress->batch_loss = loss;
 	progress->loss += loss;
+	progress->loss_per_row = progress->loss / fmax((double) progress->rows_done, 1.0);
+	progress->done = (progress->epoch - 1) * count + trainer->read;
+	progress->total = trainer->options->epochs * count;
 	trainer->batch_count = 0;
 	trainer->updating = false;
-	if (trainer->read < tfrs_interactions_count(trainer->interactions))
+	if (trainer->read < count)
 		return TFRS_OK;
 	return end_epoch(trainer, error);
 }
@@ -373,6 +377,7 @@ begin_epoch(tfrs_table_trainer *trainer)
 	progress->batch = 0;
 	progress->rows_done = 0;
 	progress->loss = 0;
+	progress->loss_per_row = 0;
 }
 
 static tfrs_status

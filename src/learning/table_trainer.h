@@ -24,7 +24,10 @@ typedef struct tfrs_train_progress
 	bool		epoch_finished; /* this step ended the epoch: its losses are complete */
 	double		batch_loss;		/* of the last finished batch, before its update */
 	double		loss;			/* sum over the epoch so far */
-	double		loss_per_row;	/* of the epoch, once it is finished */
+	double		loss_per_row;	/* of the epoch so far */
+	uint64_t	rows;			/* of all epochs so far */
+	uint64_t	done;			/* of the rows or the steps of all epochs */
+	uint64_t	total;			/* 0 until training begins */
 } tfrs_train_progress;
 
 typedef struct tfrs_table_trainer tfrs_table_trainer;

@@ -352,14 +352,15 @@ count_step(tfrs_trainer *trainer, double loss)
 
 	progress->batch++;
 	progress->rows_done += trainer->history.states.rows;
+	progress->rows += trainer->history.states.rows;
 	progress->batch_loss = loss;
 	progress->loss += loss;
+	progress->loss_per_row = progress->loss / (double) progress->batch;
+	progress->done = trainer->history.step;
+	progress->total = steps;
 	progress->epoch_finished = trainer->history.step == end;
 	if (progress->epoch_finished)
-	{
-		progress->loss_per_row = progress->loss / (double) progress->batch;
 		record_epoch(trainer);
-	}
 }
 
 static tfrs_status
@@ -371,7 +372,10 @@ fit_history(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_status status;
 
 	if (progress->epoch_finished)
-		*progress = (tfrs_train_progress) {.epoch = progress->epoch + 1};
+		*progress = (tfrs_train_progress) {
+			.epoch = progress->epoch + 1, .rows = progress->rows,
+			.done = progress->done, .total = progress->total
+		};
 	status = tfrs_history_trainer_step(&trainer->history, &stepped, &loss, error);
 	if (status == TFRS_NOT_FINITE)
 		return fail_divergence(trainer, error);
@@ -502,6 +506,27 @@ tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress, tfrs_err
 	if (validating)
 		progress->epoch_finished = false;	/* that was told already */
 	return status;
+}
+
+const char *
+tfrs_trainer_phase(const tfrs_trainer *trainer)
+{
+	switch (trainer->phase)
+	{
+		case FIND:
+			return "finding earlier ids";
+		case COLLECT:
+			return "collecting events";
+		case HOLD_OUT:
+			return "holding events out";
+		case VALIDATE:
+			return "validating";
+		case SERVE_HISTORY:
+		case TRAINED:
+			return "finishing";
+		default:
+			return "training";
+	}
 }
 
 static const tfrs_table *

@@ -34,6 +34,9 @@ extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
 									 tfrs_error *error);
 
+/* What the next step does, in words for the user. */
+extern const char *tfrs_trainer_phase(const tfrs_trainer *trainer);
+
 /*
  * The options as used, once the training is finished: what they left open is chosen by the counts of
  * the data, and where no query has two candidates a history tower gives way to plain tables.

@@ -21,6 +21,7 @@
 #include "server/embedding_type.h"
 #include "server/index_type.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 
@@ -48,6 +49,7 @@ typedef struct build_state
 	size_t		capacity;		/* rows that vectors has room for */
 	float	   *vectors;		/* (capacity, D) */
 	bool		sorted;			/* no further rows */
+	tfrs_collecting *collecting;
 } build_state;
 
 static const tfrs_option_choice kind_choices[] = {
@@ -106,6 +108,7 @@ begin_build(FunctionCallInfo fcinfo, MemoryContext context)
 	tfrs_error	error;
 
 	state->context = context;
+	state->collecting = tfrs_collecting_of_call(fcinfo->flinfo, "build_index");
 	tfrs_bridge_arena(&state->arena, context, tfrs_settings_memory_bytes());
 	tfrs_index_options_default(&state->options.index);
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(3))
@@ -174,6 +177,7 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(0))
 		tfrs_options_check_same(build_scheme.what, state->first_options, PG_ARGISNULL(3),
 								PG_GETARG_DATUM(3));
+	tfrs_collecting_count_row(state->collecting);
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_POINTER(state);
 	embedding = TFRS_GETARG_EMBEDDING(2);
@@ -232,7 +236,7 @@ sort_rows(build_state *state)
 }
 
 static tfrs_block_value *
-build(build_state *state)
+build(build_state *state, tfrs_progress *run)
 {
 	tfrs_id_view ids = tfrs_id_set_view(&state->ids);
 	tfrs_index_builder *builder;
@@ -243,6 +247,7 @@ build(build_state *state)
 	tfrs_check(tfrs_index_builder_begin(&builder, &state->arena, &state->options.index,
 										state->vectors, state->ids.count, state->dim, &error),
 			   &error);
+	tfrs_index_run_builder(builder, state->ids.count, run);
 	value = tfrs_index_value_of(&ids, builder);
 	tfrs_index_builder_destroy(builder);
 	return value;
@@ -256,6 +261,7 @@ Datum
 tfrs_build_index_finish(PG_FUNCTION_ARGS)
 {
 	build_state *state;
+	tfrs_progress *run;
 	tfrs_block_value *value;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
@@ -263,16 +269,20 @@ tfrs_build_index_finish(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	state = (build_state *) PG_GETARG_POINTER(0);
+	tfrs_collecting_end(state->collecting);
 	if (state->ids.count == 0)
 	{
 		ereport(NOTICE,
 				(errmsg("no candidate with an embedding: the index is null")));
 		PG_RETURN_NULL();
 	}
+	run = tfrs_progress_begin("build_index", NULL);
+	tfrs_progress_update(run, &(tfrs_progress_state) {.phase = "sorting rows"});
 	if (!state->sorted)
 		sort_rows(state);
 	state->sorted = true;
-	value = build(state);
+	value = build(state, run);
+	tfrs_progress_end(run);
 	if (!tfrs_bridge_groups_are_hashed(fcinfo))
 	{
 		tfrs_arena_free(&state->arena);

@@ -8,6 +8,7 @@
 
 #include "learning/warm_start.h"
 #include "server/bridge.h"
+#include "server/progress.h"
 
 void
 tfrs_collection_begin(tfrs_collection *collection)
@@ -118,6 +119,8 @@ tfrs_collection_time(const NullableDatum *at)
 void
 tfrs_collection_finish(tfrs_collection *collection)
 {
+	tfrs_progress *run = tfrs_progress_begin("train", NULL);
+	tfrs_progress_state progress = {.phase = "sorting rows"};
 	tfrs_status status;
 	tfrs_error	error;
 
@@ -126,7 +129,9 @@ tfrs_collection_finish(tfrs_collection *collection)
 		CHECK_FOR_INTERRUPTS();
 		status = tfrs_interactions_finish_step(collection->interactions, &error);
 		tfrs_check(status, &error);
+		tfrs_progress_update(run, &progress);
 	} while (status == TFRS_MORE);
+	tfrs_progress_end(run);
 }
 
 void

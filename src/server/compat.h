@@ -14,7 +14,9 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#define tfrs_backend_status(i) pgstat_get_local_beentry_by_index(i)
 #else
+#define tfrs_backend_status(i) pgstat_fetch_stat_local_beentry(i)
 /* Input errors that a caller may ask to get back instead of raised came with 16. */
 #define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
 #endif
@@ -42,7 +44,9 @@ extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
 
 #if PG_VERSION_NUM < 170000
 #define tfrs_estimate_array_length(root, node) ((double) estimate_array_length(node))
+#define tfrs_proc_number() (MyProc->pgprocno)
 #else
+#define tfrs_proc_number() MyProcNumber
 #define tfrs_estimate_array_length(root, node) estimate_array_length(root, node)
 #endif
 

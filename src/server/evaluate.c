@@ -26,6 +26,7 @@
 #include "server/evaluate_report.h"
 #include "server/evaluation_run.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 
@@ -59,6 +60,7 @@ typedef struct evaluate_state
 	tfrs_id_reader candidate;	/* or element of an array */
 	Oid			element_type;	/* that candidate was made for */
 	tfrs_evaluate_rows rows;
+	tfrs_collecting *collecting;
 	char	   *report;			/* once finished */
 } evaluate_state;
 
@@ -113,6 +115,7 @@ begin_group(FunctionCallInfo fcinfo, MemoryContext context, int options_argument
 	Oid			query_type = get_fn_expr_argtype(fcinfo->flinfo, QUERY);
 
 	state->context = context;
+	state->collecting = tfrs_collecting_of_call(fcinfo->flinfo, "evaluate");
 	read_options(fcinfo, state, options_argument);
 	state->query_is_json = query_type == JSONBOID;
 	if (!state->query_is_json)
@@ -146,6 +149,7 @@ state_of_row(FunctionCallInfo fcinfo, int options_argument)
 		return state;
 	if (state == NULL)
 		return begin_group(fcinfo, context, options_argument);
+	tfrs_collecting_count_row(state->collecting);
 	if (options_argument < PG_NARGS())
 		tfrs_options_check_same(evaluate_scheme.what, state->first_options,
 								PG_ARGISNULL(options_argument),
@@ -311,6 +315,7 @@ tfrs_evaluate_finish(PG_FUNCTION_ARGS)
 						"candidate")));
 		PG_RETURN_NULL();
 	}
+	tfrs_collecting_end(state->collecting);
 	if (state->report == NULL)
 		evaluate(state);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(state->report));

@@ -7,6 +7,7 @@
 
 #include "base/id_sort.h"
 #include "server/bridge.h"
+#include "server/progress.h"
 #include "server/settings.h"
 
 /* Pairs renumbered between two looks at pending interrupts. */
@@ -137,6 +138,15 @@ check_evaluated(tfrs_status status, const tfrs_error *error)
 	tfrs_check(status, error);
 }
 
+static void
+tell_progress(tfrs_progress *progress, const tfrs_evaluation *evaluation)
+{
+	tfrs_progress_state state = {0};
+
+	state.phase = tfrs_evaluation_phase(evaluation, &state.done, &state.total);
+	tfrs_progress_update(progress, &state);
+}
+
 const tfrs_evaluation_result *
 tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_options *options,
 						   size_t *distinct)
@@ -144,10 +154,12 @@ tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_optio
 	tfrs_evaluation_test test = {
 		.model = run->model, .relevant = &run->relevant, .excluded = &run->excluded
 	};
+	tfrs_progress *progress = tfrs_progress_begin("evaluate", NULL);
 	tfrs_arena	arena;
 	tfrs_status status;
 	tfrs_error	error;
 
+	tfrs_progress_update(progress, &(tfrs_progress_state) {.phase = "sorting rows"});
 	if (run->unknown_queries.count > 1)
 		order_unknown_queries(run);
 	finish_pairs(&run->relevant);
@@ -157,8 +169,12 @@ tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_optio
 	check_evaluated(tfrs_evaluation_begin(&run->evaluation, &arena, &test, options, &error),
 					&error);
 	while ((status = tfrs_evaluation_step(run->evaluation, &error)) == TFRS_MORE)
+	{
 		CHECK_FOR_INTERRUPTS();
+		tell_progress(progress, run->evaluation);
+	}
 	check_evaluated(status, &error);
+	tfrs_progress_end(progress);
 	return tfrs_evaluation_result_of(run->evaluation);
 }
 

@@ -14,7 +14,9 @@
 #include "learning/training.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
+#include "server/index_type.h"
 #include "server/model_type.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 #include "server/train_options.h"
@@ -114,7 +116,24 @@ log_epoch(const tfrs_fit *fit, const tfrs_train_progress *progress)
 }
 
 static void
-run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer)
+tell_progress(tfrs_progress *run, const tfrs_trainer *trainer, const tfrs_train_progress *progress)
+{
+	tfrs_progress_state state = {
+		.phase = tfrs_trainer_phase(trainer),
+		.epoch = progress->total > 0 ? progress->epoch : 0,
+		.batch = progress->batch,
+		.rows = progress->rows,
+		.done = progress->done,
+		.total = progress->total,
+		.has_loss = progress->batch > 0,
+		.loss = progress->loss_per_row
+	};
+
+	tfrs_progress_update(run, &state);
+}
+
+static void
+run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_progress *run)
 {
 	bool		log = tfrs_settings_log_progress();
 	tfrs_train_progress progress = {0};
@@ -128,6 +147,7 @@ run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer)
 		tfrs_check(status, &error);
 		if (log && progress.epoch_finished)
 			log_epoch(fit, &progress);
+		tell_progress(run, trainer, &progress);
 	} while (status == TFRS_MORE);
 }
 
@@ -148,15 +168,14 @@ describe(const tfrs_fit *fit, const tfrs_trainer *trainer, StringInfo about)
 
 /* The search structure that a model of many candidates carries, or NULL: exact, as top_k promises. */
 static tfrs_index_builder *
-build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_arena *arena)
+build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_progress *run,
+			tfrs_arena *arena)
 {
 	size_t		count;
 	const float *vectors = tfrs_trainer_candidates(trainer, &count);
 	tfrs_index_builder *builder;
 	tfrs_index_options options;
-	tfrs_status status;
 	tfrs_error	error;
-	double		share;
 
 	if (count * fit->options->dim < LEAST_INDEXED_FLOATS)
 		return NULL;
@@ -165,18 +184,17 @@ build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_arena *arena)
 	options.threads = tfrs_settings_threads();
 	tfrs_check(tfrs_index_builder_begin(&builder, arena, &options, vectors, count,
 										fit->options->dim, &error), &error);
-	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	tfrs_check(status, &error);
+	tfrs_index_run_builder(builder, count, run);
 	return builder;
 }
 
 /* The value, in context; everything that is written into it lives until then. */
 static tfrs_block_value *
-save(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_arena *arena, MemoryContext context)
+save(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_progress *run, tfrs_arena *arena,
+	 MemoryContext context)
 {
 	tfrs_block_writer *writer = palloc(sizeof(*writer));
-	tfrs_index_builder *index = build_index(fit, trainer, arena);
+	tfrs_index_builder *index = build_index(fit, trainer, run, arena);
 	StringInfoData about;
 	MemoryContext old_context;
 	tfrs_block_value *value;
@@ -210,18 +228,21 @@ tfrs_fit_run(const tfrs_fit *fit)
 												  ALLOCSET_DEFAULT_SIZES);
 	tfrs_arena	arena;
 	tfrs_trainer *trainer;
+	tfrs_progress *run;
 	tfrs_block_value *value;
 	tfrs_error	error;
 
 	check_model_size(fit);
 	check_memory(fit);
 	MemoryContextSwitchTo(context);
+	run = tfrs_progress_begin("train", NULL);
 	tfrs_bridge_arena(&arena, context, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, fit->model,
 								  &error), &error);
-	run_epochs(fit, trainer);
+	run_epochs(fit, trainer, run);
 	arena.budget = SIZE_MAX;	/* the estimate was of the training */
-	value = save(fit, trainer, &arena, result_context);
+	value = save(fit, trainer, run, &arena, result_context);
+	tfrs_progress_end(run);
 	MemoryContextSwitchTo(result_context);
 	MemoryContextDelete(context);
 	return value;

@@ -1,11 +1,6 @@
 /*
- * live_rows.h: the interactions and candidates of a recommender, read as they are at this moment.
- *
- * All of it is read under the caller's own privileges and policies, within a security-restricted,
- * read-only operation: whatever a view or a policy calls can change nothing.  What the caller
- * may not read, or what was dropped, is left out, with a NOTICE once a session.
- *
- * Plans are kept in the session; where the recommender has changed they are made anew.
+ * live_rows.h: the interactions and candidates of a recommender, read as they are at this moment
+ * and as the caller sees them (live_relation.h).
  */
 #ifndef TFRS_LIVE_ROWS_H
 #define TFRS_LIVE_ROWS_H
@@ -14,20 +9,6 @@
 
 #include "server/profile.h"
 #include "server/registry.h"
-#include "server/run_as.h"
-
-/*
- * Between begin and end what is run can do no more than read.  An error needs no end: the abort of the
- * transaction or subtransaction restores all of it.
- */
-typedef struct tfrs_read_scope
-{
-	tfrs_run_as run_as;
-	bool		read_only;
-} tfrs_read_scope;
-
-extern void tfrs_read_scope_begin(tfrs_read_scope *scope);
-extern void tfrs_read_scope_end(tfrs_read_scope *scope);
 
 /* Adds the events of the profile's query, as far as the model knows their candidates. */
 extern void tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile);
@@ -48,8 +29,8 @@ tfrs_live_has_candidates(const tfrs_recommender *recommender)
 }
 
 /*
- * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is one, time,
- * none but the time NULL, in the order of the query.
+ * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is
+ * one, time, none but the time NULL, in the order of the query.
  */
 extern char *tfrs_live_events_statement(const tfrs_recommender *recommender);
 
@@ -58,7 +39,10 @@ extern void tfrs_live_candidates_read_all(const tfrs_recommender *recommender,
 											 const tfrs_id_view *ids, bool *available,
 											 char **labels);
 
-/* The time of an event from a column of type timestamptz, timestamp or date, as training takes it. */
+/*
+ * The time of an event from a column of type timestamptz, timestamp or date, as training takes
+ * it.
+ */
 extern int64 tfrs_live_time(Oid type, Datum value, bool null);
 
 #endif							/* TFRS_LIVE_ROWS_H */

@@ -1,11 +1,11 @@
 /*
  * materialize.c: tfrs.materialize, the recommendations of all queries in one pass.
  *
- *     interactions in the order of the query -> profiles -> slice of queries -> hits -> the difference
+ *     interactions in the order of the query -> profiles -> slice of queries -> hits -> difference
  *
- * Everything is read as the caller, the interactions under one snapshot: outside of a transaction block
- * a held cursor goes on over the commits, one after each slice of whole queries.  Answers are those
- * that tfrs.recommend gives the same caller.
+ * Everything is read as the caller, the interactions under one snapshot: outside of a transaction
+ * block a held cursor goes on over the commits, one after each slice of whole queries.  Answers
+ * are those that tfrs.recommend gives the same caller.
  */
 #include "postgres.h"
 
@@ -30,6 +30,7 @@
 #include "server/recommendation_table.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
+#include "server/live_relation.h"
 #include "server/live_rows.h"
 #include "server/store.h"
 
@@ -159,7 +160,10 @@ prepare_slices(materialize_job *job)
 	tfrs_bridge_arena(&job->arena, job->context, SIZE_MAX);
 }
 
-/* A cursor over the interactions.  Held where there will be commits: then all of it is read here. */
+/*
+ * A cursor over the interactions.  Held where there will be commits: then all of it is read
+ * here.
+ */
 static void
 open_interactions(materialize_job *job)
 {
@@ -246,8 +250,8 @@ add_event(const materialize_job *job, tfrs_profile *profile)
 	int64		at = PG_INT64_MAX;
 	bool		null;
 	Datum		value = column_value(job, 2, &null);
-	uint32		row = tfrs_id_view_find(ids, tfrs_id_read_as(&job->candidate_reader, ids->tag, value,
-															"candidate"));
+	tfrs_id		id = tfrs_id_read_as(&job->candidate_reader, ids->tag, value, "candidate");
+	uint32		row = tfrs_id_view_find(ids, id);
 
 	if (row == TFRS_NO_ROW)
 		return;

@@ -1,8 +1,8 @@
 /*
  * profile.c: stored and live events of a query, merged.
  *
- * A candidate is an event at its first time, or, in a model that keeps repeats, at each of its times;
- * events are in the order of time, then of candidates.
+ * A candidate is an event at its first time, or, in a model that keeps repeats, at each of its
+ * times; events are in the order of time, then of candidates.
  */
 #include "server/profile.h"
 

@@ -62,7 +62,10 @@ extern void tfrs_profile_finish(tfrs_profile *profile);
 extern tfrs_answer tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown,
 									   float *vector);
 
-/* Adds the candidates of the events to search->excluded, a new list in the current memory context. */
+/*
+ * Adds the candidates of the events to search->excluded, a new list in the current memory
+ * context.
+ */
 extern void tfrs_profile_exclude(const tfrs_profile *profile, tfrs_search *search);
 
 #endif							/* TFRS_PROFILE_H */

@@ -1,10 +1,10 @@
 /*
  * recommend.c: tfrs.recommend, tfrs.similar by a recommender's name, and tfrs.explain.
  *
- * The model is read as its owner, what the query has chosen and the candidates' rows as the caller, all
- * of it as the running statement sees the database.  The rows are given as a whole: they are few.
- * The recommender and its pinned model lie in fn_extra, so that a join over many queries looks
- * them up once.
+ * The model is read as its owner, what the query has chosen and the candidates' rows as the
+ * caller, all of it as the running statement sees the database.  The rows are given as a whole:
+ * they are few. The recommender and its pinned model lie in fn_extra, so that a join over many
+ * queries looks them up once.
  */
 #include "postgres.h"
 
@@ -414,10 +414,11 @@ find_pulls(const recommend_call *call, const tfrs_profile *profile, const double
 static void
 put_pulls(recommend_call *call, const pull *pulls, size_t count, double product)
 {
-	shown_list	list = {palloc_extended(count * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE), NULL, count};
+	shown_list	list = {.count = count};
 	Datum		values[5];
 	bool		nulls[5] = {false};
 
+	list.hits = palloc_extended(count * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE);
 	for (size_t i = 0; i < count; i++)
 		list.hits[i] = (tfrs_hit) {(float) pulls[i].contribution, pulls[i].candidate};
 	keep_available(call, &list, call->search.k);
@@ -475,9 +476,10 @@ tfrs_explain(PG_FUNCTION_ARGS)
 	if (call.model->history == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the model of recommender \"%s\" does not tell why", call.recommender->name),
-				 errdetail("It was trained with \"history\": false: a query has a vector of its own, "
-						   "which is no sum over what it chose.")));
+				 errmsg("the model of recommender \"%s\" does not tell why",
+						call.recommender->name),
+				 errdetail("It was trained with \"history\": false: a query has a vector of its "
+						   "own, which is no sum over what it chose.")));
 	if (!id_argument(fcinfo, QUERY, &call.model->query_ids, "query", &query) ||
 		!id_argument(fcinfo, EXPLAIN_CANDIDATE, call.candidates, "candidate", &id))
 		PG_RETURN_NULL();

@@ -1,5 +1,5 @@
--- Recommendations by the name of a recommender: read the model as its owner, the query's last events
--- and the candidates as the caller (recommend.c).
+-- Recommendations by the name of a recommender: the model is read as its owner, the query's last
+-- events and the candidates as the caller (recommend.c).
 --
 -- Beside each "any" stands text: parameters without a type and literals go there.
 

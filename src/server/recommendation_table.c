@@ -43,9 +43,10 @@ static const table_column columns[] = {
 	{"rank", INT4OID, "1 is the best"},
 	{"candidate", InvalidOid, "what is recommended"},
 	{"label", TEXTOID, "what the candidate is called"},
-	{"score", FLOAT8OID, "inner product with the query; of popular ones how often they were chosen"},
-	{"percentile", FLOAT8OID, "share of the query''s recommendations that are not better: 1 is the best"},
-	{"source", TEXTOID, "personal: the model knows the query; history: its events; popular: nothing of it"},
+	{"score", FLOAT8OID, "inner product with the query; of popular ones the number of rows"},
+	{"percentile", FLOAT8OID, "share of the query's rows that are not better: 1 is the best"},
+	{"source", TEXTOID,
+	"personal: the model knows the query; history: its events are known; popular: nothing is"},
 	{"version", INT4OID, "of the model that the row was computed with"},
 	{"computed_at", TIMESTAMPTZOID, "when the row last changed"}
 };
@@ -66,7 +67,10 @@ mark_of(const tfrs_recommender *recommender)
 	return psprintf("recommendations of \"%s\", by tfrs.materialize", recommender->name);
 }
 
-/* The type of a column of the interactions as SQL, with its collation where that is not the type's. */
+/*
+ * The type of a column of the interactions as SQL, with its collation where that is not the
+ * type's.
+ */
 static char *
 type_text(Oid relation, const char *column)
 {
@@ -89,8 +93,8 @@ comment(const tfrs_recommendation_table *table, const tfrs_recommender *recommen
 	execute(psprintf("COMMENT ON TABLE %s IS %s", table->name,
 					 quote_literal_cstr(mark_of(recommender))), SPI_OK_UTILITY);
 	for (size_t i = 0; i < lengthof(columns); i++)
-		execute(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", table->name, columns[i].name,
-						 columns[i].comment), SPI_OK_UTILITY);
+		execute(psprintf("COMMENT ON COLUMN %s.%s IS %s", table->name, columns[i].name,
+						 quote_literal_cstr(columns[i].comment)), SPI_OK_UTILITY);
 }
 
 static void
@@ -102,7 +106,8 @@ create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, Ra
 	execute(psprintf("CREATE TABLE %s (query %s, rank pg_catalog.int4 NOT NULL, candidate %s, "
 					 "label pg_catalog.text, score pg_catalog.float8 NOT NULL, "
 					 "percentile pg_catalog.float8 NOT NULL, source pg_catalog.text NOT NULL, "
-					 "version pg_catalog.int4 NOT NULL, computed_at pg_catalog.timestamptz NOT NULL, "
+					 "version pg_catalog.int4 NOT NULL, "
+					 "computed_at pg_catalog.timestamptz NOT NULL, "
 					 "PRIMARY KEY (query, candidate))", table->name,
 					 type_text(recommender->interactions, recommender->query_column),
 					 type_text(recommender->interactions, recommender->candidate_column)),
@@ -273,7 +278,10 @@ static const char statement[] =
 	" SELECT (SELECT count(*) FROM added), (SELECT count(*) FROM changed),"
 	"    (SELECT count(*) FROM removed)";
 
-/* Planned anew for each slice, which costs little beside it, so that the bounds find their index. */
+/*
+ * Planned anew for each slice, which costs little beside it, so that the bounds find their
+ * index.
+ */
 static void
 prepare(tfrs_recommendation_table *table)
 {

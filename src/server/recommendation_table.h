@@ -41,8 +41,10 @@ typedef struct tfrs_recommendation_rows
 	double	   *percentiles;
 	const char **sources;
 
-	/* Rows of the table after the first and up to the last of these queries, but for the ones above, are
-	 * gone; without a bound those to the end. */
+	/*
+	 * Rows of the table after the first and up to the last of these queries, but for the ones
+	 * above, are gone; without a bound those to the end.
+	 */
 	bool		has_first;
 	bool		has_last;
 	Datum		first;
@@ -51,8 +53,8 @@ typedef struct tfrs_recommendation_rows
 
 /*
  * Finds or makes the table, and locks it against another that would write to it: until the end of
- * the transaction or, over transactions, until it is closed or fails.  The SPI is connected.  ERROR where
- * it is not the caller's, or something else.
+ * the transaction or, over transactions, until it is closed or fails.  The SPI is connected.
+ * ERROR where it is not the caller's, or something else.
  */
 extern void tfrs_recommendation_table_open(tfrs_recommendation_table *table,
 										   const tfrs_recommender *recommender, text *name,

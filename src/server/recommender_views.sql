@@ -26,7 +26,8 @@ SELECT n.run_id,
 	v.held_back,
 	coalesce(v.version = r.current_version, false) AS in_use,
 	v.version IS NOT NULL AND v.pruned_at IS NULL AS kept,
-	coalesce(n.error, CASE s.state WHEN 'abandoned' THEN 'the session ended before the run did' END) AS error,
+	CASE WHEN a.privilege = 'own' THEN coalesce(n.error,
+		CASE s.state WHEN 'abandoned' THEN 'the session ended before the run did' END) END AS error,
 	n.sqlstate
 FROM recommender_run n
 JOIN recommender r USING (recommender_id)
@@ -96,7 +97,7 @@ SELECT r.name AS recommender,
 	coalesce(a.problem,
 		CASE WHEN l.state IN ('failed', 'cancelled', 'abandoned') THEN 'the last refresh ' || CASE l.state
 			WHEN 'abandoned' THEN 'was abandoned' WHEN 'cancelled' THEN 'was cancelled'
-			ELSE 'failed: ' || l.error END END,
+			ELSE 'failed' || coalesce(': ' || l.error, '') END END,
 		CASE WHEN r.current_version IS NULL THEN 'no version is published' END,
 		'the last version was held back: ' || l.held_back) AS problem
 FROM recommender r
@@ -149,7 +150,7 @@ COMMENT ON COLUMN training_run.published_at IS 'when its version was put to use;
 COMMENT ON COLUMN training_run.held_back IS 'why its version was not put to use';
 COMMENT ON COLUMN training_run.in_use IS 'whether its version is the one in use';
 COMMENT ON COLUMN training_run.kept IS 'whether its version can still be put to use';
-COMMENT ON COLUMN training_run.error IS 'what went wrong';
+COMMENT ON COLUMN training_run.error IS 'what went wrong; for the owner''s eyes';
 COMMENT ON COLUMN training_run.sqlstate IS 'the error''s SQLSTATE';
 
 COMMENT ON VIEW training_epoch IS 'one row an epoch of each run';

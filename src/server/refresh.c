@@ -23,6 +23,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "server/progress.h"
 #include "server/training_run.h"
 
 typedef enum on_running
@@ -261,6 +262,8 @@ report(const refresh *refresh)
 static void
 run_phases(refresh *refresh)
 {
+	tfrs_progress *progress = tfrs_progress_begin("refresh", refresh->name);
+
 	run_phase(refresh, begin);
 	commit(refresh);
 	run_phase(refresh, collect);
@@ -272,6 +275,7 @@ run_phases(refresh *refresh)
 		run_phase(refresh, store);
 		commit(refresh);
 	}
+	tfrs_progress_end(progress);
 	unlock(refresh);
 	report(refresh);
 }
@@ -388,7 +392,7 @@ read_request(FunctionCallInfo fcinfo, int first)
 	request.force = PG_GETARG_BOOL(first + 2);
 	request.on_running = read_on_running(text_to_cstring(PG_GETARG_TEXT_PP(first + 3)));
 	request.atomic = fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
-		castNode(CallContext, fcinfo->context)->atomic;
+		castNode(CallContext, fcinfo->context)->atomic || IsSubTransaction();
 	return request;
 }
 

@@ -56,7 +56,8 @@ tfrs_weight_of(const NullableDatum *value)
 	if (!(weight >= 0 && weight <= FLT_MAX))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("a sample weight must be a finite number of at least 0")));
+				 errmsg("a sample weight must be a finite number of at least 0"),
+				 errhint("A row of weight 0 counts for nothing; null counts as 1.")));
 	return weight;
 }
 

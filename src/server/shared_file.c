@@ -30,6 +30,9 @@
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define PREFIX PG_TEMP_FILE_PREFIX "_tfrs_"
 
+/* Of records: another prefix, since they are no part of the cache. */
+#define RECORDS_PREFIX PG_TEMP_FILE_PREFIX "_records_"
+
 /* Begins the names of files that are being written. */
 #define PRIVATE "private_"
 
@@ -219,6 +222,23 @@ clean_up(void *argument)
 	tfrs_shared_file_close(argument);
 }
 
+/* A plain descriptor of a file that is made where it is missing, as is its directory; -1: none. */
+static int
+open_to_write(const char *path, int flags)
+{
+	int			descriptor;
+
+	flags |= O_RDWR | O_CREAT | PG_BINARY;
+	descriptor = BasicOpenFilePerm(path, flags, S_IRUSR | S_IWUSR);
+	if (descriptor < 0 && errno == ENOENT && MakePGDirectory(DIRECTORY) == 0)
+		descriptor = BasicOpenFilePerm(path, flags, S_IRUSR | S_IWUSR);
+	if (descriptor < 0)
+		ereport(DEBUG1,
+				(errcode_for_file_access(),
+				 errmsg("could not create file \"%s\": %m", path)));
+	return descriptor;
+}
+
 /*
  * The descriptor is a plain one, since the server closes its transient ones at the end of each
  * subtransaction; context is what closes it.
@@ -231,16 +251,9 @@ tfrs_shared_file_create(MemoryContext context, size_t bytes, size_t limit)
 
 	make_room(bytes, limit);
 	snprintf(file->path, MAXPGPATH, DIRECTORY "/" PREFIX PRIVATE "%d_%u", MyProcPid, number++);
-	file->descriptor = BasicOpenFilePerm(file->path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY,
-										 S_IRUSR | S_IWUSR);
-	if (file->descriptor < 0 && errno == ENOENT && MakePGDirectory(DIRECTORY) == 0)
-		file->descriptor = BasicOpenFilePerm(file->path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY,
-											 S_IRUSR | S_IWUSR);
+	file->descriptor = open_to_write(file->path, O_TRUNC);
 	if (file->descriptor < 0)
 	{
-		ereport(DEBUG1,
-				(errcode_for_file_access(),
-				 errmsg("could not create file \"%s\": %m", file->path)));
 		pfree(file);
 		return NULL;
 	}
@@ -339,4 +352,47 @@ tfrs_shared_file_remove(const char *name)
 
 	path_of(path, name);
 	unlink(path);
+}
+
+static void
+path_of_records(char path[MAXPGPATH], const char *name)
+{
+	snprintf(path, MAXPGPATH, DIRECTORY "/" RECORDS_PREFIX "%s", name);
+}
+
+/* Raises nothing, also where a transaction is being aborted. */
+bool
+tfrs_shared_file_put(const char *name, size_t offset, const void *bytes, size_t count)
+{
+	char		path[MAXPGPATH];
+	ssize_t		written;
+	int			descriptor;
+
+	path_of_records(path, name);
+	descriptor = open_to_write(path, 0);
+	if (descriptor < 0)
+		return false;
+	written = pwrite(descriptor, bytes, count, (off_t) offset);
+	if (written != (ssize_t) count)
+		ereport(DEBUG1,
+				(errcode_for_file_access(),
+				 errmsg("could not write to file \"%s\": %m", path)));
+	close(descriptor);
+	return written == (ssize_t) count;
+}
+
+size_t
+tfrs_shared_file_get(const char *name, size_t offset, void *bytes, size_t count)
+{
+	char		path[MAXPGPATH];
+	ssize_t		got;
+	int			descriptor;
+
+	path_of_records(path, name);
+	descriptor = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	if (descriptor < 0)
+		return 0;
+	got = pread(descriptor, bytes, count, (off_t) offset);
+	close(descriptor);
+	return got > 0 ? (size_t) got : 0;
 }

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "server/compat.h"
+#include "server/progress.h"
 #include "server/run_as.h"
 
 enum
@@ -35,6 +36,7 @@ typedef struct receiver
 	const tfrs_source *source;
 	MemoryContext row_context;
 	tfrs_source_sum sum;
+	tfrs_collecting collecting;
 } receiver;
 
 static void
@@ -78,6 +80,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	NullableDatum values[4];
 	tfrs_row_ids ids;
 
+	tfrs_collecting_count_row(&to->collecting);
 	slot_getallattrs(slot);
 	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
 		values[i] = (NullableDatum) {
@@ -187,8 +190,10 @@ tfrs_source_read(const tfrs_recommender *recommender, const tfrs_source *source)
 	source->collection->has_time = recommender->at_column != NULL;
 	to.row_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs source row",
 										   ALLOCSET_DEFAULT_SIZES);
+	tfrs_collecting_init(&to.collecting, "refresh", CurrentMemoryContext);
 	tfrs_run_as_begin(&scope, recommender->owner);
 	execute(recommender, &to);
+	tfrs_collecting_end(&to.collecting);
 	tfrs_run_as_end(&scope);
 	MemoryContextDelete(to.row_context);
 	return to.sum;

@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -39,21 +40,32 @@ need_column(const tfrs_recommender *recommender, Relation store, const char *nam
 	return number;
 }
 
-/* The primary key's index where it is over the version alone, else none. */
+/* Whether it is the index of a primary key over that column alone. */
+static bool
+is_key_of(Oid index, AttrNumber column)
+{
+	HeapTuple	row = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	bool		result;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	form = (Form_pg_index) GETSTRUCT(row);
+	result = form->indisprimary && form->indisvalid && form->indnkeyatts == 1 &&
+		form->indkey.values[0] == column;
+	ReleaseSysCache(row);
+	return result;
+}
+
 static Oid
 index_of_versions(Relation store, AttrNumber version)
 {
-	Oid			oid = RelationGetPrimaryKeyIndex(store);
-	Relation	index;
-	bool		fits;
+	ListCell   *cell;
 
-	if (!OidIsValid(oid))
-		return InvalidOid;
-	index = index_open(oid, AccessShareLock);
-	fits = IndexRelationGetNumberOfKeyAttributes(index) == 1 &&
-		index->rd_index->indkey.values[0] == version;
-	index_close(index, AccessShareLock);
-	return fits ? oid : InvalidOid;
+	foreach(cell, RelationGetIndexList(store))
+		if (is_key_of(lfirst_oid(cell), version))
+			return lfirst_oid(cell);
+	return InvalidOid;
 }
 
 static void

@@ -26,6 +26,7 @@
 #include "server/collection.h"
 #include "server/compat.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/train_options.h"
 
@@ -56,6 +57,7 @@ typedef struct train_site
 	tfrs_id_reader query;
 	tfrs_id_reader candidate;
 	size_t		granted;		/* bytes promised to groups that are alive, where hashed */
+	tfrs_collecting collecting;
 } train_site;
 
 /* One group. */
@@ -85,6 +87,7 @@ site_of_call(FunctionCallInfo fcinfo, int first)
 		tfrs_id_reader_init(&site->query, get_fn_expr_argtype(flinfo, first + QUERY), "query");
 		tfrs_id_reader_init(&site->candidate, get_fn_expr_argtype(flinfo, first + CANDIDATE),
 							"candidate");
+		tfrs_collecting_init(&site->collecting, "train", flinfo->fn_mcxt);
 		flinfo->fn_extra = site;
 	}
 	return site;
@@ -238,6 +241,7 @@ collect_row(FunctionCallInfo fcinfo, int first)
 	train_site *site = state->site;
 	tfrs_row_ids ids;
 
+	tfrs_collecting_count_row(&site->collecting);
 	if (tfrs_collection_ids(&state->collection, &fcinfo->args[first + QUERY],
 							&fcinfo->args[first + CANDIDATE], &ids))
 		tfrs_collection_add(&state->collection, &ids, read_weight(fcinfo, site),
@@ -286,6 +290,8 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 
 	if (AggCheckCallContext(fcinfo, NULL) != AGG_CONTEXT_AGGREGATE)
 		elog(ERROR, "tfrs.train_fit called outside of an aggregate");
+	if (state != NULL)
+		tfrs_collecting_end(&state->site->collecting);
 	if (state != NULL && !state->finished)
 	{
 		tfrs_collection_finish(&state->collection);

@@ -77,6 +77,7 @@ tfrs_tune_index(PG_FUNCTION_ARGS)
 	tfrs_block_value *value;
 	tfrs_arena	arena;
 	tfrs_error	error;
+	tfrs_progress *run;
 	size_t		count;
 	float	   *queries = read_queries(PG_GETARG_ARRAYTYPE_P(1), index->dim, &count);
 
@@ -85,7 +86,10 @@ tfrs_tune_index(PG_FUNCTION_ARGS)
 	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_index_builder_retune(&builder, &arena, &options, index, queries, count,
 										 &error), &error);
+	run = tfrs_progress_begin("tune_index", NULL);
+	tfrs_index_run_builder(builder, index->count, run);
 	value = tfrs_index_value_of(&block->candidates, builder);
 	tfrs_index_builder_destroy(builder);
+	tfrs_progress_end(run);
 	PG_RETURN_POINTER(value);
 }
