@@ -64,6 +64,18 @@ SELECT * FROM tfrs.recommend('things', 7, version => 2);
 SELECT * FROM tfrs.recommend('things', 7, version => 0);
 SELECT count(*) FROM tfrs.recommend('things', 7, version => 1);
 
+-- the planner knows k
+CREATE FUNCTION planned_rows(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan #>> '{0,Plan,Plan Rows}';
+END $$;
+SELECT planned_rows($$SELECT * FROM tfrs.recommend('things', 42, 77)$$), planned_rows($$SELECT * FROM tfrs.recommend('things', '42')$$),
+	planned_rows($$SELECT * FROM tfrs.recommend_as(NULL::int, 'things', 42, k => 7, version => 3)$$),
+	planned_rows($$SELECT * FROM tfrs.similar('things', 42, 8)$$), planned_rows($$SELECT * FROM tfrs.explain('things', 42, 43, 9)$$);
+DROP FUNCTION planned_rows;
+
 -- many queries in one statement, and in a plan that is used again
 SELECT count(*), count(DISTINCT person) FROM generate_series(1, 60) person, tfrs.recommend('things', person, 3);
 PREPARE again AS SELECT count(*) FROM tfrs.recommend('things', $1::int, 3);
