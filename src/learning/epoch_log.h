@@ -19,7 +19,7 @@ typedef struct tfrs_epoch_log
 	uint32_t	done;
 	tfrs_model_epoch *epochs;	/* (epochs of the options) */
 	float	   *accuracy;		/* (epochs, K) of batches; NULL: not asked for */
-	double	   *validation;		/* (epochs) the metric, -1 where it was not measured; NULL: not asked for */
+	double	   *validation;		/* (epochs) the metric, -1: not measured; NULL: not asked for */
 } tfrs_epoch_log;
 
 /* The options must outlive it. */

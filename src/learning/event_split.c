@@ -1,6 +1,6 @@
 /*
- * event_split.c: one pass over the queries; what becomes of an event depends on its query, the seed and
- * the query's other events.
+ * event_split.c: one pass over the queries; what becomes of an event depends on its query, the seed
+ * and the query's other events.
  */
 #include "learning/event_split.h"
 

@@ -1,15 +1,16 @@
 /*
- * event_split.h: which events are trained on, which are tested, and what is shown of a tested query.
+ * event_split.h: which events are trained on, which are tested, and what is shown of a tested
+ * query.
  *
  *     random   each event is tested with probability fraction
  *     last     the last floor(fraction n) events of each query, one at least
- *     query    queries are held out with probability fraction, none of their events is trained on; a
- *              fifth of the events is tested, the last ones where there are times, else random ones,
- *              and the others are shown: what their vector is made of (strong generalization of
- *              Liang et al. 2018, arXiv 1802.05814)
+ *     query    queries are held out with probability fraction: none of their events is trained on,
+ *              a fifth is tested, the last ones where there are times, else random ones, and the
+ *              others are shown: what their vector is made of (strong generalization in Liang et
+ *              al. 2018, arXiv 1802.05814)
  *
- * Random and last leave each query an event to be trained on at least, and show what is trained on.  By
- * query, a query of one event is trained on, and so is the first one with more.
+ * Random and last leave each query an event to be trained on at least, and show what is trained on.
+ * By query, a query of one event is trained on, and so is the first one with more.
  */
 #ifndef TFRS_EVENT_SPLIT_H
 #define TFRS_EVENT_SPLIT_H
@@ -47,8 +48,8 @@ typedef struct tfrs_event_split
 } tfrs_event_split;
 
 /*
- * The events and options must outlive it.  TFRS_INVALID_ARGUMENT: the last events are wanted and the
- * events have no times.
+ * The events and options must outlive it.  TFRS_INVALID_ARGUMENT: the last events are wanted and
+ * the events have no times.
  */
 extern tfrs_status tfrs_event_split_begin(tfrs_event_split *split, tfrs_arena *arena,
 										  const tfrs_validation_options *options, uint64_t seed,

@@ -17,7 +17,8 @@
 #define SAMPLED_COLUMNS 6000
 #define SAMPLED_STEPS 3.4
 
-/* Steps without times: enough for the first number of events, growing with the root of further ones. */
+/* Steps without times: enough for the first number of events, growing with the
+ * root of further ones. */
 #define HIDE_STEPS 300.0
 #define HIDE_EVENTS 80000.0
 

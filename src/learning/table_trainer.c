@@ -1,7 +1,8 @@
 /*
  * table_trainer.c: the epochs over the interactions.
  *
- *     fill both tables [-> earlier parameters] -> sum the queries' weights -> per epoch: read a batch -> update (several steps) -> ...
+ *     fill both tables [-> earlier parameters] -> sum the queries' weights
+ *     -> per epoch: read a batch -> update (several steps) -> ...
  *     -> average the unknown slots -> normalize the tables as they are served
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
@@ -231,7 +232,8 @@ weigh_queries(tfrs_table_trainer *trainer)
 
 	if (trainer->options->query_weight > 0.0f)
 		for (size_t q = trainer->weighed; q < end; q++)
-			trainer->weight += counts[q] == 0 ? 0 : pow(counts[q], 1.0 - trainer->options->query_weight);
+			trainer->weight += counts[q] == 0 ? 0
+			: pow(counts[q], 1.0 - trainer->options->query_weight);
 	trainer->weighed = end;
 	if (end == queries)
 		trainer->phase = TRAIN;
@@ -253,7 +255,8 @@ weigh_rows(tfrs_table_trainer *trainer)
 	}
 }
 
-/* Takes a share of the batch's queries for unknown ones, so that their row learns what all share. */
+/* Takes a share of the batch's queries for unknown ones, so that their row
+ * learns what all share. */
 static void
 drop_ids(tfrs_table_trainer *trainer)
 {

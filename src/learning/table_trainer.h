@@ -53,7 +53,8 @@ extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_a
 extern void tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer,
 										const tfrs_event_split *split);
 
-/* The tables' values, unfinished; and to what follows the last epoch, where it has not come to it. */
+/* The tables' values, unfinished; and to what follows the last epoch, where it
+ * has not come to it. */
 extern tfrs_table *tfrs_table_trainer_table(tfrs_table_trainer *trainer, bool candidates);
 extern void tfrs_table_trainer_stop(tfrs_table_trainer *trainer);
 

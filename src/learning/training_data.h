@@ -1,6 +1,6 @@
 /*
- * training_data.h: what is learned from: the rows and, where a training goes on from an earlier model,
- * what that one has stored.
+ * training_data.h: what is learned from: the rows and, where a training goes on from an earlier
+ * model, what that one has stored.
  *
  *     [find earlier ids] -> [collect the events of each query]
  */

@@ -1,8 +1,8 @@
 /*
  * validation.c: measuring and keeping tables.
  *
- * The tables are ranked as they would be served: a copy of the candidates is normalized; the length of
- * a plain query vector does not change its ranking, so queries are taken as they are.
+ * The tables are ranked as they would be served: a copy of the candidates is normalized; the length
+ * of a plain query vector does not change its ranking, so queries are taken as they are.
  */
 #include "learning/validation.h"
 

@@ -3,8 +3,8 @@
  *
  *     split -> per epoch: normalize a copy of the candidates -> rank -> keep the tables if best
  *
- * A tested event (event_split.h) is a relevant candidate of its query, which ranks the whole catalogue
- * by the events that are shown of it and without these (evaluation.h).
+ * A tested event (event_split.h) is a relevant candidate of its query, which ranks the whole
+ * catalogue by the events that are shown of it and without these (evaluation.h).
  */
 #ifndef TFRS_VALIDATION_H
 #define TFRS_VALIDATION_H

@@ -1,9 +1,9 @@
 /*
  * tree_search.c: the bounded and the ranked search of a tree.
  *
- * A bounded search is as good as its threshold, so it begins with a short ranked one: the k-th score
- * of that is a score that k rows reach, found for a few dozen rows instead of the thousand of the
- * nearest leaf.
+ * A bounded search is as good as its threshold, so it begins with a short ranked one: the k-th
+ * score of that is a score that k rows reach, found for a few dozen rows instead of the thousand of
+ * the nearest leaf.
  */
 #include "retrieval/tree_search.h"
 

@@ -5,9 +5,9 @@
  * triggers) does so as the recommender's owner, security-restricted; the registry is written by
  * statements of our own as its owner.
  *
- * The guard: both versions are measured on the same held-out interactions, each query's trained ones
- * left out of its ranking, and compared by NDCG@10.  Where nothing was held out, or one of the two
- * can't be measured, the new version is published.
+ * The guard: both versions are measured on the same held-out interactions, each query's trained
+ * ones left out of its ranking, and compared by NDCG@10.  Where nothing was held out, or one of the
+ * two can't be measured, the new version is published.
  */
 #include "server/training_run.h"
 
@@ -26,6 +26,7 @@
 #include "server/bridge.h"
 #include "server/evaluate_report.h"
 #include "server/model_type.h"
+#include "server/progress.h"
 #include "server/run_as.h"
 #include "server/settings.h"
 #include "server/source.h"
@@ -92,8 +93,8 @@ trained(tfrs_training_run *run)
 	return holds_out(run) ? &run->training : &run->all;
 }
 
-/* Called when the types of the columns are known: what can be refused is refused before all rows are
- * read. */
+/* Called when the types of the columns are known: what can be refused is refused before all rows
+ * are read. */
 static void
 begin_collections(void *argument)
 {
@@ -187,6 +188,8 @@ tfrs_training_run_collect(tfrs_training_run *run)
 static void
 split_rows(tfrs_training_run *run)
 {
+	tfrs_progress_state state = {.phase = "holding out rows"};
+	tfrs_progress *progress;
 	tfrs_status status;
 	tfrs_error	error;
 
@@ -198,9 +201,14 @@ split_rows(tfrs_training_run *run)
 	tfrs_check(tfrs_split_begin(&run->split, &run->all.arena, run->all.interactions,
 								run->training.interactions, run->recommender->held_out, &error),
 			   &error);
+	progress = tfrs_progress_begin("refresh", NULL);
 	while ((status = tfrs_split_step(run->split, &error)) == TFRS_MORE)
+	{
 		CHECK_FOR_INTERRUPTS();
+		tfrs_progress_update(progress, &state);
+	}
 	tfrs_check(status, &error);
+	tfrs_progress_end(progress);
 	tfrs_collection_finish(&run->training);
 	run->training.skipped_query = run->all.skipped_query;
 	run->training.skipped_candidate = run->all.skipped_candidate;
@@ -280,7 +288,8 @@ ndcg_of(const tfrs_evaluation_result *result, const tfrs_evaluation_options *opt
 	return NAN;
 }
 
-/* Figures of a model as JSON, NULL where nothing is left to test; *ndcg is what the guard compares. */
+/* Figures of a model as JSON, NULL where nothing is left to test; *ndcg is what the guard
+ * compares. */
 static char *
 measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double *ndcg)
 {

@@ -1,6 +1,6 @@
 /*
- * test_event_split.c: what is trained on, shown and tested are all events, each once, as each way of
- * splitting promises.
+ * test_event_split.c: what is trained on, shown and tested are all events, each once, as each way
+ * of splitting promises.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -126,7 +126,8 @@ CHECK_TEST(progress_tells_what_happens)
 	options.batch_size = 512;
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL,
+								&check_error));
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, &check_error);
@@ -176,7 +177,8 @@ CHECK_TEST(batches_cross_the_borders_of_buckets)
 	options.batch_size = 70000;
 	rows_draw(rows, MANY, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, MANY, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL,
+								&check_error));
 	while (!progress.epoch_finished)
 		CHECK_STATUS(tfrs_trainer_step(trainer, &progress, &check_error), TFRS_MORE);
 	CHECK_EQUAL(progress.batch, (MANY + 69999) / 70000);
@@ -456,7 +458,8 @@ CHECK_TEST(the_estimate_holds)
 		options.batch_size = COUNT;
 		options.normalize = switches & 1;
 		options.form = switches & 2 ? TFRS_FORM_PLAIN : TFRS_FORM_AUTO;
-		options.mask_known = options.form != TFRS_FORM_PLAIN;	/* cells of repeated columns: not told */
+		/* cells of repeated columns: not told */
+	options.mask_known = options.form != TFRS_FORM_PLAIN;
 		rows_draw(rows, COUNT, 3000, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
@@ -613,7 +616,9 @@ static tfrs_status
 validate_in(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_train_options options = small_options();
-	tfrs_interactions_options collecting = {.budget = SIZE_MAX, .has_weight = true, .has_time = true};
+	tfrs_interactions_options collecting = {
+		.budget = SIZE_MAX, .has_weight = true, .has_time = true
+	};
 	trained		result;
 
 	options.validation.on = true;

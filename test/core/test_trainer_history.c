@@ -261,7 +261,8 @@ CHECK_TEST(epochs_share_the_steps)
 	options.history.steps = 10;
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &timed, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL,
+								&check_error));
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, &check_error);
