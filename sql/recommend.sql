@@ -191,6 +191,29 @@ SET client_min_messages = warning;
 CALL tfrs.drop_recommender('Od"d one''s');
 DROP SCHEMA "Od""d" CASCADE;
 
+-- times without a zone mean the same in every session, dates too
+CREATE TABLE visit AS SELECT n % 9 AS person, n * 7 % 11 AS thing, timestamp '2026-03-29 00:00' + n * interval '20 minutes' AS seen_at,
+	date '2026-03-20' + n AS seen_on FROM generate_series(1, 90) n;
+INSERT INTO visit SELECT person, thing, NULL, 'infinity' FROM visit WHERE person = 3;
+CREATE INDEX ON visit (person);
+SET timezone = 'Europe/Berlin';
+CALL tfrs.create_recommender('zoned', 'visit', 'person', 'thing', at => 'seen_at', held_out => 0,
+	options => '{"dim": 8, "history": {"steps": 40}}');
+CALL tfrs.create_recommender('dated', 'visit', 'person', 'thing', at => 'seen_on', held_out => 0,
+	options => '{"dim": 8, "history": {"steps": 40, "rows": "interaction"}}');
+CALL tfrs.refresh('zoned');
+CALL tfrs.refresh('dated');
+SET timezone = 'America/New_York';
+SELECT name, count(*), count(*) FILTER (WHERE r.candidate = t.candidate AND r.score = t.score) AS equal
+FROM (SELECT 'zoned' AS name, model FROM zoned_recommender UNION ALL SELECT 'dated', model FROM dated_recommender) AS s,
+	generate_series(0, 8) AS person, tfrs.recommend(name, person, 11, include_seen => true) AS r,
+	LATERAL (SELECT t.* FROM tfrs.top_k(model, person, 11, search => '{"seen": true}') AS t WHERE t.rank = r.rank) AS t
+GROUP BY 1 ORDER BY 1;
+RESET timezone;
+CALL tfrs.drop_recommender('zoned');
+CALL tfrs.drop_recommender('dated');
+DROP TABLE visit;
+
 -- plain tables tell nothing of why, and have a row of their own
 CREATE TABLE visit AS SELECT lpad((n % 9)::text, 32, '0')::uuid AS person, (n * 7 % 11)::text AS thing FROM generate_series(1, 60) n;
 CREATE INDEX ON visit (person);
