@@ -191,7 +191,7 @@ SET client_min_messages = warning;
 CALL tfrs.drop_recommender('Od"d one''s');
 DROP SCHEMA "Od""d" CASCADE;
 
--- times without a zone mean the same in every session, dates too
+-- times without a zone mean the same in every session, dates too; with repeats and without
 CREATE TABLE visit AS SELECT n % 9 AS person, n * 7 % 11 AS thing, timestamp '2026-03-29 00:00' + n * interval '20 minutes' AS seen_at,
 	date '2026-03-20' + n AS seen_on FROM generate_series(1, 90) n;
 INSERT INTO visit SELECT person, thing, NULL, 'infinity' FROM visit WHERE person = 3;
@@ -200,7 +200,7 @@ SET timezone = 'Europe/Berlin';
 CALL tfrs.create_recommender('zoned', 'visit', 'person', 'thing', at => 'seen_at', held_out => 0,
 	options => '{"dim": 8, "history": {"steps": 40}}');
 CALL tfrs.create_recommender('dated', 'visit', 'person', 'thing', at => 'seen_on', held_out => 0,
-	options => '{"dim": 8, "history": {"steps": 40, "rows": "interaction"}}');
+	options => '{"dim": 8, "mask_known": false, "history": {"steps": 40}}');
 CALL tfrs.refresh('zoned');
 CALL tfrs.refresh('dated');
 SET timezone = 'America/New_York';
