@@ -27,9 +27,11 @@
 
 /*
  * With a reach below 1: errors of codes have no direction, so their products with the query are
- * normal with a deviation of |q| e / sqrt(W); this many deviations are believed in.
+ * normal with a deviation of |q| e / sqrt(W).  This many deviations are believed in, and where
+ * most of the radius is believed in, that share of the greater number.
  */
 #define LIKELY_ERROR 3.0f
+#define GREATEST_ERROR 5.0f
 
 /* Rows that wait to be scored: enough to hide the way to memory, few enough to learn from. */
 #define PENDING_ROWS 64
@@ -564,8 +566,10 @@ tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer, tfrs_tree_eff
 	probe		probe = {tree, scorer, collector, scratch, .reach = effort.reach};
 
 	begin_probe(&probe);
-	probe.error_share = effort.reach < 1
-		? fminf(1, LIKELY_ERROR / sqrtf((float) tree->space.width)) : 1;
+	probe.error_share = 1;
+	if (effort.reach < 1)
+		probe.error_share = fminf(1, fmaxf(LIKELY_ERROR, GREATEST_ERROR * effort.reach) /
+								  sqrtf((float) tree->space.width));
 	if (effort.leaves > 0)
 		search_ranked(&probe, effort);
 	else
