@@ -8,10 +8,10 @@
  * Files are written with write(2), never through a map: on a full disk that is an error code, while
  * a store to a map would be SIGBUS, and in aligned pieces of some huge pages: file systems that can
  * (ext4 since Linux 6.16, xfs) then keep them as huge pages and map them so, and a session's first
- * search costs a page fault for 2 MB instead of one for 64 kB.  A published file is never shortened or written again, only
- * removed, which leaves its maps as they are; to shorten one takes the server's own user, who could
- * as well stop the server.  They are plain files outside of the server's virtual
- * descriptors, which would remove them at the end of the session.
+ * search costs a page fault for 2 MB instead of one for 64 kB.  A published file is never shortened
+ * or written again, only removed, which leaves its maps as they are; to shorten one takes the
+ * server's own user, who could as well stop the server.  They are plain files outside of the
+ * server's virtual descriptors, which would remove them at the end of the session.
  */
 #include "server/shared_file.h"
 
