@@ -35,6 +35,12 @@ SELECT r.candidate = best.candidate AS equal FROM best, tfrs.recommend('things',
 SELECT r.candidate = best.candidate AS equal FROM best, tfrs.recommend('things'::varchar, '"7"'::jsonb, 1) r;
 PREPARE untyped AS SELECT candidate FROM tfrs.recommend($1, $2, k => $3, exclude => $4::text[], version => $5);
 EXECUTE untyped('things', '7', 0, NULL, 1);
+PREPARE untyped_as AS SELECT count(*) FROM tfrs.recommend_as(NULL::int, $1, $2);
+EXECUTE untyped_as('things', '7');
+PREPARE untyped_similar AS SELECT count(*) FROM tfrs.similar($1, $2);
+EXECUTE untyped_similar('things', '7');
+PREPARE untyped_explain AS SELECT count(*) FROM tfrs.explain($1, $2, $3);
+EXECUTE untyped_explain('things', '7', '30');
 SELECT count(*) FROM tfrs.recommend('things', 7, exclude => ARRAY(SELECT generate_series(3, 40)));
 SELECT count(*) FROM tfrs.recommend('things', 7, among => '{1,2,3}', include_seen => true);
 SELECT count(*) FROM tfrs.recommend('things', 7, among => '{}');

@@ -1,9 +1,10 @@
 /*
- * split.c: three passes over what there is: queries, their latest events, rows to where they belong.
+ * split.c: three passes over what there is: queries, their latest events, rows to where they
+ * belong.
  *
- * Where a query's last share begins is found with a heap of the times of its latest events, one more
- * than the share, so the memory is a share of the chosen queries' events, not all of them.  The
- * earliest time in the heap is that of the last event before the share.
+ * Where a query's last share begins is found with a heap of the times of its latest events, one
+ * more than the share, so the memory is a share of the chosen queries' events, not all of them.
+ * The earliest time in the heap is that of the last event before the share.
  */
 #include "learning/split.h"
 
@@ -285,7 +286,8 @@ static tfrs_status
 row_step(tfrs_split *split, tfrs_error *error)
 {
 	size_t		count;
-	tfrs_status status = tfrs_interactions_read(split->all, split->rows, ROWS_A_STEP, &count, error);
+	tfrs_status status = tfrs_interactions_read(split->all, split->rows, ROWS_A_STEP, &count,
+												error);
 
 	for (size_t i = 0; i < count && status == TFRS_OK; i++)
 	{

@@ -57,7 +57,7 @@ struct tfrs_tuning
 	tfrs_hit   *truth;			/* (Q, k) */
 	uint32_t   *found;			/* (Q): true hits among those found */
 	tfrs_hit   *hits;			/* (threads, k) */
-	tfrs_tree_scratch **scratch;	/* (threads) */
+	tfrs_probe_scratch **scratch;	/* (threads) */
 	phase		phase;
 	float		reach;
 	size_t		done;			/* queries of this round */
@@ -138,7 +138,7 @@ get_memory(tfrs_tuning *tuning, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(arena, &tuning->scratch, threads, error);
 	for (int i = 0; status == TFRS_OK && i < threads; i++)
-		status = tfrs_tree_scratch_get(&tuning->scratch[i], tuning->tree, rerank, arena, error);
+		status = tfrs_probe_scratch_get(&tuning->scratch[i], tuning->tree, rerank, arena, error);
 	return status;
 }
 
@@ -267,7 +267,7 @@ take_bytes(tfrs_tuning *tuning)
 	uint64_t	bytes = 0;
 
 	for (int i = 0; i < tuning->options.threads; i++)
-		bytes += tfrs_tree_take_bytes_read(tuning->scratch[i]);
+		bytes += tfrs_probe_take_bytes_read(tuning->scratch[i]);
 	return (double) bytes / (double) tuning->count;
 }
 

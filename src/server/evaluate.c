@@ -293,10 +293,10 @@ evaluate(evaluate_state *state)
 	tfrs_evaluation_options options = core_options(state);
 	const tfrs_evaluation_result *result = tfrs_evaluation_run_finish(&state->run, &options,
 																	  &state->rows.distinct);
+	size_t		candidates = state->run.model->candidate_ids.count;
+	char	   *report = tfrs_evaluate_report(result, &options, &state->rows, candidates);
 
-	state->report = MemoryContextStrdup(state->context,
-										tfrs_evaluate_report(result, &options, &state->rows,
-															 state->run.model->candidate_ids.count));
+	state->report = MemoryContextStrdup(state->context, report);
 	tfrs_evaluate_notice(result, &options);
 	tfrs_evaluation_run_end(&state->run);
 }

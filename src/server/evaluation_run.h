@@ -38,12 +38,12 @@ extern void tfrs_evaluation_run_add_relevant(tfrs_evaluation_run *run, uint32 qu
 extern void tfrs_evaluation_run_add_excluded(tfrs_evaluation_run *run, uint32 query, uint32 row);
 
 /*
- * Evaluates what was collected, within tfrs.max_memory; open to a cancel.  The result stays until the
- * end, or until the context goes.  distinct: receives the number of distinct relevant pairs.
+ * Evaluates what was collected, within tfrs.max_memory; open to a cancel.  The result stays until
+ * the end, or until the context goes.  distinct: receives the number of distinct relevant pairs.
  */
-extern const tfrs_evaluation_result *tfrs_evaluation_run_finish(tfrs_evaluation_run *run,
-																const tfrs_evaluation_options *options,
-																size_t *distinct);
+extern const tfrs_evaluation_result *
+tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_options *options,
+						   size_t *distinct);
 extern void tfrs_evaluation_run_end(tfrs_evaluation_run *run);
 
 #endif							/* TFRS_EVALUATION_RUN_H */

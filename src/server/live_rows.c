@@ -1,9 +1,7 @@
 /*
  * live_rows.c: the interactions and candidates of a recommender by SPI.
  *
- * Statements are made of names that the catalog gives, quoted, with operators of pg_catalog; what
- * a query is goes in as a parameter of the column's own type, so that an index serves.  A generic
- * plan is asked for: planning takes longer than the look-up.
+ * Statements are made of names that the catalog gives, quoted, with operators of pg_catalog.
  */
 #include "server/live_rows.h"
 

@@ -9,7 +9,6 @@
 #include "base/limits.h"
 #include "server/candidate_ids.h"
 
-
 const char *
 tfrs_answer_name(tfrs_answer answer)
 {

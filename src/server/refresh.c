@@ -1,16 +1,18 @@
 /*
- * refresh.c: the procedures tfrs.refresh and tfrs.refresh_all: phases, transactions, what went wrong.
+ * refresh.c: the procedures tfrs.refresh and tfrs.refresh_all: phases, transactions, what went
+ * wrong.
  *
- * A phase runs in a subtransaction, so that an error leaves the transaction whole: then the failure is
- * recorded and committed, and the error goes on to the caller.  The commit between two phases ends
- * the snapshot, and the training begins none, so that the server may remove dead rows meanwhile.
+ * A phase runs in a subtransaction, so that an error leaves the transaction whole: then the failure
+ * is recorded and committed, and the error goes on to the caller.  The commit between two phases
+ * ends the snapshot, and the training begins none, so that the server may remove dead rows
+ * meanwhile.
  *
  * The lock that keeps two refreshes apart belongs to the session, over all transactions.  It is
  * released at the end; an error that aborts the whole transaction releases it too, and so does the
  * end of the session.  A run that is "running" without that lock is abandoned.
  *
- * Where the caller has a transaction open, all phases happen in it, in no subtransaction, and nothing
- * is left of them after an error.
+ * Where the caller has a transaction open, all phases happen in it, in no subtransaction, and
+ * nothing is left of them after an error.
  */
 #include "postgres.h"
 
@@ -18,6 +20,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -131,8 +134,8 @@ unlock(refresh *refresh)
 }
 
 /*
- * Records what ended the run, in the transaction that is open.  A second cancel waits: it would leave
- * a run that seems to go on.
+ * Records what ended the run, in the transaction that is open.  A second cancel waits: it would
+ * leave a run that seems to go on.
  */
 static void
 record_failure(refresh *refresh, const ErrorData *error)
@@ -140,7 +143,7 @@ record_failure(refresh *refresh, const ErrorData *error)
 	tfrs_training_run *run = &refresh->run;
 	const char *state = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
 
-	if (run->run == 0)
+	if (run->run == 0 || !tfrs_registry_is_there(run->recommender))
 		return;
 	HOLD_INTERRUPTS();
 	tfrs_run_failed(run->run, state, error);
@@ -260,18 +263,27 @@ report(const refresh *refresh)
 }
 
 static void
+tell(tfrs_progress *progress, const char *phase)
+{
+	tfrs_progress_update(progress, &(tfrs_progress_state) {.phase = phase});
+}
+
+static void
 run_phases(refresh *refresh)
 {
 	tfrs_progress *progress = tfrs_progress_begin("refresh", refresh->name);
 
 	run_phase(refresh, begin);
 	commit(refresh);
+	tell(progress, "collecting rows");
 	run_phase(refresh, collect);
 	commit(refresh);
 	if (!refresh->unchanged)
 	{
+		tell(progress, "training");
 		run_phase(refresh, train);
 		commit(refresh);
+		tell(progress, "storing");
 		run_phase(refresh, store);
 		commit(refresh);
 	}
@@ -386,6 +398,8 @@ read_request(FunctionCallInfo fcinfo, int first)
 {
 	refresh_request request;
 
+	PreventCommandDuringRecovery("a refresh");
+	PreventCommandIfReadOnly("a refresh");
 	need_arguments(fcinfo);
 	request.warm = read_warm(text_to_cstring(PG_GETARG_TEXT_PP(first)));
 	request.publish = PG_GETARG_BOOL(first + 1);
@@ -397,7 +411,7 @@ read_request(FunctionCallInfo fcinfo, int first)
 }
 
 static void
-connect(const refresh_request *request)
+connect_spi(const refresh_request *request)
 {
 	if (SPI_connect_ext(request->atomic ? 0 : SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
@@ -415,7 +429,7 @@ tfrs_refresh(PG_FUNCTION_ARGS)
 	refresh_request request = read_request(fcinfo, 1);
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
-	connect(&request);
+	connect_spi(&request);
 	refresh_one(&request, name);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -480,7 +494,7 @@ tfrs_refresh_all(PG_FUNCTION_ARGS)
 	List	   *names;
 	ListCell   *cell;
 
-	connect(&request);
+	connect_spi(&request);
 	names = owned_names();
 	foreach(cell, names)
 		failed += !try_refresh(&request, lfirst(cell));

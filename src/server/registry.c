@@ -21,6 +21,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -80,7 +81,8 @@ recommender_table(void)
 
 /*
  * The first row that an index finds by its keys, a copy; NULL without one.  as_seen: as the running
- * statement sees the database (so that a version found here is in the store too), else as it is now.
+ * statement sees the database (so that a version found here is in the store too), else as it is
+ * now.
  */
 static HeapTuple
 find_row(Relation table, const char *index, ScanKey keys, int count, bool as_seen)
@@ -340,7 +342,8 @@ tfrs_recommender_find(const char *name)
 	tfrs_recommender *recommender = find(name, true);
 
 	if (OidIsValid(recommender->store) && !tfrs_recommender_may_use(recommender))
-		refuse(recommender, "Its owner may give it: CALL tfrs.grant_recommender(name, role, 'use').");
+		refuse(recommender,
+			   "Its owner may give it: CALL tfrs.grant_recommender(name, role, 'use').");
 	tfrs_recommender_check_store(recommender);
 	return recommender;
 }
@@ -461,6 +464,13 @@ tfrs_recommender_unlock_session(const tfrs_recommender *recommender)
 
 	lock_tag(&tag, recommender);
 	LockRelease(&tag, ExclusiveLock, true);
+}
+
+bool
+tfrs_registry_is_there(const tfrs_recommender *recommender)
+{
+	AcceptInvalidationMessages();
+	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(recommender->registry));
 }
 
 Oid

@@ -1,8 +1,8 @@
 /*
  * registry.h: the recommenders of the database: what is configured, found by name.
  *
- * The rows lie in tables of the extension that nobody has privileges on.  They are read here without
- * SQL, and written by fixed statements with parameters that run as the tables' owner.
+ * The rows lie in tables of the extension that nobody has privileges on.  They are read here
+ * without SQL, and written by fixed statements with parameters that run as the tables' owner.
  *
  * The owner of a recommender is the owner of its store, the table that holds its models.  May use:
  * has SELECT on the store's column version; may read (weights and vocabulary): SELECT on the store.
@@ -55,8 +55,9 @@ typedef struct tfrs_recommender
  */
 extern tfrs_recommender *tfrs_recommender_find(const char *name);
 
-/* For the administration: ERROR unless the caller has the owner's privileges.  Where the store is gone
- * so is its owner: then those of the store's schema, of the interactions or of the database. */
+/* For the administration: ERROR unless the caller has the owner's privileges.  Where the store
+ * is gone so is its owner: then those of the store's schema, of the interactions or of the
+ * database. */
 extern tfrs_recommender *tfrs_recommender_find_owned(const char *name);
 
 /* Without these checks; NULL where there is none. */
@@ -68,7 +69,8 @@ extern bool tfrs_recommender_may_own(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_use(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_read(const tfrs_recommender *recommender);
 
-/* What was dropped that it needs, in words, or NULL; ERRORs for the same, or for the store alone. */
+/* What was dropped that it needs, in words, or NULL; ERRORs for the same, or for the store
+ * alone. */
 extern const char *tfrs_recommender_problem(const tfrs_recommender *recommender);
 extern void tfrs_recommender_check_store(const tfrs_recommender *recommender);
 extern void tfrs_recommender_check_sources(const tfrs_recommender *recommender);
@@ -79,9 +81,9 @@ extern char *tfrs_relation_text(Oid relation);
 extern Oid	tfrs_relation_of_text(const char *text);
 
 /*
- * The lock on a recommender that its refresh holds, of a kind that no SQL command can take: until the
- * end of the transaction or, over transactions, until it is released or the session ends.  False
- * where it should not wait and another session has it.
+ * The lock on a recommender that its refresh holds, of a kind that no SQL command can take: until
+ * the end of the transaction or, over transactions, until it is released or the session ends.
+ * False where it should not wait and another session has it.
  */
 extern bool tfrs_recommender_lock(const tfrs_recommender *recommender, bool session, bool wait);
 extern void tfrs_recommender_unlock_session(const tfrs_recommender *recommender);
@@ -106,10 +108,14 @@ extern void tfrs_parameters_floats(tfrs_parameters *parameters, ArrayType *value
 extern void tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *value);
 
 /*
- * One fixed statement on the registry, as its owner; the SPI is connected.  Returns the number of rows
- * that it processed; those that it returns are in SPI_tuptable.
+ * One fixed statement on the registry, as its owner; the SPI is connected.  Returns the number of
+ * rows that it processed; those that it returns are in SPI_tuptable.
  */
 extern uint64 tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters);
+
+/* Whether the registry that the recommender was found in is still there: its extension may be
+ * dropped at any time. */
+extern bool tfrs_registry_is_there(const tfrs_recommender *recommender);
 
 /* The type tfrs.model. */
 extern Oid	tfrs_registry_model_type(void);

@@ -193,8 +193,8 @@ tfrs_run_add_metrics(int64 run, int version, const char *report)
 	tfrs_parameters_version(&parameters, version);
 	tfrs_parameters_text(&parameters, report);
 	tfrs_registry_execute(
-		"INSERT INTO tfrs.recommender_metric (run_id, version, recorded_at, split, metric, k, value, "
-		"popularity_value, item_item_value) "
+		"INSERT INTO tfrs.recommender_metric (run_id, version, recorded_at, split, metric, k, "
+		"value, popularity_value, item_item_value) "
 		"SELECT $1, $2, now(), 'held_out', m.key, k.key::integer, k.value::float8, "
 		"(r.report -> 'popularity' -> m.key ->> k.key)::float8, "
 		"(r.report -> 'item_item' -> m.key ->> k.key)::float8 "

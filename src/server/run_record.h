@@ -37,7 +37,8 @@ extern void tfrs_run_failed(int64 run, const char *state, const ErrorData *error
 /* One above all versions that the recommender has had. */
 extern int	tfrs_run_next_version(const tfrs_recommender *recommender);
 
-/* Adds the version that a run made; held_back: why it is not the one in use from now on, or NULL. */
+/* Adds the version that a run made; held_back: why it is not the one in use from now on, or
+ * NULL. */
 extern void tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
 								 const char *held_back);
 extern void tfrs_run_add_epochs(int64 run, const tfrs_model *model);

@@ -35,7 +35,8 @@ typedef struct tfrs_search_options
 /* k of the argument; raises where it is null or negative. */
 extern size_t tfrs_search_k(FunctionCallInfo fcinfo, int argument);
 
-/* Reads k, exclude and among, of which k is number first, into a search that asks for nothing else. */
+/* Reads k, exclude and among, of which k is number first, into a search that
+ * asks for nothing else. */
 extern void tfrs_search_rows(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
 							 tfrs_search *search);
 

@@ -1,10 +1,10 @@
 /*
  * source.c: one SELECT over the interactions, whose rows go straight into a collection.
  *
- * Its result goes to a receiver of our own, not through a cursor: rows are not copied, and the
- * plan may be a parallel one.  Everything that the query reaches (a view, a function in it) runs as the
- * owner, restricted (run_as.h).  A time without zone counts as UTC, so that a run does not depend on
- * the session's time zone.
+ * Its result goes to a receiver of our own, not through a cursor: rows are not copied, and the plan
+ * may be a parallel one.  Everything that the query reaches (a view, a function in it) runs as the
+ * owner, restricted (run_as.h).  A time without zone counts as UTC, so that a run does not depend
+ * on the session's time zone.
  */
 #include "server/source.h"
 

@@ -17,9 +17,9 @@ typedef struct tfrs_source_sum
 } tfrs_source_sum;
 
 /*
- * Reads the interactions into a collection that has its context, options and budget, but is not begun:
- * begin is called with what is known then, the types of the columns, and begins it.  The SPI is
- * connected and a snapshot is active.
+ * Reads the interactions into a collection that has its context, options and budget, but is not
+ * begun: begin is called with what is known then, the types of the columns, and begins it.  The SPI
+ * is connected and a snapshot is active.
  */
 typedef struct tfrs_source
 {

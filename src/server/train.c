@@ -1,5 +1,6 @@
 /*
- * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a model.
+ * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a
+ * model.
  *
  * The transition is the hot path of training: a look at the state, at the options (equal bytes to
  * the first row's, nothing more), two ids out of their Datums and two hash probes.  What depends on
@@ -7,9 +8,9 @@
  *
  * Memory: everything of a group lies in a context of its own under the aggregate's.  Rows and ids
  * get maintenance_work_mem; where the planner hashes the groups, so that many states are alive,
- * each new one gets half of what is left (the size of the budget never changes a result).
- * Temporary files are closed by the aggregate's callback, which runs between groups and at the end,
- * but not after an error: then the resource owner has closed them.
+ * each new one gets half of what is left (the size of the budget never changes a result). Temporary
+ * files are closed by the aggregate's callback, which runs between groups and at the end, but not
+ * after an error: then the resource owner has closed them.
  *
  * The final function may be called again for the same state: a hashed aggregate is rescanned
  * without being filled anew.  So it leaves the interactions as they are.

@@ -5,9 +5,9 @@
  * triggers) does so as the recommender's owner, security-restricted; the registry is written by
  * statements of our own as its owner.
  *
- * The guard: both versions are measured on the same held-out interactions, each query's trained ones
- * left out of its ranking, and compared by NDCG@10.  Where nothing was held out, or one of the two
- * can't be measured, the new version is published.
+ * The guard: both versions are measured on the same held-out interactions, each query's trained
+ * ones left out of its ranking, and compared by NDCG@10.  Where nothing was held out, or one of the
+ * two can't be measured, the new version is published.
  */
 #include "server/training_run.h"
 
@@ -92,8 +92,8 @@ trained(tfrs_training_run *run)
 	return holds_out(run) ? &run->training : &run->all;
 }
 
-/* Called when the types of the columns are known: what can be refused is refused before all rows are
- * read. */
+/* Called when the types of the columns are known: what can be refused is refused before all rows
+ * are read. */
 static void
 begin_collections(void *argument)
 {
@@ -280,7 +280,8 @@ ndcg_of(const tfrs_evaluation_result *result, const tfrs_evaluation_options *opt
 	return NAN;
 }
 
-/* Figures of a model as JSON, NULL where nothing is left to test; *ndcg is what the guard compares. */
+/* Figures of a model as JSON, NULL where nothing is left to test; *ndcg is what the guard
+ * compares. */
 static char *
 measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double *ndcg)
 {
@@ -363,14 +364,18 @@ tfrs_training_run_train(tfrs_training_run *run)
 static void
 look_again(tfrs_training_run *run)
 {
-	Oid			owner = run->recommender->owner;
-	MemoryContext caller = MemoryContextSwitchTo(run->context);
+	tfrs_recommender *before = run->recommender;
+	tfrs_recommender *now;
 
-	LockRelationOid(run->recommender->store, RowExclusiveLock);
-	run->recommender = tfrs_recommender_of_id(run->recommender->id);
-	MemoryContextSwitchTo(caller);
-	tfrs_recommender_check_store(run->recommender);
-	if (run->recommender->owner != owner)
+	LockRelationOid(before->store, RowExclusiveLock);
+	now = tfrs_recommender_of_id(before->id);
+	if (now == NULL || now->registry != before->registry)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("recommender \"%s\" was dropped meanwhile", before->name)));
+	run->recommender = now;
+	tfrs_recommender_check_store(now);
+	if (now->owner != before->owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the owner of recommender \"%s\" has changed meanwhile",

@@ -1,10 +1,10 @@
 /*
  * training_run.h: the work of one refresh, in phases.
  *
- *     begin      the run is recorded                                  (a short transaction)
- *     collect    rows and the version in use are read as the owner    (under a snapshot)
- *     train      the new version is trained, both are measured        (no snapshot, nothing written)
- *     write      the new version is stored and put to use             (a short transaction)
+ *     begin      the run is recorded                                 (a short transaction)
+ *     collect    rows and the version in use are read as the owner   (under a snapshot)
+ *     train      the new version is trained, both are measured       (no snapshot, no write)
+ *     write      the new version is stored and put to use            (a short transaction)
  *
  * refresh.c runs them in this order and commits between them where it may.  An error may end any of
  * them; what a run holds beyond memory and locks are temporary files, which tfrs_training_run_end

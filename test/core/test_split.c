@@ -1,6 +1,6 @@
 /*
- * test_split.c: what is held out: how much, which, the same whatever the order of the rows, and never
- * what an earlier split gave to the training.
+ * test_split.c: what is held out: how much, which, the same whatever the order of the rows, and
+ * never what an earlier split gave to the training.
  */
 #include <stdlib.h>
 
@@ -188,7 +188,11 @@ held_out_of(const int64_t *times, size_t count)
 				bool		found = false;
 
 				for (size_t j = 0; j < result; j++)
-					found |= tfrs_pair_candidate(tfrs_split_held_out(made.split)->pairs[j]) == other;
+				{
+					uint64_t	pair = tfrs_split_held_out(made.split)->pairs[j];
+
+					found |= tfrs_pair_candidate(pair) == other;
+				}
 				CHECK(found);
 			}
 	}

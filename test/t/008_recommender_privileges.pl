@@ -135,7 +135,7 @@ as('mallory', q{
 	CREATE FUNCTION on_store() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM mallory.attack('trigger'); RETURN new; END $$;
 	CREATE TRIGGER trap BEFORE INSERT OR DELETE ON mine FOR EACH ROW EXECUTE FUNCTION on_store();
 	CREATE FUNCTION pure(version int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM mallory.attack('index'); RETURN 1; END $$;
-	CREATE INDEX trap ON mine (mallory.pure(version));
+	CREATE INDEX trap_index ON mine (mallory.pure(version));
 	CREATE FUNCTION default_time() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM mallory.attack('default'); RETURN now(); END $$;
 	ALTER TABLE mine ALTER created_at SET DEFAULT mallory.default_time();
 	TRUNCATE log;
