@@ -26,6 +26,7 @@
 #include "server/bridge.h"
 #include "server/evaluate_report.h"
 #include "server/model_type.h"
+#include "server/progress.h"
 #include "server/run_as.h"
 #include "server/settings.h"
 #include "server/source.h"
@@ -187,6 +188,8 @@ tfrs_training_run_collect(tfrs_training_run *run)
 static void
 split_rows(tfrs_training_run *run)
 {
+	tfrs_progress_state state = {.phase = "holding out rows"};
+	tfrs_progress *progress;
 	tfrs_status status;
 	tfrs_error	error;
 
@@ -198,9 +201,14 @@ split_rows(tfrs_training_run *run)
 	tfrs_check(tfrs_split_begin(&run->split, &run->all.arena, run->all.interactions,
 								run->training.interactions, run->recommender->held_out, &error),
 			   &error);
+	progress = tfrs_progress_begin("refresh", NULL);
 	while ((status = tfrs_split_step(run->split, &error)) == TFRS_MORE)
+	{
 		CHECK_FOR_INTERRUPTS();
+		tfrs_progress_update(progress, &state);
+	}
 	tfrs_check(status, &error);
+	tfrs_progress_end(progress);
 	tfrs_collection_finish(&run->training);
 	run->training.skipped_query = run->all.skipped_query;
 	run->training.skipped_candidate = run->all.skipped_candidate;
