@@ -121,7 +121,7 @@ def column_of(page, name, title):
 
 
 def recommended(database, customer):
-	rows = database.execute(sqlalchemy.text("SELECT candidate FROM recommendations "
+	rows = database.execute(sqlalchemy.text("SELECT candidate FROM recommendation "
 		"WHERE query = :customer AND rank <= 20 ORDER BY rank"), dict(customer=customer))
 	return [row[0] for row in rows]
 

@@ -23,9 +23,9 @@ INSERT INTO purchase SELECT * FROM arrival WHERE bought_at >= '2011-06-01' AND b
 CALL tfrs.refresh('shop');
 INSERT INTO purchase SELECT * FROM arrival WHERE bought_at >= '2011-09-01' AND bought_at < '2011-12-01';
 CALL tfrs.refresh('shop');
-CALL tfrs.materialize('shop', 'recommendations', k => 50);
+CALL tfrs.materialize('shop', 'recommendation', k => 50);
 
 -- The next refresh will find what came since.
 INSERT INTO purchase SELECT * FROM arrival WHERE bought_at >= '2011-12-01';
 CALL tfrs.grant_recommender('shop', 'analyst', 'use');
-GRANT SELECT ON item, purchase, recommendations TO analyst;
+GRANT SELECT ON item, purchase, recommendation TO analyst;
