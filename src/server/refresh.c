@@ -250,7 +250,10 @@ report(const refresh *refresh)
 		ereport(NOTICE,
 				(errmsg("recommender \"%s\": nothing has changed since version %d was made",
 						refresh->name, run->same_version),
-				 errhint("force => true trains all the same.")));
+				 run->same_version == run->current_version ?
+				 errhint("force => true trains all the same.") :
+				 errhint("CALL tfrs.publish(name, version) puts that version to use; "
+						 "force => true trains all the same.")));
 	else if (run->held_back != NULL)
 		ereport(NOTICE,
 				(errmsg("recommender \"%s\": version %d is held back: %s", refresh->name,
