@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "learning/event_split.h"
 #include "learning/hyperparameters.h"
 #include "learning/interactions.h"
 #include "learning/table.h"
 #include "learning/update.h"
-#include "learning/validation.h"
 #include "learning/warm_start.h"
 
 typedef struct tfrs_train_progress
@@ -49,11 +49,12 @@ extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_a
 											const tfrs_table_training *training,
 											tfrs_error *error);
 
-/* Rows of what is held out are not trained on; it must outlive the trainer. */
+/* Rows of what is tested are not trained on; it must outlive the trainer. */
 extern void tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer,
-										const tfrs_validation *validation);
+										const tfrs_event_split *split);
 
-/* The tables' values, unfinished; and to what follows the last epoch, where it has not come to it. */
+/* The tables' values, unfinished; and to what follows the last epoch, where it
+ * has not come to it. */
 extern tfrs_table *tfrs_table_trainer_table(tfrs_table_trainer *trainer, bool candidates);
 extern void tfrs_table_trainer_stop(tfrs_table_trainer *trainer);
 

@@ -51,6 +51,9 @@ typedef struct tfrs_block_site
 extern const tfrs_cached_block *tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context,
 													 Datum value, tfrs_block_kind kind);
 
+/* The block that the site holds, NULL for none yet. */
+extern const tfrs_cached_block *tfrs_block_site_block(const tfrs_block_site *site);
+
 /*
  * Whether a value is the one whose block the site holds: by its pointer where it is stored, else by
  * the digest that it claims, so at no cost a row.  For aggregates over one model or index: whoever

@@ -28,6 +28,16 @@
 extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
 #endif
 
+#if PG_VERSION_NUM < 160000
+#define tfrs_schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
+#define tfrs_relation_ownercheck(relation, role) pg_class_ownercheck(relation, role)
+#else
+#define tfrs_relation_ownercheck(relation, role) \
+	object_ownercheck(RelationRelationId, relation, role)
+#define tfrs_schema_aclcheck(schema, role, mode) \
+	object_aclcheck(NamespaceRelationId, schema, role, mode)
+#endif
+
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn _Noreturn
 #endif

@@ -34,8 +34,8 @@ vocabulary_bytes(const tfrs_id_set *ids)
 	return bytes + 4.0 * (view.slot_mask + 1) + 4.0 * view.count;
 }
 
-/* Vectors of all tables, and what is kept of the optimizer: two plain ones, or the candidates' and one a
- * bag. */
+/* Vectors of all tables, and what is kept of the optimizer: two plain ones, or
+ * the candidates' and one a bag. */
 static double
 table_bytes(const tfrs_fit *fit)
 {
@@ -83,8 +83,9 @@ check_model_size(const tfrs_fit *fit)
 					   "vectors, %.0f MB for their ids and %.0f MB for what each query chose.",
 					   queries->count, candidates->count, fit->options->dim, vectors / MEGABYTE,
 					   ids / MEGABYTE, events / MEGABYTE),
-			 errhint("Lower \"dim\", set \"store\": false or fewer decays, leave out rare queries or "
-					 "candidates, or train one model for each part of the data with GROUP BY.")));
+			 errhint("Lower \"dim\", set \"store\": false or fewer decays, leave out rare queries "
+					 "or candidates, or train one model for each part of the data with "
+					 "GROUP BY.")));
 }
 
 /* ERROR where training would take more than one may. */
@@ -166,7 +167,8 @@ describe(const tfrs_fit *fit, const tfrs_trainer *trainer, StringInfo about)
 /* With fewer floats a full scan takes less than half a millisecond, and building more than that. */
 #define LEAST_INDEXED_FLOATS ((size_t) 2 * 1024 * 1024)
 
-/* The search structure that a model of many candidates carries, or NULL: exact, as top_k promises. */
+/* The search structure that a model of many candidates carries, or NULL:
+ * exact, as top_k promises. */
 static tfrs_index_builder *
 build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_progress *run,
 			tfrs_arena *arena)

