@@ -13,7 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "base/id_set.h"
+#include "base/id_sort.h"
 #include "base/limits.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
@@ -66,6 +66,12 @@ static const tfrs_option_choice metric_choices[] = {
 	{NULL, 0}
 };
 
+static const tfrs_option_choice quantization_choices[] = {
+	{"none", TFRS_QUANTIZATION_NONE},
+	{"pq4", TFRS_QUANTIZATION_PQ4},
+	{NULL, 0}
+};
+
 static const tfrs_option_choice duplicates_choices[] = {
 	{"error", DUPLICATES_ERROR},
 	{"first", DUPLICATES_FIRST},
@@ -77,7 +83,6 @@ static const tfrs_option_choice duplicates_choices[] = {
 	{.name = key, .type = TFRS_OPTION_INTEGER, FIELD(member), .low = least, .high = most}
 #define CHOICE(key, member, words) \
 	{.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words}
-#define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
 static const tfrs_option_key build_keys[] = {
 	CHOICE("kind", index.kind, kind_choices),
@@ -88,7 +93,7 @@ static const tfrs_option_key build_keys[] = {
 	INTEGER("leaves", index.leaves, 1, TFRS_MAX_ROWS),
 	INTEGER("leaves_to_search", index.leaves_to_search, 1, TFRS_MAX_ROWS),
 	INTEGER("rerank", index.rerank, 1, TFRS_MAX_ROWS),
-	LATER("quantization"),
+	CHOICE("quantization", index.quantization, quantization_choices),
 	INTEGER("seed", index.seed, 0, TFRS_OPTION_LARGEST),
 	CHOICE("duplicates", duplicates, duplicates_choices),
 };
@@ -115,6 +120,7 @@ begin_build(FunctionCallInfo fcinfo, MemoryContext context)
 	{
 		state->first_options = tfrs_options_keep(PG_GETARG_DATUM(3));
 		tfrs_options_read(&build_scheme, PG_GETARG_JSONB_P(3), &state->options);
+		tfrs_index_check_options(&state->options.index);
 	}
 	tfrs_id_reader_init(&state->reader, get_fn_expr_argtype(fcinfo->flinfo, 1), "candidate");
 	tfrs_check(tfrs_id_set_init(&state->ids, &state->arena, state->reader.kind, state->reader.tag,
@@ -194,28 +200,36 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* Moves each vector from its old row to new_row[old], along the cycles of the permutation;
- * new_row is used up. */
+static void
+swap_vectors(float *a, float *b, size_t dim)
+{
+	for (size_t d = 0; d < dim; d++)
+	{
+		float		moved = a[d];
+
+		a[d] = b[d];
+		b[d] = moved;
+	}
+}
+
+/*
+ * Moves each vector from its old row to new_row[old], along the cycles of the permutation;
+ * new_row is used up.  One cycle may go through most of the rows.
+ */
 static void
 permute(float *vectors, size_t dim, uint32_t *new_row, size_t count)
 {
+	size_t		moves = 0;
+
 	for (size_t start = 0; start < count; start++)
 	{
-		if (start % 4096 == 0)
-			CHECK_FOR_INTERRUPTS();
 		while (new_row[start] != start)
 		{
 			uint32_t	target = new_row[start];
-			float	   *a = vectors + start * dim;
-			float	   *b = vectors + target * dim;
 
-			for (size_t d = 0; d < dim; d++)
-			{
-				float		moved = a[d];
-
-				a[d] = b[d];
-				b[d] = moved;
-			}
+			if (moves++ % 4096 == 0)
+				CHECK_FOR_INTERRUPTS();
+			swap_vectors(vectors + start * dim, vectors + target * dim, dim);
 			new_row[start] = new_row[target];
 			new_row[target] = target;
 		}
@@ -227,10 +241,16 @@ sort_rows(build_state *state)
 {
 	uint32_t   *new_row;
 	size_t		count = state->ids.count;
+	tfrs_id_sort sort;
+	tfrs_status status;
 	tfrs_error	error;
 
 	tfrs_check(TFRS_GET(&state->arena, &new_row, count, &error), &error);
-	tfrs_check(tfrs_id_set_sort(&state->ids, new_row, &error), &error);
+	tfrs_check(tfrs_id_sort_begin(&sort, &state->ids, new_row, &error), &error);
+	while ((status = tfrs_id_sort_step(&sort, &error)) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	tfrs_check(status, &error);
+	tfrs_id_sort_end(&sort);
 	permute(state->vectors, state->dim, new_row, count);
 	tfrs_arena_release(&state->arena, new_row);
 }

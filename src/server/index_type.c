@@ -82,6 +82,17 @@ tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder)
 	return value;
 }
 
+void
+tfrs_index_check_options(const tfrs_index_options *options)
+{
+	const char *complaint = tfrs_index_options_check(options);
+
+	if (complaint != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", complaint)));
+}
+
 PG_FUNCTION_INFO_V1(tfrs_candidate_index_in);
 PG_FUNCTION_INFO_V1(tfrs_candidate_index_out);
 PG_FUNCTION_INFO_V1(tfrs_candidate_index_recv);

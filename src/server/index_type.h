@@ -29,4 +29,7 @@ extern void tfrs_index_run_builder(tfrs_index_builder *builder, size_t rows, tfr
  */
 extern tfrs_block_value *tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder);
 
+/* Raises an error for options that don't go together. */
+extern void tfrs_index_check_options(const tfrs_index_options *options);
+
 #endif							/* TFRS_INDEX_TYPE_H */

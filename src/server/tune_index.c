@@ -50,7 +50,6 @@ static tfrs_index_options
 tuning_options(FunctionCallInfo fcinfo, const tfrs_index *index)
 {
 	tfrs_index_options options;
-	const char *complaint;
 
 	tfrs_index_options_default(&options);
 	options.kind = TFRS_INDEX_TREE;
@@ -58,11 +57,7 @@ tuning_options(FunctionCallInfo fcinfo, const tfrs_index *index)
 	options.target_recall = PG_GETARG_FLOAT4(2);
 	options.target_k = (uint32_t) tfrs_search_k(fcinfo, 3);
 	options.threads = tfrs_settings_threads();
-	complaint = tfrs_index_options_check(&options);
-	if (complaint != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", complaint)));
+	tfrs_index_check_options(&options);
 	return options;
 }
 
