@@ -64,6 +64,18 @@ SELECT * FROM tfrs.recommend('things', 7, version => 2);
 SELECT * FROM tfrs.recommend('things', 7, version => 0);
 SELECT count(*) FROM tfrs.recommend('things', 7, version => 1);
 
+-- the planner knows k
+CREATE FUNCTION planned_rows(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan #>> '{0,Plan,Plan Rows}';
+END $$;
+SELECT planned_rows($$SELECT * FROM tfrs.recommend('things', 42, 77)$$), planned_rows($$SELECT * FROM tfrs.recommend('things', '42')$$),
+	planned_rows($$SELECT * FROM tfrs.recommend_as(NULL::int, 'things', 42, k => 7, version => 3)$$),
+	planned_rows($$SELECT * FROM tfrs.similar('things', 42, 8)$$), planned_rows($$SELECT * FROM tfrs.explain('things', 42, 43, 9)$$);
+DROP FUNCTION planned_rows;
+
 -- many queries in one statement, and in a plan that is used again
 SELECT count(*), count(DISTINCT person) FROM generate_series(1, 60) person, tfrs.recommend('things', person, 3);
 PREPARE again AS SELECT count(*) FROM tfrs.recommend('things', $1::int, 3);
@@ -178,6 +190,29 @@ SELECT count(*) FROM tfrs.explain('Od"d one''s', 'happy', 'Item 1');
 SET client_min_messages = warning;
 CALL tfrs.drop_recommender('Od"d one''s');
 DROP SCHEMA "Od""d" CASCADE;
+
+-- times without a zone mean the same in every session, dates too; with repeats and without
+CREATE TABLE visit AS SELECT n % 9 AS person, n * 7 % 11 AS thing, timestamp '2026-03-29 00:00' + n * interval '20 minutes' AS seen_at,
+	date '2026-03-20' + n AS seen_on FROM generate_series(1, 90) n;
+INSERT INTO visit SELECT person, thing, NULL, 'infinity' FROM visit WHERE person = 3;
+CREATE INDEX ON visit (person);
+SET timezone = 'Europe/Berlin';
+CALL tfrs.create_recommender('zoned', 'visit', 'person', 'thing', at => 'seen_at', held_out => 0,
+	options => '{"dim": 8, "history": {"steps": 40}}');
+CALL tfrs.create_recommender('dated', 'visit', 'person', 'thing', at => 'seen_on', held_out => 0,
+	options => '{"dim": 8, "mask_known": false, "history": {"steps": 40}}');
+CALL tfrs.refresh('zoned');
+CALL tfrs.refresh('dated');
+SET timezone = 'America/New_York';
+SELECT name, count(*), count(*) FILTER (WHERE r.candidate = t.candidate AND r.score = t.score) AS equal
+FROM (SELECT 'zoned' AS name, model FROM zoned_recommender UNION ALL SELECT 'dated', model FROM dated_recommender) AS s,
+	generate_series(0, 8) AS person, tfrs.recommend(name, person, 11, include_seen => true) AS r,
+	LATERAL (SELECT t.* FROM tfrs.top_k(model, person, 11, search => '{"seen": true}') AS t WHERE t.rank = r.rank) AS t
+GROUP BY 1 ORDER BY 1;
+RESET timezone;
+CALL tfrs.drop_recommender('zoned');
+CALL tfrs.drop_recommender('dated');
+DROP TABLE visit;
 
 -- plain tables tell nothing of why, and have a row of their own
 CREATE TABLE visit AS SELECT lpad((n % 9)::text, 32, '0')::uuid AS person, (n * 7 % 11)::text AS thing FROM generate_series(1, 60) n;

@@ -134,6 +134,15 @@ RESET client_min_messages;
 SELECT recommender, held_out_rows, (SELECT count(*) FROM shop.films_recommender) AS models FROM tfrs.training_run
 ORDER BY run_id DESC LIMIT 1;
 
+-- What was not held out of the version in use can't tell which of the two is better.
+SET client_min_messages = warning;
+CALL tfrs.alter_recommender('movies', held_out => 0.2);
+CALL tfrs.refresh('movies');
+SELECT DISTINCT version FROM tfrs.metric WHERE recorded_at = (SELECT max(recorded_at) FROM tfrs.metric) ORDER BY 1;
+CALL tfrs.refresh('movies', force => true);
+SELECT DISTINCT version FROM tfrs.metric WHERE recorded_at = (SELECT max(recorded_at) FROM tfrs.metric) ORDER BY 1;
+RESET client_min_messages;
+
 -- Several, and one without rows.
 CREATE VIEW shop.none AS SELECT user_id, film_id FROM shop.rating WHERE false;
 CALL tfrs.create_recommender('empty', 'shop.none', 'user_id', 'film_id');

@@ -21,9 +21,11 @@
 
 /*
  * With a reach below 1: errors of codes have no direction, so their products with the query are
- * normal with a deviation of |q| e / sqrt(W); this many deviations are believed in.
+ * normal with a deviation of |q| e / sqrt(W).  This many deviations are believed in, and where
+ * most of the radius is believed in, that share of the greater number.
  */
 #define LIKELY_ERROR 3.0f
+#define GREATEST_ERROR 5.0f
 
 /* How far the bounds are believed in. */
 typedef struct trust
@@ -210,7 +212,8 @@ tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer, tfrs_tree_eff
 	trust		trust = {effort.reach, 1};
 
 	if (effort.reach < 1)
-		trust.error = fminf(1, LIKELY_ERROR / sqrtf((float) tree->space.width));
+		trust.error = fminf(1, fmaxf(LIKELY_ERROR, GREATEST_ERROR * effort.reach) /
+							sqrtf((float) tree->space.width));
 	tfrs_probe_begin(&probe);
 	if (effort.leaves > 0 && search_ranked(&probe, effort))
 		return;

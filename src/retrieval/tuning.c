@@ -25,9 +25,10 @@
 /* Re-ranked: from k to 64 k. */
 #define RERANK_STEPS 13
 
-/* Reach from this on, in steps of so much. */
+/* Reach from this on, in steps of so much, the last of them once more in small ones. */
 #define LEAST_REACH 0.25f
 #define REACH_STEP 0.05f
+#define SMALL_REACH_STEP 0.01f
 
 /* Steps of leaves beyond the first that reaches the target: more never paid. */
 #define LEAVES_BEYOND 5
@@ -60,6 +61,7 @@ struct tfrs_tuning
 	tfrs_probe_scratch **scratch;	/* (threads) */
 	phase		phase;
 	float		reach;
+	float		reach_step;
 	size_t		done;			/* queries of this round */
 	/* the staircase */
 	uint32_t	leaves_steps[MOST_STEPS];
@@ -309,17 +311,27 @@ end_truth(tfrs_tuning *tuning, double bytes)
 	tuning->result = (tfrs_tuning_result) {current_effort(tuning), 1, bytes, bytes};
 	tuning->phase = REACH;
 	tuning->reach = LEAST_REACH;
+	tuning->reach_step = REACH_STEP;
 	return !tuning->options.bounded_only;
 }
 
 static bool
 end_reach(tfrs_tuning *tuning, double bytes)
 {
-	if (judge(tuning, bytes))
+	bool		reached = judge(tuning, bytes);
+
+	if (tuning->reach_step == REACH_STEP &&
+		(reached ? tuning->reach > LEAST_REACH : tuning->reach > 1 - 1.5f * REACH_STEP))
+	{
+		tuning->reach -= reached ? REACH_STEP : 0;
+		tuning->reach_step = SMALL_REACH_STEP;
+		reached = false;
+	}
+	if (reached)
 		tuning->phase = RANKS;
 	else
-		tuning->reach += REACH_STEP;
-	if (tuning->reach > 1 - REACH_STEP / 2)
+		tuning->reach += tuning->reach_step;
+	if (tuning->reach > 1 - SMALL_REACH_STEP / 2)
 	{
 		tuning->reach = 1;
 		tuning->phase = RANKS;

@@ -8,8 +8,9 @@
  * tried again.
  *
  * Slots are written with pwrite(2) and read with pread(2), not by a map: a store to a map is SIGBUS
- * on a full disk, and a load where the file was cut off.  The file is opened for each write, some
- * times a second, so there is nothing to close after an error, and one that was removed comes back.
+ * on a full disk, and a load where the file was cut off.  The file is opened for each write (3
+ * microseconds, at most five times a second), so there is nothing to close after an error, and one
+ * that was removed comes back.
  */
 #include "server/progress.h"
 

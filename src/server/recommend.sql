@@ -8,21 +8,21 @@ CREATE FUNCTION recommend(name text, query "any", k integer = 10, exclude "any" 
 		unknown text = 'popular', version integer = NULL, min_score real = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION recommend(name text, query text, k integer = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], include_seen boolean = false,
 		unknown text = 'popular', version integer = NULL, min_score real = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION recommend(name text, query jsonb, k integer = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], include_seen boolean = false,
 		unknown text = 'popular', version integer = NULL, min_score real = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION recommend_as(type anyelement, name text, query "any", k integer = 10,
 		exclude "any" = NULL::text[], among "any" = NULL::text[],
@@ -30,7 +30,7 @@ CREATE FUNCTION recommend_as(type anyelement, name text, query "any", k integer 
 		min_score real = NULL)
 	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION recommend_as(type anyelement, name text, query text, k integer = 10,
 		exclude "any" = NULL::text[], among "any" = NULL::text[],
@@ -38,7 +38,7 @@ CREATE FUNCTION recommend_as(type anyelement, name text, query text, k integer =
 		min_score real = NULL)
 	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION recommend_as(type anyelement, name text, query jsonb, k integer = 10,
 		exclude "any" = NULL::text[], among "any" = NULL::text[],
@@ -46,39 +46,39 @@ CREATE FUNCTION recommend_as(type anyelement, name text, query jsonb, k integer 
 		min_score real = NULL)
 	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION similar(name text, candidate "any", k integer = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], min_score real = NULL, version integer = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_similar_recommender' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION similar(name text, candidate text, k integer = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], min_score real = NULL, version integer = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_similar_recommender' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION explain(name text, query "any", candidate "any", k integer = 10, version integer = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION explain(name text, query "any", candidate text, k integer = 10, version integer = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION explain(name text, query text, candidate "any", k integer = 10, version integer = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 CREATE FUNCTION explain(name text, query text, candidate text, k integer = 10, version integer = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
-	ROWS 10 COST 30000;
+	SUPPORT top_k_support ROWS 10 COST 30000;
 
 COMMENT ON FUNCTION recommend(text, "any", integer, "any", "any", boolean, text, integer, real) IS
 	'the best candidates of a recommender for a query; what it has chosen is left out';

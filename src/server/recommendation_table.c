@@ -150,7 +150,7 @@ check_column(const tfrs_recommendation_table *table, const table_column *column,
 static void
 check_table(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
 {
-	if (get_rel_relkind(table->relation) != RELKIND_RELATION)
+	if (strchr("rp", get_rel_relkind(table->relation)) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s is not a table", table->name)));

@@ -271,8 +271,10 @@ tell(tfrs_progress *progress, const char *phase)
 static void
 run_phases(refresh *refresh)
 {
-	tfrs_progress *progress = tfrs_progress_begin("refresh", refresh->name);
+	tfrs_progress *progress;
 
+	MemoryContextSwitchTo(refresh->run.context);
+	progress = tfrs_progress_begin("refresh", refresh->name);
 	run_phase(refresh, begin);
 	commit(refresh);
 	tell(progress, "collecting rows");
@@ -340,10 +342,10 @@ refresh_one(const refresh_request *request, const char *name)
 	{
 		if (lock(refresh))
 			run_phases(refresh);
-		error_context_stack = refresh->error_context.previous;
 	}
 	PG_FINALLY();
 	{
+		error_context_stack = refresh->error_context.previous;
 		MemoryContextSwitchTo(caller);
 		MemoryContextDelete(refresh->run.context);
 	}

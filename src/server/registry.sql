@@ -47,6 +47,7 @@ CREATE TABLE recommender_run (
 	queries bigint,
 	candidates bigint,
 	held_out_rows bigint,
+	split text,
 	fingerprint text,
 	error text,
 	sqlstate text

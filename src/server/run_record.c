@@ -70,6 +70,21 @@ tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerpri
 		"WHERE r.fingerprint = $2 AND v.pruned_at IS NULL", &parameters));
 }
 
+char *
+tfrs_run_split_of_version(const tfrs_recommender *recommender, int version)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, version);
+	if (tfrs_registry_execute("SELECT r.split FROM tfrs.recommender_version v "
+							  "JOIN tfrs.recommender_run r ON r.run_id = v.run_id "
+							  "WHERE v.recommender_id = $1 AND v.version = $2",
+							  &parameters) == 0)
+		return NULL;
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
 void
 tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts)
 {
@@ -96,9 +111,10 @@ tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts)
 	tfrs_parameters_integer(&parameters, (int64) counts->candidates);
 	tfrs_parameters_integer(&parameters, (int64) counts->held_out_rows);
 	tfrs_parameters_text(&parameters, counts->fingerprint);
+	tfrs_parameters_text(&parameters, counts->split);
 	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'succeeded', version = $2, "
 						  "rows = $3, queries = $4, candidates = $5, held_out_rows = $6, "
-						  "fingerprint = $7, finished_at = clock_timestamp() "
+						  "fingerprint = $7, split = $8, finished_at = clock_timestamp() "
 						  "WHERE run_id = $1", &parameters);
 }
 

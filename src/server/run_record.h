@@ -21,12 +21,16 @@ typedef struct tfrs_run_counts
 	uint64		queries;
 	uint64		candidates;
 	uint64		held_out_rows;
+	const char *split;			/* how they were chosen */
 	const char *fingerprint;	/* equal ones: there was the same to learn */
 } tfrs_run_counts;
 
 /* The version that the last run with that fingerprint made, where no other was made since and it is
  * still kept; else 0. */
 extern int	tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerprint);
+
+/* How the rows were chosen that a version, which is kept, was not trained on; NULL: unknown. */
+extern char *tfrs_run_split_of_version(const tfrs_recommender *recommender, int version);
 
 extern void tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts);
 extern void tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts);

@@ -190,7 +190,7 @@ tfrs_source_read(const tfrs_recommender *recommender, const tfrs_source *source)
 	source->collection->has_time = recommender->at_column != NULL;
 	to.row_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs source row",
 										   ALLOCSET_DEFAULT_SIZES);
-	tfrs_collecting_init(&to.collecting, "refresh", CurrentMemoryContext);
+	tfrs_collecting_init(&to.collecting, "refresh", source->collection->context);
 	tfrs_run_as_begin(&scope, recommender->owner);
 	execute(recommender, &to);
 	tfrs_collecting_end(&to.collecting);

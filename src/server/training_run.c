@@ -6,8 +6,8 @@
  * statements of our own as its owner.
  *
  * The guard: both versions are measured on the same held-out interactions, each query's trained
- * ones left out of its ranking, and compared by NDCG@10.  Where nothing was held out, or one of the
- * two can't be measured, the new version is published.
+ * ones left out of its ranking, and compared by NDCG@10.  Where nothing was held out, or it was
+ * not held out of the version in use, the new version is published.
  */
 #include "server/training_run.h"
 
@@ -71,6 +71,7 @@ read_current(tfrs_training_run *run)
 	}
 	tfrs_run_as_end(&scope);
 	run->current_version = recommender->current_version;
+	run->current_split = tfrs_run_split_of_version(recommender, run->current_version);
 }
 
 /* The model that the training goes on from. */
@@ -164,6 +165,8 @@ collect_rows(tfrs_training_run *run)
 						tfrs_relation_text(run->recommender->interactions))));
 	run->counts.rows = sum.rows;
 	run->counts.fingerprint = fingerprint(run, &sum);
+	run->counts.split = psprintf("%s %g", run->all.has_time ? "time" : "pairs",
+								 run->recommender->held_out);
 }
 
 bool
@@ -198,7 +201,8 @@ split_rows(tfrs_training_run *run)
 	tfrs_collection_finish(&run->all);
 	if (!holds_out(run))
 		return;
-	tfrs_check(tfrs_split_begin(&run->split, &run->all.arena, run->all.interactions,
+	tfrs_bridge_arena(&run->split_arena, run->context, tfrs_settings_memory_bytes());
+	tfrs_check(tfrs_split_begin(&run->split, &run->split_arena, run->all.interactions,
 								run->training.interactions, run->recommender->held_out, &error),
 			   &error);
 	progress = tfrs_progress_begin("refresh", NULL);
@@ -314,10 +318,16 @@ measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double
 	return report;
 }
 
+/* Whether the version in use can be measured on what is held out now. */
 static bool
-has_same_ids(const tfrs_model *a, const tfrs_model *b)
+is_comparable(const tfrs_training_run *run)
 {
-	return a->query_ids.tag == b->query_ids.tag && a->candidate_ids.tag == b->candidate_ids.tag;
+	const tfrs_model *current = run->current;
+
+	return current != NULL && run->current_split != NULL &&
+		strcmp(run->current_split, run->counts.split) == 0 &&
+		current->query_ids.tag == run->model.query_ids.tag &&
+		current->candidate_ids.tag == run->model.candidate_ids.tag;
 }
 
 static void
@@ -327,7 +337,7 @@ measure_versions(tfrs_training_run *run)
 	if (run->split == NULL || tfrs_split_held_out(run->split)->count == 0)
 		return;
 	run->new_report = measure(run, &run->model, true, &run->new_ndcg);
-	if (run->current != NULL && has_same_ids(run->current, &run->model))
+	if (is_comparable(run))
 		run->current_report = measure(run, run->current, false, &run->current_ndcg);
 }
 

@@ -35,8 +35,10 @@ typedef struct tfrs_training_run
 	tfrs_block_site site;
 	const tfrs_model *current;	/* the version in use, NULL: none that can be read */
 	int			current_version;
+	char	   *current_split;	/* what it was not trained on, as in counts */
 	tfrs_collection all;
 	tfrs_collection training;	/* of all, where some is held out */
+	tfrs_arena	split_arena;
 	tfrs_split *split;			/* or NULL */
 	tfrs_run_counts counts;
 	int			same_version;	/* made of the same rows; 0: none */
