@@ -115,7 +115,7 @@ finish_score(const tfrs_scorer *scorer, size_t row, float raw)
 		case TFRS_METRIC_COSINE:
 			return cosine(scorer, row, value);
 		case TFRS_METRIC_L2:
-			return (float) -sqrt(value);
+			return (float) (0 - sqrt(value));	/* -sqrt(0) would be shown as -0 */
 		default:
 			return (float) value;
 	}
