@@ -2,7 +2,9 @@
 #
 #   make demo                 see it work; like `make check`, needs nothing installed beforehand
 #   make check                every test; the parts: check-layers check-core check-conformance
-#                             check-exports check-sql check-tap
+#                             check-exports check-sql check-tap check-clients
+#   make check-kills          20 crashes during refreshes
+#   make check-bi             Superset and a browser look at demo/dashboard; takes some minutes
 #   make [PG_CONFIG=...]      build for one PostgreSQL server
 #   make install [DESTDIR=...]
 #
@@ -36,7 +38,8 @@ endif
 SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
-WITHOUT_SERVER = check check-layers check-core check-conformance check-sql check-tap fuzz demo demo-stop
+WITHOUT_SERVER = check check-kills check-layers check-core check-conformance check-sql check-tap \
+	check-clients check-bi fuzz demo demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -91,10 +94,17 @@ include $(srcdir_here)test/core/core.mk
 include $(srcdir_here)test/fuzz/fuzz.mk
 
 # PGXS has a rule for check, which only says that it is not supported.
-$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap:
+$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap check-clients:
 	@$(srcdir_here)test/check $(patsubst check-%,%,$(filter-out check,$@))
+
+# The server is killed 20 times while it refreshes a recommender (3 times in check-tap).
+check-kills:
+	@TFRS_KILLS=20 TFRS_TAP=t/007_refresh_crash.pl $(srcdir_here)test/check tap
+
+check-bi:
+	@$(COUNT) $(srcdir_here)test/bi/run
 
 demo demo-stop:
 	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
 
-.PHONY: check check-sql check-tap demo demo-stop
+.PHONY: check check-kills check-sql check-tap check-clients check-bi demo demo-stop

@@ -128,3 +128,46 @@ WITH recommended (ranking, items, candidates) AS (
 SELECT ranking, round(avg(hits::numeric / least(relevant, 20)), 3) AS "recall@20",
 	to_char(100 * avg((hits > 0)::integer), 'FM90 %') AS "customers with a hit"
 FROM test GROUP BY ranking ORDER BY 2 DESC;
+
+\echo
+\echo '6. All of it as a job: a recommender over the tables'
+\echo
+\echo '   CALL tfrs.create_recommender(''shop'', ''purchase'', query => ''customer_id'', candidate => ''item_id'','
+\echo '        at => ''bought_at'', candidates => ''item'', label => ''description'');'
+\echo '   CALL tfrs.refresh(''shop'');'
+\echo
+CREATE INDEX ON purchase (customer_id);
+ANALYZE purchase, item;
+CALL tfrs.create_recommender('shop', 'purchase', query => 'customer_id', candidate => 'item_id',
+	at => 'bought_at', candidates => 'item', label => 'description');
+SELECT clock_timestamp() AS began \gset
+CALL tfrs.refresh('shop');
+SELECT round(extract(epoch FROM clock_timestamp() - :'began')::numeric, 1) AS seconds \gset
+
+SELECT version, metric || '@' || k AS "on held-out purchases", round(value::numeric, 3) AS value,
+	round(popularity_value::numeric, 3) AS "most popular items", round(item_item_value::numeric, 3) AS "items like those bought"
+FROM tfrs.metric WHERE recommender = 'shop' AND metric IN ('recall', 'ndcg') AND k = 20 ORDER BY 2;
+
+\echo :seconds 'seconds: trained, measured and put to use.  Labels come from the table, last purchases too:'
+\echo
+\echo '   SELECT * FROM tfrs.recommend(''shop'', 15747, k => 3);'
+\echo
+SELECT rank, candidate, label, source FROM tfrs.recommend('shop', 15747, k => 3);
+\echo 'The customer buys the first of them.  The next moment:'
+\echo
+INSERT INTO purchase SELECT 15747, candidate, 1, 'now', now() FROM tfrs.recommend('shop', 15747, k => 1);
+SELECT rank, candidate, label, source FROM tfrs.recommend('shop', 15747, k => 3);
+
+\echo 'A plain table for reports, kept up to date by its differences:'
+\echo
+\echo '   CALL tfrs.materialize(''shop'', ''recommendation'', k => 50);'
+\echo
+SELECT clock_timestamp() AS began \gset
+CALL tfrs.materialize('shop', 'recommendation', k => 50);
+SELECT round(extract(epoch FROM clock_timestamp() - :'began')::numeric, 1) AS seconds,
+	to_char(count(*), 'FM999,999') AS rows, to_char(count(DISTINCT query), 'FM999,999') AS customers
+FROM recommendation \gset
+SELECT label AS "on most lists' first place", count(*) AS customers FROM recommendation WHERE rank = 1
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3;
+\echo :rows 'rows for' :customers 'customers in' :seconds 'seconds.'
+\echo

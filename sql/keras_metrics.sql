@@ -95,5 +95,9 @@ SELECT categorical_crossentropy('{0,1}', '{1,1}', '{"from_logit": true}');
 SELECT sparse_categorical_crossentropy(1, '{1,1}', '{"label_smoothing": 0.1}');
 SELECT categorical_crossentropy('{0,1}', '{1,1}', '{"label_smoothing": 2}');
 SELECT categorical_crossentropy(y_true, y_pred, jsonb_build_object('label_smoothing', n - 1)) FROM sample;
+DO $$ BEGIN PERFORM tfrs.sparse_categorical_crossentropy(3, '{0.05,0.95,0}');
+EXCEPTION WHEN numeric_value_out_of_range THEN RAISE NOTICE 'label: %', SQLSTATE; END $$;
+DO $$ BEGIN PERFORM tfrs.categorical_crossentropy('{0,1}', '{1,1}', 'NaN', NULL);
+EXCEPTION WHEN numeric_value_out_of_range THEN RAISE NOTICE 'weight: %', SQLSTATE; END $$;
 
 DROP TABLE sample, top;

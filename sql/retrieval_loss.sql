@@ -89,6 +89,19 @@ SELECT retrieval_loss(q, c, '{"temprature": 1}') FROM batch;
 SELECT retrieval_loss(q, c, '[]') FROM batch;
 SELECT retrieval_loss(q, c, jsonb_build_object('temperature', n)) FROM batch;
 
+-- the SQLSTATE of each
+CREATE FUNCTION pg_temp.code(arguments text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('SELECT retrieval_loss(%s) FROM batch', arguments);
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END $$;
+SELECT a AS arguments, pg_temp.code(a) FROM unnest(ARRAY[
+	$$q, c, '{"remove_accidental_hits": true}'$$, $$q, c, 1, 0, id, '{}'$$, $$q, c, 1, 1.01, id, '{}'$$,
+	$$q, c, 1, 'NaN', id, '{}'$$, $$q, c, 1, nullif(p, 0.5), id, '{}'$$, $$q, c, -1e-9, p, id, '{}'$$,
+	$$q, c, 'NaN', p, id, '{}'$$, $$q, '[1,2,3]'$$, $$'[1e30,0]', '[1e30,0]'$$, $$q, c, '{"temperature": -1}'$$]) AS a;
+
 -- memory
 SET maintenance_work_mem = '1MB';
 SELECT retrieval_loss(array_fill(1, ARRAY[1000])::embedding, array_fill(1, ARRAY[1000])::embedding)

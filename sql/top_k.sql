@@ -65,6 +65,20 @@ SELECT t.* FROM shelf, top_k(by_int, '[1,1]', min_score => 2) t;
 SELECT t.* FROM shelf, top_k(by_int, '[1,1]', min_score => 'Infinity') t;
 SELECT t.* FROM shelf, top_k(by_int, '[1,1]', min_score => 'NaN') t;
 
+SELECT t.* FROM (SELECT build_index(id, e, '{"metric": "l2"}') AS i FROM item) x, top_k(i, '[3,0]', min_score => -2) t;
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', min_score => '-Infinity') t;
+SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', min_score => -1e30, exclude => '{1,2,3,4,5,10}') t;
+SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, exclude => '{3}', among => '{3,5,3}', min_score => 3) t;
+
+-- ids below 0, and ids of other types, in every predicate
+SELECT t.* FROM (SELECT build_index(-id, e) AS i FROM item) x, top_k(i, '[1,0]', 3, exclude => '{-3}', among => ARRAY[-10, -5, -3, 3]) t;
+SELECT t.* FROM (SELECT build_index(-id::bigint * 1000000000000, e) AS i FROM item) x, top_k(i, '[1,0]', 2, exclude => ARRAY[-3000000000000]) t;
+SELECT count(*), count(*) FILTER (WHERE candidate::uuid > '00000000-0000-0000-0000-000000000005') AS large FROM recommender,
+	top_k(by_uuid, 1, 5, exclude => ARRAY['00000000-0000-0000-0000-000000000007']::uuid[],
+		among => ARRAY(SELECT lpad(i::text, 32, '0')::uuid FROM generate_series(4, 8) i), search => '{"seen": true}');
+SELECT count(*) FROM recommender, top_k(by_uuid, 1, among => ARRAY[7]);
+SELECT count(*) FROM recommender, top_k(by_uuid, 1, among => '{7}');
+
 -- search options
 SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '{"exact": true, "leaves_to_search": 3, "rerank": 7}') t;
 SELECT t.* FROM shelf, top_k(by_int, '[1,1]', 1, search => '{"exakt": true}') t;

@@ -88,14 +88,17 @@ SELECT pg_temp.digest(train(query, candidate)) = :'digest' AS same FROM rows;
 SET tfrs.threads = 2;
 SELECT pg_temp.digest(train(query, candidate)) = :'digest' AS same FROM rows;
 RESET tfrs.threads;
--- ... and the memory: 300,000 rows are 2.4 MB, and a limit on temporary files shows where they went
+-- ... and the memory: 300,000 rows are 2.4 MB, and a limit on temporary files shows where they went (by its
+-- SQLSTATE: the server's wording changed)
 CREATE TEMP TABLE many AS
 SELECT i % 251 AS query, i / 3 % 97 AS candidate FROM generate_series(1, 300000) AS i;
 SET temp_file_limit = '64kB';
 SET maintenance_work_mem = '64MB';
 SELECT pg_temp.digest(train(query, candidate, '{"dim": 2, "epochs": 2}')) AS digest FROM many \gset
 SET maintenance_work_mem = '1MB';
+\set VERBOSITY sqlstate
 SELECT pg_temp.digest(train(query, candidate, '{"dim": 2, "epochs": 2}')) = :'digest' AS same FROM many;
+\set VERBOSITY default
 RESET temp_file_limit;
 SELECT pg_temp.digest(train(query, candidate, '{"dim": 2, "epochs": 2}')) = :'digest' AS same FROM many;
 SELECT pg_temp.digest(train(query, candidate, '{"dim": 2, "epochs": 2}' ORDER BY candidate)) = :'digest' AS same

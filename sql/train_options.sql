@@ -77,6 +77,14 @@ FROM (
 	FROM (SELECT *, timestamptz '2024-01-01' + candidate_number * interval '1 day' AS at
 		FROM (SELECT *, substr(candidate, 6)::int AS candidate_number FROM rows) AS n) AS r
 ) AS t, training_history(model) GROUP BY kind, every ORDER BY kind;
+-- whole queries: none of their rows is trained on, all have a vector in the end
+SELECT count(validation) > 0 AS measured, bool_and(validation BETWEEN 0 AND 1) AS shares FROM (
+	SELECT train(query, candidate, '{"dim": 4, "validation": {"by": "query", "fraction": 0.3}}') AS model FROM rows
+) AS t, training_history(model);
+SELECT i -> 'rows' AS rows, i -> 'queries' AS queries, i #> '{options,validation}' AS validation FROM (
+	SELECT model_info(train(query, candidate, NULL, 'epoch'::timestamptz + n * interval '1 day',
+		'{"dim": 4, "validation": {"by": "query", "fraction": 0.3}}')) AS i
+	FROM (SELECT *, row_number() OVER (ORDER BY query, candidate) AS n FROM rows) AS t) AS t;
 SELECT count(validation) FROM (SELECT train(query, candidate, '{"validation": false}') AS model FROM rows) AS t, training_history(model);
 
 -- The same bytes with another number of threads
@@ -99,7 +107,7 @@ SELECT train(query, candidate, '{"history": false, "loss": "bsl", "ccl_margin": 
 SELECT train(query, candidate, '{"history": false, "batch_accuracy": []}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "id_dropout": 1}') FROM rows;
 SELECT train(query, candidate, '{"validation": {"by": "last"}}') FROM rows;
-SELECT train(query, candidate, '{"validation": {"by": "query"}}') FROM rows;
+SELECT train(query, candidate, '{"history": false, "validation": {"by": "query"}}') FROM rows;
 SELECT train(query, candidate, '{"validation": {"fraction": 1}}') FROM rows;
 SELECT train(query, candidate, '{"validation": {"metric": "ndcg@10"}}') FROM rows;
 SELECT train(query, candidate, '{"validation": true}') FROM rows;

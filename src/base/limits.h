@@ -54,7 +54,8 @@
 /* Steps of a history tower. */
 #define TFRS_MAX_STEPS 100000000
 
-/* Steps that an optimizer has done over all trainings of a model: beyond, it is no model of ours. */
+/* Steps that an optimizer has done over all trainings of a model: beyond, it
+ * is no model of ours. */
 #define TFRS_MAX_MODEL_STEPS ((uint64_t) 1 << 48)
 
 /* Rows of a batch: a batch's scores are computed in tiles, but its rows are held at once. */

@@ -21,7 +21,7 @@ typedef struct tfrs_batch_side
 	size_t		count;			/* distinct ids of the batch: U, V */
 	uint32_t   *distinct;		/* (B) their table rows */
 	size_t		items;			/* rows of the batch; of candidates: with what was added */
-	uint32_t   *number;			/* (items) for each row of the batch, the place of its id in distinct */
+	uint32_t   *number;			/* (items) of each row of the batch: place of its id in distinct */
 	uint32_t   *place;			/* (ids) */
 } tfrs_batch_side;
 

@@ -78,7 +78,8 @@ tfrs_bucket_put(tfrs_bucket *bucket, const tfrs_interaction *row)
 	}
 }
 
-/* One stable pass over the digit at shift: from (count) to to (count).  False where all are equal. */
+/* One stable pass over the digit at shift: from (count) to to (count).  False
+ * where all are equal. */
 static bool
 sort_digit(const uint32_t *key, int shift, const uint32_t *from, uint32_t *to, size_t count)
 {

@@ -7,9 +7,9 @@
  *
  * Or those of the batch: each distinct target, which stands for the rows that have it; with p its
  * share of the data, one that stands for m of B rows counts m / (B p), so that the sum over them is
- * that over all candidates on the average (sampling correction, logQ).  The row's own target is given
- * and not sampled, so it is not corrected (arXiv 2507.09331; on MovieLens and Online Retail the usual
- * form, which corrects it too, is as good).
+ * that over all candidates on the average (sampling correction, logQ).  The row's own target is
+ * given and not sampled, so it is not corrected (arXiv 2507.09331; on MovieLens and Online Retail
+ * the usual form, which corrects it too, is as good).
  */
 #ifndef TFRS_COLUMNS_H
 #define TFRS_COLUMNS_H
@@ -32,7 +32,7 @@ typedef struct tfrs_columns
 	size_t		capacity;
 	uint32_t   *candidate;		/* (capacity) */
 	uint32_t   *column_of;		/* (N) TFRS_NO_ROW where the candidate is no column */
-	float	   *weight;			/* (n) N / n each, or those of the batch; NULL where all are columns */
+	float	   *weight;			/* (n) N / n each, or the batch's; NULL where all are columns */
 	const uint32_t *frequency;	/* (N) of the targets in the data; NULL: not those of the batch */
 	size_t		total;			/* of the frequencies */
 	float	   *vector;			/* (capacity, D) as served: v / |v| and the bias */
@@ -42,8 +42,8 @@ typedef struct tfrs_columns
 extern tfrs_status tfrs_columns_init(tfrs_columns *columns, tfrs_arena *arena, size_t candidates,
 									 size_t sampled, size_t dim, tfrs_error *error);
 
-/* Adds to *bytes what init and batches of at most that many columns take; false where that
- * overflows. */
+/* Adds to *bytes what init and batches of at most that many columns take;
+ * false where that overflows. */
 extern bool tfrs_columns_bytes(size_t candidates, size_t sampled, size_t columns, size_t dim,
 							   size_t *bytes);
 

@@ -437,6 +437,21 @@ tfrs_evaluation_step(tfrs_evaluation *evaluation, tfrs_error *error)
 	return status == TFRS_OK ? TFRS_MORE : status;
 }
 
+const char *
+tfrs_evaluation_phase(const tfrs_evaluation *evaluation, uint64_t *done, uint64_t *total)
+{
+	static const char *const words[] = {
+		[TFRS_RANKING_MODEL] = "ranking by the model",
+		[TFRS_RANKING_POPULARITY] = "ranking by popularity",
+		[TFRS_RANKING_ITEM_ITEM] = "ranking by item-item cosine",
+		[TFRS_RANKINGS] = "finishing"
+	};
+
+	*total = evaluation->test.relevant->lists;
+	*done = smaller(evaluation->next * evaluation->shape.rows, *total);
+	return words[evaluation->ranking];
+}
+
 const tfrs_evaluation_result *
 tfrs_evaluation_result_of(const tfrs_evaluation *evaluation)
 {

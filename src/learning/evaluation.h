@@ -91,6 +91,10 @@ extern tfrs_status tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_aren
 /* TFRS_MORE until done: a step does some 2^29 multiply-adds a thread. */
 extern tfrs_status tfrs_evaluation_step(tfrs_evaluation *evaluation, tfrs_error *error);
 
+/* The ranking under way, in words for the user, and how many queries have it, of those in all. */
+extern const char *tfrs_evaluation_phase(const tfrs_evaluation *evaluation, uint64_t *done,
+										 uint64_t *total);
+
 /* Of a finished evaluation; its memory. */
 extern const tfrs_evaluation_result *tfrs_evaluation_result_of(const tfrs_evaluation *evaluation);
 

@@ -1,8 +1,8 @@
 /*
  * event_collector.c: a counting sort by query, then two heap sorts of each query's rows.
  *
- *     count stored events -> place queries -> read those -> read rows -> of each query:
- *     heap by (candidate, at) -> take out and merge -> heap by (at, candidate) -> take out and store
+ *     count stored events -> place queries -> read those -> read rows -> of each query: heap by
+ *     (candidate, at) -> take out and merge -> heap by (at, candidate) -> take out and store
  *
  * Heap sort needs no memory, is never quadratic and can be left after any element, so that a query
  * of millions of rows is sorted in many steps.  It gives the largest element first: what is taken

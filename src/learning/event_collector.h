@@ -82,7 +82,8 @@ extern tfrs_status tfrs_event_collector_step(tfrs_event_collector *collector, tf
 											 tfrs_error *error);
 extern void tfrs_event_collector_free(tfrs_event_collector *collector);
 
-/* Adds to *bytes what collecting takes; rows: with the stored events.  false where that overflows. */
+/* Adds to *bytes what collecting takes; rows: with the stored events.  false
+ * where that overflows. */
 extern bool tfrs_event_collector_bytes(const tfrs_event_options *options, size_t rows,
 									   size_t queries, size_t *bytes);
 

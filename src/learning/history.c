@@ -143,3 +143,44 @@ tfrs_history_encode(const tfrs_history_shape *shape, const float *const *tables,
 		add_bag(shape, b, tables[b], list, vector);
 	tfrs_history_finish(shape, vector, NULL);
 }
+
+/* contribution (count) += products of the bag's rows with the candidate, before the vector's end */
+static void
+add_contributions(const tfrs_history_shape *shape, uint32_t bag, const float *table,
+				  const tfrs_event_list *list, const float *candidate, double *contribution)
+{
+	size_t		first = list->count - tfrs_history_bag_size(shape, bag, list->count);
+	size_t		width = tfrs_history_width(shape);
+	bag_walk	walk = {list, shape->decay[bag], 1.0f};
+	float		scale;
+
+	if (first == list->count)
+		return;
+	scale = bag_scale(walk.decay, list, first);
+	for (size_t i = list->count; i-- > first;)
+	{
+		const float *row = table + (size_t) list->candidate[i] * shape->dim;
+
+		contribution[i] += (double) walk.weight * scale * tfrs_kernels.dot(row, candidate, width);
+		step_back(&walk, i);
+	}
+}
+
+void
+tfrs_history_contributions(const tfrs_history_shape *shape, const float *const *tables,
+						   const tfrs_event_list *list, const float *candidate, float *vector,
+						   double *contribution)
+{
+	float		scale = 1.0f;
+
+	memset(vector, 0, shape->dim * sizeof(float));
+	memset(contribution, 0, list->count * sizeof(double));
+	for (uint32_t b = 0; b < shape->bags; b++)
+	{
+		add_bag(shape, b, tables[b], list, vector);
+		add_contributions(shape, b, tables[b], list, candidate, contribution);
+	}
+	tfrs_history_finish(shape, vector, &scale);
+	for (size_t i = 0; i < list->count; i++)
+		contribution[i] *= scale / shape->temperature;
+}

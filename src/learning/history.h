@@ -2,8 +2,8 @@
  * history.h: what each query chose, and bags of it: the default query tower.
  *
  * Events are kept query by query, oldest first: distinct (query, candidate) pairs with the first
- * time of each, as a rule.  The query vector is a sum of bags of the query's own candidates, each bag with an
- * embedding table of its own:
+ * time of each, as a rule.  The query vector is a sum of bags of the query's own candidates, each
+ * bag with an embedding table of its own:
  *
  *     all       every event alike, sum / sqrt(count); needs no time
  *     decay g   the last events, weight g^age / sqrt(sum of the weights), age in distinct later
@@ -111,5 +111,16 @@ extern void tfrs_history_finish_backward(const tfrs_history_shape *shape, const 
 /* The whole way for one list: bags of all its events, their sum, the query vector (D). */
 extern void tfrs_history_encode(const tfrs_history_shape *shape, const float *const *tables,
 								const tfrs_event_list *list, float *vector);
+
+/*
+ * What each event of the list adds to the inner product of the query vector with that of a
+ * candidate (D): contribution (count), in the list's order.  With the candidate's bias, where there
+ * is one, they add up to the product, for the vector is a multiple of the sum of the events' rows.
+ * vector (D): room, receives the query vector.
+ */
+extern void tfrs_history_contributions(const tfrs_history_shape *shape,
+									   const float *const *tables, const tfrs_event_list *list,
+									   const float *candidate, float *vector,
+									   double *contribution);
 
 #endif							/* TFRS_HISTORY_H */

@@ -337,13 +337,16 @@ check_tables(const tfrs_train_options *options)
 }
 
 static const char *
-check_validation(const tfrs_validation_options *validation)
+check_validation(const tfrs_validation_options *validation, bool history)
 {
 	_Static_assert(TFRS_MAX_CUTOFF == 10000, "a sentence below names this limit");
 	if (!(validation->fraction > 0.0f && validation->fraction < 1.0f))
 		return "fraction must be above 0 and below 1";
 	if (validation->k < 1 || validation->k > TFRS_MAX_CUTOFF)
 		return "k must be between 1 and 10000";
+	if (validation->by == TFRS_HELD_OUT_QUERY && !history)
+		return "validation by query needs the history tower: plain tables know nothing of a query "
+			"that they are not trained on";
 	return validation->every < 1 ? "every must be at least 1" : NULL;
 }
 
@@ -381,7 +384,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		return "threads must be between 1 and 64";
 	problem = check_tables(options);
 	if (problem == NULL && options->validation.on)
-		problem = check_validation(&options->validation);
+		problem = check_validation(&options->validation, options->history.on);
 	if (problem == NULL)
 		problem = check_query_weight(options->query_weight);
 	return problem == NULL && options->history.on ? check_history(options) : problem;

@@ -28,7 +28,8 @@ typedef struct tfrs_cutoffs
 	uint32_t	k[TFRS_MAX_CUTOFFS];
 } tfrs_cutoffs;
 
-/* Of a batch's losses; a mean is over the rows of a full batch, so that a last short one counts less. */
+/* Of a batch's losses; a mean is over the rows of a full batch, so that a last
+ * short one counts less. */
 typedef enum tfrs_reduction
 {
 	TFRS_REDUCTION_SUM = 0,
@@ -58,7 +59,7 @@ typedef struct tfrs_history_options
 	float		dropout;		/* of elements where the next events are predicted */
 	float		hidden_low;		/* where a part is hidden, its share is uniform in [low, high] */
 	float		hidden_high;
-	float		hide_share;		/* share of steps that hide; the rest predict the next; no times: 1 */
+	float		hide_share;		/* share of steps that hide; others predict the next; no times: 1 */
 	uint32_t	steps;			/* 0: chosen */
 	int32_t		columns;		/* candidates sampled a step, 0: all, negative: chosen */
 	int8_t		tied;			/* the bag of all uses the candidate table; negative: chosen */
@@ -67,7 +68,8 @@ typedef struct tfrs_history_options
 typedef enum tfrs_held_out_by
 {
 	TFRS_HELD_OUT_RANDOM = 0,	/* of all events */
-	TFRS_HELD_OUT_LAST			/* of each query's, one at least */
+	TFRS_HELD_OUT_LAST,			/* of each query's, one at least */
+	TFRS_HELD_OUT_QUERY			/* whole queries; history towers only */
 } tfrs_held_out_by;
 
 typedef enum tfrs_validation_metric
@@ -76,15 +78,15 @@ typedef enum tfrs_validation_metric
 	TFRS_METRIC_RECALL
 } tfrs_validation_metric;
 
-/* Events that are not trained on tell which epoch is best, and when to stop (validation.h). */
+/* Events that are not trained on (event_split.h) tell which epoch is best, and when to stop. */
 typedef struct tfrs_validation_options
 {
 	bool		on;
-	float		fraction;		/* of the events */
+	float		fraction;		/* of the events, or of the queries */
 	tfrs_held_out_by by;
 	tfrs_validation_metric metric;
 	uint32_t	k;				/* of the metric */
-	uint32_t	patience;		/* measurements without a better one that end the training; 0: none do */
+	uint32_t	patience;		/* measurements without a better one until the end; 0: any number */
 	uint32_t	every;			/* epochs */
 } tfrs_validation_options;
 
@@ -108,7 +110,7 @@ typedef struct tfrs_train_options
 	bool		mask_known;		/* a query's other candidates are no negatives of it */
 	float		query_weight;	/* w: a query's rows weigh count(query)^-w (states.h); 0: 1 each */
 	tfrs_validation_options validation;
-	tfrs_cutoffs batch_accuracy;	/* told for each epoch: is the positive among a batch's first k? */
+	tfrs_cutoffs batch_accuracy;	/* told of each epoch: is the positive in a batch's first k? */
 	float		id_dropout;		/* share of rows whose query is taken for an unknown one */
 	tfrs_reduction reduction;
 	float		l2;				/* l2 |v|^2 is added to a step's loss for each row v it touches */

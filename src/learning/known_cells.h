@@ -26,7 +26,8 @@ extern tfrs_status tfrs_known_cells_init(tfrs_known_cells *known, tfrs_arena *ar
 										 tfrs_error *error);
 extern void tfrs_known_cells_free(tfrs_known_cells *known);
 
-/* Adds to *bytes what is taken for batches of that many rows, on the average, where nothing repeats. */
+/* Adds to *bytes what is taken for batches of that many rows, on the average,
+ * where nothing repeats. */
 extern bool tfrs_known_cells_bytes(size_t rows, size_t columns, size_t queries, size_t events,
 								   size_t *bytes);
 

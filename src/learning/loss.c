@@ -363,11 +363,15 @@ check_plain(const tfrs_loss_batch *batch, const tfrs_loss_options *options, tfrs
 		tfrs_fail(error, TFRS_INVALID_ARGUMENT, "there are more queries than candidates");
 		tfrs_error_detail(error, "%zu queries need a positive candidate each, of %zu candidates.",
 						  batch->queries, batch->candidates);
+		tfrs_error_hint(error, "Candidate i is the positive of query i; others stand behind them.");
 		return TFRS_INVALID_ARGUMENT;
 	}
 	if (options->remove_accidental_hits && batch->candidate_id == NULL)
-		return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
-						 "removing accidental hits needs candidate ids");
+	{
+		tfrs_fail(error, TFRS_INVALID_ARGUMENT, "removing accidental hits needs candidate ids");
+		tfrs_error_hint(error, "Give every candidate an id, or leave remove_accidental_hits out.");
+		return TFRS_INVALID_ARGUMENT;
+	}
 	return TFRS_OK;
 }
 

@@ -43,9 +43,14 @@ typedef struct tfrs_loss_options
 	uint32_t	hard_negatives;		/* 0 keeps all */
 
 	/*
-	 * Corrected logQ (arXiv 2507.09331): the positive is given and not sampled, so its own logit
-	 * is not corrected and its column is left out of the estimate of the others' sum:
-	 * L = -ln e_i / (e_i + sum_j e_j / (n p_j)), n the number of the other columns of the batch.
+	 * Corrected logQ (Khrylchenko et al. 2025, arXiv 2507.09331): the positive is given and not
+	 * sampled, so its own logit is not corrected and its column is left out of the estimate of
+	 * the others' sum: L = -ln e_i / (e_i + S), S = sum_j e_j / (n p_j), n the number of the other
+	 * columns of the batch.  The paper writes the gradient as that of (1 - P)(ln S - s_i), where
+	 * the first factor, 1 - P = S / (e_i + S), is held constant: which is the gradient of L.  With
+	 * accidental hits removed S is, on the average, the sum over all candidates but the positive
+	 * (a hit is a sample that adds nothing).  The authors' program (NonameUntitled/logq) divides by
+	 * the number of columns that are no hits, with p_j / (1 - p_i) in place of p_j: the same mean.
 	 */
 	bool		leave_positive_out;
 } tfrs_loss_options;

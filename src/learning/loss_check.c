@@ -97,9 +97,12 @@ check_mask(const tfrs_loss_problem *problem, bool spare_positives, tfrs_error *e
 			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
 							 "masked cells must be ascending and inside the batch");
 		if (spare_positives && key / problem->columns == key % problem->columns)
-			return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
-							 "the score mask hides the positive of row %zu",
-							 (size_t) (key / problem->columns) + 1);
+		{
+			tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the score mask hides the positive of row %zu",
+					  (size_t) (key / problem->columns) + 1);
+			tfrs_error_hint(error, "Leave it out of the mask; a row of weight 0 is not counted.");
+			return TFRS_INVALID_ARGUMENT;
+		}
 	}
 	return TFRS_OK;
 }

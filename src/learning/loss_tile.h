@@ -13,9 +13,9 @@
  * where accidental hits are removed; 1, 1 where the target is no sample of what is summed; 0, 1
  * where it is hidden or counts 0 times.
  *
- * The bsl of a target is power ln Z_t - S_t with its own column taken from Z_t and nothing added.  In
- * ccl a cell becomes E_j = weight_j where S_j is above the margin, else 0, Z_t the sum of
- * E_j (S_j - margin) likewise, and every w_t / Z_t the target's weight times the hinge's.
+ * The bsl of a target is power ln Z_t - S_t with its own column taken from Z_t and nothing added.
+ * In ccl a cell becomes E_j = weight_j where S_j is above the margin, else 0, Z_t the sum of E_j
+ * (S_j - margin) likewise, and every w_t / Z_t the target's weight times the hinge's.
  *
  * A tile is some rows against all columns, cut into blocks of columns that stay in the second-level
  * cache.  A block is exponentiated against its own row maximum right after its product, so a cell

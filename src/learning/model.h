@@ -5,17 +5,21 @@
  *     "shape"               tfrs_model_shape, one element
  *     "about"               UTF-8 JSON text: options as used and counts (made by the host)
  *     "epochs"              tfrs_model_epoch x epochs: the training history
- *     "epochs.cutoffs", "epochs.accuracy"   where asked for: uint32 (K), float (epochs, K) share of rows
- *                           whose positive was among the first k of its batch
- *     "epochs.validation"   where held-out events were ranked: double (epochs) the metric, -1 where not
- *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float (V + 1, D)
+ *     "epochs.cutoffs", "epochs.accuracy"   where asked for: uint32 (K), float (epochs, K) share of
+ *                           rows whose positive was among the first k of its batch
+ *     "epochs.validation"   where held-out events were ranked: double (epochs) the metric, -1 where
+ *                           it was not measured
+ *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float
+ *                           (V + 1, D)
  *     "candidate.*"         the same with N
  *     "events.offsets", "events.candidate", "events.at"   what each query chose (history.h): uint64
  *                           (V + 1), uint32 (E), int64 (E) where times were given
- *     "history.shape"       tfrs_history_shape: the query tower is one of histories; then there is no
- *                           "query.table" but "history.bag0", ... float (N, D), "query.unknown" (D)
+ *     "history.shape"       tfrs_history_shape: the query tower is one of histories; then there is
+ *                           no "query.table" but "history.bag0", ... float (N, D), "query.unknown"
+ *                           (D)
  *     "optimizer"           tfrs_model_optimizer, where the optimizer's state is kept; then too
- *     "query.slot0", "query.slot1", "candidate.slot0", "history.bag0.slot0", ...   as large as the tables
+ *     "query.slot0", "query.slot1", "candidate.slot0", "history.bag0.slot0", ...   as large as the
+ *                           tables
  *     "query.length", "candidate.length"   float (V + 1), (N + 1): lengths before normalization
  *     "index.*"             the candidate index where one is carried (retrieval/index.h)
  * Row V (N) of a table is the unknown slot.  Tables are stored as they are served: normalized and
@@ -96,8 +100,8 @@ typedef struct tfrs_model
 /* The name of the part that holds the table of a bag. */
 extern const char *tfrs_model_bag_part(uint32_t bag);
 
-/* The name of a part of a table's state: "slot0", "slot1" or "length" of "query", "candidate" or a
- * bag's part. */
+/* The name of a part of a table's state: "slot0", "slot1" or "length" of
+ * "query", "candidate" or a bag's part. */
 extern const char *tfrs_model_state_part(const char *table, const char *what,
 										 char name[TFRS_MAX_PART_NAME]);
 
@@ -112,16 +116,17 @@ extern tfrs_status tfrs_model_load(tfrs_model *model, const void *bytes, size_t 
 								   tfrs_error *error);
 
 /*
- * The query vector of a row into vector (D).  TFRS_NO_ROW, and in a history tower a query whose events
- * are not stored: the unknown query.
+ * The query vector of a row into vector (D).  TFRS_NO_ROW, and in a history tower a query whose
+ * events are not stored: the unknown query.
  */
 extern void tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector);
 
 /*
  * The query vector of any history, whose candidates are below N; an empty one is the unknown query.
- * Plain tables know no histories: there it is folded in, the direction of the sum of its candidates'
- * vectors with the mean length of the queries'.  (On MovieLens this is within .03 NDCG@10 of the rows
- * that were trained; a ridge regression onto the candidates' vectors at most reaches the same.)
+ * Plain tables know no histories: there it is folded in, the direction of the sum of its
+ * candidates' vectors with the mean length of the queries'.  (On MovieLens this is within .03
+ * NDCG@10 of the rows that were trained; a ridge regression onto the candidates' vectors at most
+ * reaches the same.)
  */
 extern void tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list,
 							   float *vector);

@@ -215,3 +215,15 @@ tfrs_pair_set_find(const tfrs_pair_set *set, uint32_t query, size_t *list)
 	*list = low;
 	return low < set->lists && tfrs_pair_query(set->pairs[set->start[low]]) == query;
 }
+
+/* While it grows the old place and the new one, half as large again; else pairs and spare. */
+bool
+tfrs_pair_set_bytes(size_t pairs, size_t lists, size_t *bytes)
+{
+	size_t		of_pairs;
+
+	return tfrs_size_multiply(pairs, 5 * sizeof(uint64_t) / 2, &of_pairs) &&
+		tfrs_size_add(*bytes, of_pairs, bytes) &&
+		tfrs_size_add(*bytes, (lists + 1) * sizeof(size_t), bytes) &&
+		tfrs_size_add(*bytes, TFRS_PAIR_DIGITS * sizeof(size_t[256]), bytes);
+}

@@ -68,6 +68,10 @@ tfrs_pair_candidate(uint64_t pair)
 	return (uint32_t) pair;
 }
 
+/* Adds to *bytes what a set takes at most, while it grows or is sorted; false
+ * where that overflows. */
+extern bool tfrs_pair_set_bytes(size_t pairs, size_t lists, size_t *bytes);
+
 /* The list of a query; false where it has none. */
 extern bool tfrs_pair_set_find(const tfrs_pair_set *set, uint32_t query, size_t *list);
 

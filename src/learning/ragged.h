@@ -1,8 +1,8 @@
 /*
  * ragged.h: for each row of a batch a list of weighted items (TensorFlow's RaggedTensor).
  *
- * Lists are appended in row order: tfrs_ragged_reserve makes room for as many items as the batch can
- * have, then pushing cannot fail.
+ * Lists are appended in row order: tfrs_ragged_reserve makes room for as many items as the batch
+ * can have, then pushing cannot fail.
  */
 #ifndef TFRS_RAGGED_H
 #define TFRS_RAGGED_H
@@ -27,8 +27,8 @@ typedef struct tfrs_ragged
 extern tfrs_status tfrs_ragged_reserve(tfrs_ragged *ragged, tfrs_arena *arena, size_t rows,
 									   size_t items, tfrs_error *error);
 
-/* Items that there is room for where that many were asked for: the next batch is a little larger,
- * as a rule. */
+/* Items that there is room for where that many were asked for: the next batch
+ * is a little larger, as a rule. */
 static inline size_t
 tfrs_ragged_room(size_t items)
 {

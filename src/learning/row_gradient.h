@@ -26,7 +26,8 @@ typedef struct tfrs_row_gradient
 extern tfrs_status tfrs_row_gradient_init(tfrs_row_gradient *gradient, tfrs_arena *arena,
 										  size_t table_rows, size_t dim, tfrs_error *error);
 
-/* Adds to *bytes what init and batches of at most that many rows take; false where that overflows. */
+/* Adds to *bytes what init and batches of at most that many rows take; false
+ * where that overflows. */
 extern bool tfrs_row_gradient_bytes(size_t table_rows, size_t rows, size_t dim, size_t *bytes);
 extern void tfrs_row_gradient_free(tfrs_row_gradient *gradient, tfrs_arena *arena);
 

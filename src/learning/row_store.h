@@ -30,8 +30,8 @@ typedef struct tfrs_interaction
 } tfrs_interaction;
 
 /*
- * A byte file of the host: grows at its end, is read anywhere, in any alternation.  The functions may
- * jump out (the core holds arena memory only).
+ * A byte file of the host: grows at its end, is read anywhere, in any alternation.  The functions
+ * may jump out (the core holds arena memory only).
  */
 typedef struct tfrs_spool_functions
 {

@@ -3,8 +3,8 @@
  *
  *     copy what a tied bag reads -> average the candidates -> normalize them -> average the queries
  *
- * Candidates become the vectors that are searched; their unknown slot is the mean of all, weighted by
- * their rows, and the unknown query is that of the queries' vectors.
+ * Candidates become the vectors that are searched; their unknown slot is the mean of all, weighted
+ * by their rows, and the unknown query is that of the queries' vectors.
  */
 #ifndef TFRS_SERVING_H
 #define TFRS_SERVING_H

@@ -1,9 +1,9 @@
 /*
  * state_loss.c: the tiles of state_loss.h.
  *
- * Per tile: one product for the logits, one pass that turns them into c_j e_j and their sum, the few
- * cells of targets and masks set by hand, two products for the gradients.  The row factor a is put
- * on the (rows, D) side of those products instead of on the tile: one pass over the tile less.
+ * Per tile: one product for the logits, one pass that turns them into c_j e_j and their sum, the
+ * few cells of targets and masks set by hand, two products for the gradients.  The row factor a is
+ * put on the (rows, D) side of those products instead of on the tile: one pass over the tile less.
  */
 #include "learning/state_loss.h"
 
@@ -14,7 +14,8 @@
 #include "base/matmul.h"
 #include "base/team.h"
 
-/* Multiply-adds of one product of a tile, three of which take some 10 ms; but some rows at least. */
+/* Multiply-adds of one product of a tile, three of which take some 10 ms; but
+ * some rows at least. */
 #define TILE_WORK ((size_t) 1 << 26)
 #define LEAST_TILE 4
 
@@ -142,8 +143,8 @@ take_out(float *cells, const tfrs_ragged *lists, size_t row)
 }
 
 /*
- * Turns the cells of the row's negatives into c_j e_j / exp(shift) and returns their sum; all others
- * become 0.  The targets' logits are kept aside.
+ * Turns the cells of the row's negatives into c_j e_j / exp(shift) and returns their sum; all
+ * others become 0.  The targets' logits are kept aside.
  */
 static double
 sum_negatives(const tfrs_state_batch *batch, size_t row, float *cells, float *target_logit,
@@ -211,7 +212,8 @@ scale_rows(float *result, const float *values, const float *factor, size_t rows,
 			result[r * dim + d] = factor[r] * values[r * dim + d];
 }
 
-/* Rows first .. first + rows; accumulates onto d_candidate where add is 1, overwrites where it is 0. */
+/* Rows first .. first + rows; accumulates onto d_candidate where add is 1,
+ * overwrites where it is 0. */
 static double
 run_tile(tfrs_state_loss *loss, int worker, size_t tile, float *d_candidate, float add)
 {

@@ -12,8 +12,8 @@
  * exponential a column and row serves all its targets; with a = sum_t w_t / (e_t + Z) the gradient
  * of a logit is a c_j e_j on a negative and -w_t Z / (e_t + Z) on a target.
  *
- * Rows are taken in tiles that stay in the second-level cache where they can; B x C numbers are never
- * held.  A step takes a tile for each lane.  Results do not depend on the number of threads.
+ * Rows are taken in tiles that stay in the second-level cache where they can; B x C numbers are
+ * never held.  A step takes a tile for each lane.  Results do not depend on the number of threads.
  */
 #ifndef TFRS_STATE_LOSS_H
 #define TFRS_STATE_LOSS_H
@@ -25,8 +25,8 @@
 #include "base/arena.h"
 #include "learning/ragged.h"
 
-/* Most rows of a tile.  Tiles are dealt out to a fixed number of lanes, each with a column gradient of
- * its own, so that the sums do not depend on the number of threads. */
+/* Most rows of a tile.  Tiles are dealt out to a fixed number of lanes, each with a column gradient
+ * of its own, so that the sums do not depend on the number of threads. */
 #define TFRS_STATE_TILE 64
 #define TFRS_STATE_LANES 4
 
@@ -56,7 +56,7 @@ typedef struct tfrs_state_loss
 	size_t		capacity_targets;
 	float	   *tile;			/* (threads, TFRS_STATE_TILE, C) logits */
 	float	   *scaled;			/* (threads, TFRS_STATE_TILE, D) query rows times a */
-	float	   *partial;		/* (lanes - 1, C, D) column gradients of the lanes after the first */
+	float	   *partial;		/* (lanes - 1, C, D) column gradients of lanes after the first */
 	float	   *of_target;		/* (targets of the batch) logit, then Z / (e_t + Z) */
 	/* the batch under way */
 	tfrs_state_batch batch;

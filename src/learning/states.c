@@ -2,8 +2,8 @@
  * states.c: drawing the batches of states.h.
  *
  * Random numbers come from streams that are named by the batch and the round, so a batch depends on
- * the seed and its number alone.  A round's order is drawn as it is needed (Fisher and Yates from the
- * front): no step shuffles millions of states.
+ * the seed and its number alone.  A round's order is drawn as it is needed (Fisher and Yates from
+ * the front): no step shuffles millions of states.
  */
 #include "learning/states.h"
 

@@ -5,8 +5,8 @@
  *            sees the kept, the targets are the hidden, the recency bags are empty
  *     next   the query just before one of its event times (not the first): the bags see what was
  *            earlier, the targets are that time's candidates
- *     one    an interaction: its candidate is the target, the bag of all sees the query's others, the
- *            recency bags what was strictly earlier
+ *     one    an interaction: its candidate is the target, the bag of all sees the query's others,
+ *            the recency bags what was strictly earlier
  *
  * The first two take turns; the third is for those who want it alone (option rows: interaction).
  * With mask_known all of the query's other candidates are masked: what is known to be liked is no
@@ -14,8 +14,8 @@
  * query's events, w the option query_weight, times the event's own weight; they sum to 1 over a
  * batch.
  *
- * Interactions of one query share the sum of the bag of all: it is a list of its own, once a query and
- * batch, dropout included, and the row's own bag takes its own candidate off it.
+ * Interactions of one query share the sum of the bag of all: it is a list of its own, once a query
+ * and batch, dropout included, and the row's own bag takes its own candidate off it.
  */
 #ifndef TFRS_STATES_H
 #define TFRS_STATES_H
@@ -85,7 +85,7 @@ typedef struct tfrs_states
 	uint32_t   *row_query;		/* (rows of the options) */
 	uint32_t   *row_state;		/* (rows of the options) as in the pool */
 	uint32_t   *row_group;		/* (rows of the options) its list in shared, kind one */
-	tfrs_ragged shared;			/* of kind one's queries: what their rows' bags of all have together */
+	tfrs_ragged shared;			/* kind one: what the bags of all of a query's rows have together */
 	tfrs_ragged bag[TFRS_MAX_BAGS];
 	tfrs_ragged target;			/* candidates with their weights */
 	tfrs_ragged masked;			/* the query's other candidates, with mask_known */
@@ -101,7 +101,8 @@ extern void tfrs_states_free(tfrs_states *states);
 /* Looks for states among some events: TFRS_MORE until all are found; before the first batch. */
 extern tfrs_status tfrs_states_find_step(tfrs_states *states);
 
-/* Makes the next batch: fewer rows than the options say at the end of a round, or for long queries. */
+/* Makes the next batch: fewer rows than the options say at the end of a round,
+ * or for long queries. */
 extern tfrs_status tfrs_states_next(tfrs_states *states, tfrs_error *error);
 
 /* Events of a batch at most, where no query has more than longest. */
@@ -113,8 +114,8 @@ tfrs_states_most_events(size_t longest, size_t rows)
 	return most / rows < longest ? most : rows * longest;
 }
 
-/* Adds to *bytes what begin and the batches take; longest: the most events of a query; false where
- * that overflows. */
+/* Adds to *bytes what begin and the batches take; longest: the most events of
+ * a query; false where that overflows. */
 extern bool tfrs_states_bytes(const tfrs_states_options *options, const tfrs_history_shape *shape,
 							  const tfrs_events *events, size_t longest, size_t *bytes);
 

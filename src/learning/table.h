@@ -39,7 +39,8 @@ extern tfrs_status tfrs_table_keep_lengths(tfrs_table *table, tfrs_error *error)
 /* Adds to *bytes what init takes; false where that overflows. */
 extern bool tfrs_table_bytes(size_t ids, size_t dim, int slots, size_t *bytes);
 
-/* Values uniform in [-0.05, 0.05) (Keras "uniform"), slots at their start.  TFRS_MORE until done. */
+/* Values uniform in [-0.05, 0.05) (Keras "uniform"), slots at their start.
+ * TFRS_MORE until done. */
 extern tfrs_status tfrs_table_fill_step(tfrs_table *table, const tfrs_optimizer *optimizer,
 										tfrs_random *random);
 

@@ -1,7 +1,8 @@
 /*
  * table_trainer.c: the epochs over the interactions.
  *
- *     fill both tables [-> earlier parameters] -> sum the queries' weights -> per epoch: read a batch -> update (several steps) -> ...
+ *     fill both tables [-> earlier parameters] -> sum the queries' weights
+ *     -> per epoch: read a batch -> update (several steps) -> ...
  *     -> average the unknown slots -> normalize the tables as they are served
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
@@ -43,7 +44,7 @@ struct tfrs_table_trainer
 	const tfrs_events *events;
 	const tfrs_warm_start *warm;	/* or NULL */
 	size_t		warmed;			/* rows of the table that have their earlier parameters */
-	const tfrs_validation *validation;	/* or NULL */
+	const tfrs_event_split *split;	/* or NULL */
 	size_t		read;			/* rows of this epoch */
 	tfrs_table	table[SIDES];
 	tfrs_random random[SIDES];	/* of the initial values */
@@ -231,7 +232,8 @@ weigh_queries(tfrs_table_trainer *trainer)
 
 	if (trainer->options->query_weight > 0.0f)
 		for (size_t q = trainer->weighed; q < end; q++)
-			trainer->weight += counts[q] == 0 ? 0 : pow(counts[q], 1.0 - trainer->options->query_weight);
+			trainer->weight += counts[q] == 0 ? 0
+			: pow(counts[q], 1.0 - trainer->options->query_weight);
 	trainer->weighed = end;
 	if (end == queries)
 		trainer->phase = TRAIN;
@@ -253,7 +255,8 @@ weigh_rows(tfrs_table_trainer *trainer)
 	}
 }
 
-/* Takes a share of the batch's queries for unknown ones, so that their row learns what all share. */
+/* Takes a share of the batch's queries for unknown ones, so that their row
+ * learns what all share. */
 static void
 drop_ids(tfrs_table_trainer *trainer)
 {
@@ -274,10 +277,10 @@ drop_held_out(const tfrs_table_trainer *trainer, tfrs_interaction *rows, size_t 
 {
 	size_t		kept = 0;
 
-	if (trainer->validation == NULL)
+	if (trainer->split == NULL)
 		return count;
 	for (size_t i = 0; i < count; i++)
-		if (!tfrs_validation_holds(trainer->validation, rows[i].query, rows[i].candidate))
+		if (!tfrs_event_split_holds(trainer->split, rows[i].query, rows[i].candidate))
 			rows[kept++] = rows[i];
 	return kept;
 }
@@ -313,9 +316,9 @@ read_batch(tfrs_table_trainer *trainer, tfrs_error *error)
 }
 
 void
-tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer, const tfrs_validation *validation)
+tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer, const tfrs_event_split *split)
 {
-	trainer->validation = validation;
+	trainer->split = split;
 }
 
 tfrs_table *
@@ -337,7 +340,6 @@ end_epoch(tfrs_table_trainer *trainer, tfrs_error *error)
 	tfrs_train_progress *progress = &trainer->progress;
 
 	trainer->read = 0;
-	progress->loss_per_row = progress->loss / fmax((double) progress->rows_done, 1.0);
 	progress->epoch_finished = true;
 	if (progress->epoch < trainer->options->epochs)
 		return tfrs_interactions_rewind(trainer->interactions, progress->epoch, error);
@@ -349,14 +351,19 @@ static tfrs_status
 end_batch(tfrs_table_trainer *trainer, double loss, tfrs_error *error)
 {
 	tfrs_train_progress *progress = &trainer->progress;
+	uint64_t	count = tfrs_interactions_count(trainer->interactions);
 
 	progress->batch++;
 	progress->rows_done += trainer->batch_count;
+	progress->rows += trainer->batch_count;
 	progress->batch_loss = loss;
 	progress->loss += loss;
+	progress->loss_per_row = progress->loss / fmax((double) progress->rows_done, 1.0);
+	progress->done = (progress->epoch - 1) * count + trainer->read;
+	progress->total = trainer->options->epochs * count;
 	trainer->batch_count = 0;
 	trainer->updating = false;
-	if (trainer->read < tfrs_interactions_count(trainer->interactions))
+	if (trainer->read < count)
 		return TFRS_OK;
 	return end_epoch(trainer, error);
 }
@@ -373,6 +380,7 @@ begin_epoch(tfrs_table_trainer *trainer)
 	progress->batch = 0;
 	progress->rows_done = 0;
 	progress->loss = 0;
+	progress->loss_per_row = 0;
 }
 
 static tfrs_status

@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "learning/event_split.h"
 #include "learning/hyperparameters.h"
 #include "learning/interactions.h"
 #include "learning/table.h"
 #include "learning/update.h"
-#include "learning/validation.h"
 #include "learning/warm_start.h"
 
 typedef struct tfrs_train_progress
@@ -24,7 +24,10 @@ typedef struct tfrs_train_progress
 	bool		epoch_finished; /* this step ended the epoch: its losses are complete */
 	double		batch_loss;		/* of the last finished batch, before its update */
 	double		loss;			/* sum over the epoch so far */
-	double		loss_per_row;	/* of the epoch, once it is finished */
+	double		loss_per_row;	/* of the epoch so far */
+	uint64_t	rows;			/* of all epochs so far */
+	uint64_t	done;			/* of the rows or the steps of all epochs */
+	uint64_t	total;			/* 0 until training begins */
 } tfrs_train_progress;
 
 typedef struct tfrs_table_trainer tfrs_table_trainer;
@@ -46,11 +49,12 @@ extern tfrs_status tfrs_table_trainer_begin(tfrs_table_trainer **trainer, tfrs_a
 											const tfrs_table_training *training,
 											tfrs_error *error);
 
-/* Rows of what is held out are not trained on; it must outlive the trainer. */
+/* Rows of what is tested are not trained on; it must outlive the trainer. */
 extern void tfrs_table_trainer_hold_out(tfrs_table_trainer *trainer,
-										const tfrs_validation *validation);
+										const tfrs_event_split *split);
 
-/* The tables' values, unfinished; and to what follows the last epoch, where it has not come to it. */
+/* The tables' values, unfinished; and to what follows the last epoch, where it
+ * has not come to it. */
 extern tfrs_table *tfrs_table_trainer_table(tfrs_table_trainer *trainer, bool candidates);
 extern void tfrs_table_trainer_stop(tfrs_table_trainer *trainer);
 

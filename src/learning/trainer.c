@@ -1,9 +1,9 @@
 /*
- * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history tower
- * (history_trainer.h).
+ * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history
+ * tower (history_trainer.h).
  *
- *     [find earlier ids] -> collect the events of each query -> [hold some out] -> measure their lift
- *     -> fit <-> [validate] -> serve -> trained
+ *     training_data.h -> [hold some events out] -> measure their lift -> fit <-> [validate]
+ *     -> serve -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
@@ -13,18 +13,17 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "learning/event_collector.h"
+#include "learning/epoch_log.h"
 #include "learning/history_trainer.h"
 #include "learning/lift.h"
 #include "learning/model_writer.h"
 #include "learning/serving.h"
-#include "learning/training.h"
+#include "learning/training_data.h"
 #include "learning/validation.h"
 
 typedef enum train_phase
 {
-	FIND,
-	COLLECT,
+	PREPARE,
 	HOLD_OUT,
 	MEASURE,
 	FIT_TABLES,
@@ -38,76 +37,24 @@ struct tfrs_trainer
 {
 	tfrs_arena *arena;
 	tfrs_train_options options; /* nothing left open */
-	tfrs_interactions *interactions;
 	train_phase phase;
-	const tfrs_model *model;	/* the earlier one, or NULL */
-	tfrs_warm_start warm;		/* from it */
-	tfrs_event_collector collector;
-	tfrs_events events;			/* of all queries; no queries where none are collected */
+	tfrs_training_data data;
 	tfrs_lift	lift;			/* of the events that a history tower is trained on */
 	tfrs_table_trainer *tables; /* one of the two */
 	tfrs_history_trainer history;
 	tfrs_train_progress progress;
 	tfrs_validation validation; /* where asked for */
 	train_phase resumed;		/* after VALIDATE */
-	uint32_t	epochs_done;
-	double	   *validated;		/* (options.epochs) the metric, -1 where it was not measured */
-	tfrs_model_epoch *epochs;	/* (options.epochs) */
-	float	   *accuracy;		/* (options.epochs, K) of batches, where asked for */
+	tfrs_epoch_log log;
 	tfrs_serving serving;		/* of a history tower */
 	tfrs_model_parts parts;		/* what save adds lives here */
 	tfrs_model_optimizer optimizer;
 };
 
-static size_t
-candidate_count(const tfrs_trainer *trainer)
-{
-	return tfrs_interactions_candidates(trainer->interactions)->count;
-}
-
 const tfrs_train_options *
 tfrs_trainer_options(const tfrs_trainer *trainer)
 {
 	return &trainer->options;
-}
-
-static tfrs_status begin_fit(tfrs_trainer *trainer, tfrs_error *error);
-
-/* The ids of an earlier model are found: its events and the rows become those of each query. */
-static tfrs_status
-begin_collecting(tfrs_trainer *trainer, tfrs_error *error)
-{
-	tfrs_event_options events = tfrs_training_event_options(&trainer->options,
-															 trainer->interactions);
-
-	if (!tfrs_training_needs_events(&trainer->options, trainer->model))
-		return begin_fit(trainer, error);
-	if (trainer->model != NULL && trainer->model->has_events)
-		events.stored = &trainer->warm.stored;
-	trainer->phase = COLLECT;
-	return tfrs_event_collector_begin(&trainer->collector, trainer->arena, trainer->interactions,
-									  &events, error);
-}
-
-static tfrs_status
-begin_warm(tfrs_trainer *trainer, tfrs_error *error)
-{
-	bool		has_time = tfrs_interactions_settings(trainer->interactions)->has_time;
-	tfrs_status status = tfrs_warm_start_check(trainer->model, &trainer->options, has_time, error);
-
-	trainer->phase = FIND;
-	if (status == TFRS_OK)
-		status = tfrs_warm_start_begin(&trainer->warm, trainer->arena, trainer->model,
-									   &trainer->options, trainer->interactions, error);
-	return status;
-}
-
-static tfrs_status
-find(tfrs_trainer *trainer, tfrs_error *error)
-{
-	tfrs_status status = tfrs_warm_start_step(&trainer->warm, error);
-
-	return status == TFRS_OK ? begin_collecting(trainer, error) : status;
 }
 
 tfrs_status
@@ -128,10 +75,9 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 		return status;
 	made->arena = arena;
 	made->options = *options;
-	made->interactions = interactions;
-	made->model = model;
 	made->progress.epoch = 1;
-	status = model != NULL ? begin_warm(made, error) : begin_collecting(made, error);
+	status = tfrs_training_data_begin(&made->data, arena, &made->options, interactions, model,
+									  error);
 	if (status != TFRS_OK)
 		tfrs_trainer_destroy(made);
 	else
@@ -146,57 +92,34 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 		return;
 	tfrs_validation_free(&trainer->validation);
 	tfrs_serving_free(&trainer->serving);
-	tfrs_event_collector_free(&trainer->collector);
+	tfrs_training_data_free(&trainer->data);
 	tfrs_lift_free(&trainer->lift);
-	tfrs_warm_start_free(&trainer->warm);
 	tfrs_table_trainer_destroy(trainer->tables);
 	tfrs_history_trainer_free(&trainer->history);
-	tfrs_arena_release(trainer->arena, trainer->epochs);
-	tfrs_arena_release(trainer->arena, trainer->accuracy);
-	tfrs_arena_release(trainer->arena, trainer->validated);
+	tfrs_epoch_log_free(&trainer->log);
 	tfrs_arena_release(trainer->arena, trainer);
-}
-
-/* What an earlier model left, or NULL. */
-static const tfrs_warm_start *
-warm_start(const tfrs_trainer *trainer)
-{
-	return trainer->model != NULL ? &trainer->warm : NULL;
-}
-
-/* Rows of each query and candidate, in all trainings. */
-static const uint32_t *
-query_rows(const tfrs_trainer *trainer)
-{
-	return trainer->model != NULL ? trainer->warm.query_rows
-		: tfrs_interactions_query_counts(trainer->interactions);
-}
-
-static const uint32_t *
-candidate_rows(const tfrs_trainer *trainer)
-{
-	return trainer->model != NULL ? trainer->warm.candidate_rows
-		: tfrs_interactions_candidate_counts(trainer->interactions);
 }
 
 /* The events that are trained on. */
 static const tfrs_events *
 training_events(const tfrs_trainer *trainer)
 {
-	return trainer->options.validation.on ? &trainer->validation.training : &trainer->events;
+	return trainer->options.validation.on ? &trainer->validation.split.training.events
+		: &trainer->data.events;
 }
 
 static tfrs_status
 begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_table_training training = {
-		&trainer->options, trainer->interactions, training_events(trainer), warm_start(trainer)
+		&trainer->options, trainer->data.interactions, training_events(trainer),
+		tfrs_training_data_warm(&trainer->data)
 	};
 	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &training,
 												  error);
 
-	if (status == TFRS_OK && trainer->validated != NULL)
-		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation);
+	if (status == TFRS_OK && trainer->log.validation != NULL)
+		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation.split);
 	return status;
 }
 
@@ -204,7 +127,8 @@ begin_tables(tfrs_trainer *trainer, tfrs_error *error)
 static tfrs_status
 give_up_history(tfrs_trainer *trainer, const tfrs_train_counts *counts, tfrs_error *error)
 {
-	double		rows = (double) trainer->events.queries + (double) candidate_count(trainer) + 2;
+	double		rows = (double) trainer->data.events.queries +
+		(double) tfrs_training_data_candidates(&trainer->data) + 2;
 	double		bytes;
 
 	tfrs_train_options_without_history(&trainer->options);
@@ -213,33 +137,18 @@ give_up_history(tfrs_trainer *trainer, const tfrs_train_counts *counts, tfrs_err
 	if (bytes > (double) TFRS_MAX_BLOCK_BYTES)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "no query has two candidates, and a table of all "
 						 "queries would take %.0f MB", bytes / (1 << 20));
-	if (trainer->model != NULL)
+	if (trainer->data.model != NULL)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "no query has two candidates: there is "
 						 "nothing to retrain the model's history tower with");
 	return TFRS_OK;
-}
-
-/* The options are what they will be. */
-static tfrs_status
-reserve_epochs(tfrs_trainer *trainer, tfrs_error *error)
-{
-	const tfrs_train_options *options = &trainer->options;
-	tfrs_arena *arena = trainer->arena;
-	size_t		accuracies = (size_t) options->epochs * options->batch_accuracy.count;
-	tfrs_status status = TFRS_GET_ZERO(arena, &trainer->epochs, options->epochs, error);
-
-	if (status == TFRS_OK && accuracies > 0)
-		status = TFRS_GET_ZERO(arena, &trainer->accuracy, accuracies, error);
-	if (status == TFRS_OK && options->validation.on)
-		status = TFRS_GET(arena, &trainer->validated, options->epochs, error);
-	return status;
 }
 
 static tfrs_status
 begin_history(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_history_training training = {
-		&trainer->options, training_events(trainer), candidate_count(trainer), warm_start(trainer)
+		&trainer->options, training_events(trainer),
+		tfrs_training_data_candidates(&trainer->data), tfrs_training_data_warm(&trainer->data)
 	};
 
 	trainer->phase = FIT_HISTORY;
@@ -253,7 +162,7 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 	const tfrs_events *events = training_events(trainer);
 	tfrs_train_options *options = &trainer->options;
 	tfrs_train_counts counts = {
-		.candidates = candidate_count(trainer), .events = events->count,
+		.candidates = tfrs_training_data_candidates(&trainer->data), .events = events->count,
 		.queries = events->several, .next_states = events->later,
 		.history_length = events->length, .lift = trainer->lift.value
 	};
@@ -264,10 +173,10 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 		status = give_up_history(trainer, &counts, error);
 	else
 		tfrs_train_options_resolve(options, &counts);
-	if (options->history.on && trainer->model != NULL)
-		tfrs_warm_start_keep_shape(trainer->model, &options->history);
+	if (options->history.on && trainer->data.model != NULL)
+		tfrs_warm_start_keep_shape(trainer->data.model, &options->history);
 	if (status == TFRS_OK)
-		status = reserve_epochs(trainer, error);
+		status = tfrs_epoch_log_begin(&trainer->log, trainer->arena, options, error);
 	if (status == TFRS_OK && options->history.on)
 		status = begin_history(trainer, error);
 	return status;
@@ -281,7 +190,7 @@ begin_measuring(tfrs_trainer *trainer, tfrs_error *error)
 		return begin_fit(trainer, error);
 	trainer->phase = MEASURE;
 	return tfrs_lift_begin(&trainer->lift, trainer->arena, training_events(trainer),
-						   candidate_count(trainer), error);
+						   tfrs_training_data_candidates(&trainer->data), error);
 }
 
 static tfrs_status
@@ -294,9 +203,10 @@ measure(tfrs_trainer *trainer, tfrs_error *error)
 }
 
 static tfrs_status
-collect(tfrs_trainer *trainer, tfrs_error *error)
+prepare(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = tfrs_event_collector_step(&trainer->collector, &trainer->events, error);
+	const tfrs_training_data *data = &trainer->data;
+	tfrs_status status = tfrs_training_data_step(&trainer->data, error);
 
 	if (status != TFRS_OK)
 		return status;
@@ -304,14 +214,14 @@ collect(tfrs_trainer *trainer, tfrs_error *error)
 		return begin_measuring(trainer, error);
 	trainer->phase = HOLD_OUT;
 	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
-								 &trainer->events, candidate_rows(trainer), error);
+								 &data->events, tfrs_training_data_candidates(data),
+								 tfrs_training_data_candidate_rows(data), error);
 }
 
 static tfrs_status
 hold_out(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = tfrs_validation_split_step(&trainer->validation, candidate_count(trainer),
-													error);
+	tfrs_status status = tfrs_event_split_step(&trainer->validation.split, error);
 
 	return status == TFRS_OK ? begin_measuring(trainer, error) : status;
 }
@@ -329,24 +239,9 @@ fail_divergence(const tfrs_trainer *trainer, tfrs_error *error)
 static void
 record_epoch(tfrs_trainer *trainer)
 {
-	tfrs_model_epoch *epoch = &trainer->epochs[trainer->progress.epoch - 1];
+	const tfrs_train_progress *progress = &trainer->progress;
 
-	epoch->loss = trainer->progress.loss;
-	epoch->loss_per_row = trainer->progress.loss_per_row;
-	trainer->epochs_done = trainer->progress.epoch;
-	if (trainer->validated != NULL)
-		trainer->validated[trainer->progress.epoch - 1] = -1.0;
-}
-
-static void
-record_accuracy(tfrs_trainer *trainer)
-{
-	const tfrs_batch_accuracy *measured = tfrs_table_trainer_accuracy(trainer->tables);
-	uint32_t	count = trainer->options.batch_accuracy.count;
-	float	   *accuracy = trainer->accuracy + (trainer->progress.epoch - 1) * (size_t) count;
-
-	for (uint32_t k = 0; k < count && measured->weight > 0.0; k++)
-		accuracy[k] = (float) (measured->hits[k] / measured->weight);
+	tfrs_epoch_log_add(&trainer->log, progress->epoch, progress->loss, progress->loss_per_row);
 }
 
 static tfrs_status
@@ -362,8 +257,9 @@ fit_tables(tfrs_trainer *trainer, tfrs_error *error)
 		return fail_divergence(trainer, error);
 	if (trainer->progress.epoch_finished)
 		record_epoch(trainer);
-	if (trainer->progress.epoch_finished && trainer->accuracy != NULL)
-		record_accuracy(trainer);
+	if (trainer->progress.epoch_finished && trainer->log.accuracy != NULL)
+		tfrs_epoch_log_add_accuracy(&trainer->log, trainer->progress.epoch,
+									tfrs_table_trainer_accuracy(trainer->tables));
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
 	return status;
@@ -379,14 +275,15 @@ count_step(tfrs_trainer *trainer, double loss)
 
 	progress->batch++;
 	progress->rows_done += trainer->history.states.rows;
+	progress->rows += trainer->history.states.rows;
 	progress->batch_loss = loss;
 	progress->loss += loss;
+	progress->loss_per_row = progress->loss / (double) progress->batch;
+	progress->done = trainer->history.step;
+	progress->total = steps;
 	progress->epoch_finished = trainer->history.step == end;
 	if (progress->epoch_finished)
-	{
-		progress->loss_per_row = progress->loss / (double) progress->batch;
 		record_epoch(trainer);
-	}
 }
 
 static tfrs_status
@@ -398,7 +295,10 @@ fit_history(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_status status;
 
 	if (progress->epoch_finished)
-		*progress = (tfrs_train_progress) {.epoch = progress->epoch + 1};
+		*progress = (tfrs_train_progress) {
+			.epoch = progress->epoch + 1, .rows = progress->rows,
+			.done = progress->done, .total = progress->total
+		};
 	status = tfrs_history_trainer_step(&trainer->history, &stepped, &loss, error);
 	if (status == TFRS_NOT_FINITE)
 		return fail_divergence(trainer, error);
@@ -442,7 +342,7 @@ validate(tfrs_trainer *trainer, tfrs_error *error)
 	status = tfrs_validation_measure_step(validation, &tables, epoch, error);
 	if (status != TFRS_OK)
 		return status;
-	trainer->validated[epoch - 1] = validation->value;
+	trainer->log.validation[epoch - 1] = validation->value;
 	trainer->phase = trainer->resumed;
 	over = tfrs_validation_is_over(validation);
 	if (over && trainer->options.history.on)
@@ -461,7 +361,7 @@ fit(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_status status = trainer->phase == FIT_TABLES ? fit_tables(trainer, error)
 		: fit_history(trainer, error);
 
-	if ((status == TFRS_OK || status == TFRS_MORE) && trainer->validated != NULL &&
+	if ((status == TFRS_OK || status == TFRS_MORE) && trainer->log.validation != NULL &&
 		trainer->progress.epoch_finished &&
 		tfrs_validation_is_due(&trainer->validation, trainer->progress.epoch))
 	{
@@ -478,8 +378,9 @@ serve_history(tfrs_trainer *trainer, tfrs_error *error)
 
 	trainer->progress.epoch_finished = false;
 	if (trainer->serving.arena == NULL)
-		tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->history, &trainer->events,
-						   query_rows(trainer), candidate_rows(trainer));
+		tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->history,
+						   &trainer->data.events, tfrs_training_data_query_rows(&trainer->data),
+						   tfrs_training_data_candidate_rows(&trainer->data));
 	status = tfrs_serving_step(&trainer->serving, error);
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
@@ -494,11 +395,8 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 
 	switch (trainer->phase)
 	{
-		case FIND:
-			status = find(trainer, error);
-			break;
-		case COLLECT:
-			status = collect(trainer, error);
+		case PREPARE:
+			status = prepare(trainer, error);
 			break;
 		case HOLD_OUT:
 			status = hold_out(trainer, error);
@@ -534,6 +432,25 @@ tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress, tfrs_err
 	return status;
 }
 
+const char *
+tfrs_trainer_phase(const tfrs_trainer *trainer)
+{
+	switch (trainer->phase)
+	{
+		case PREPARE:
+			return "collecting events";
+		case HOLD_OUT:
+			return "holding events out";
+		case VALIDATE:
+			return "validating";
+		case SERVE_HISTORY:
+		case TRAINED:
+			return "finishing";
+		default:
+			return "training";
+	}
+}
+
 static const tfrs_table *
 candidate_table(const tfrs_trainer *trainer)
 {
@@ -544,12 +461,12 @@ candidate_table(const tfrs_trainer *trainer)
 static void
 fill_sides(tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	const tfrs_interactions *interactions = trainer->interactions;
+	const tfrs_interactions *interactions = trainer->data.interactions;
 
 	parts->query.ids = tfrs_interactions_queries(interactions);
-	parts->query.counts = query_rows(trainer);
+	parts->query.counts = tfrs_training_data_query_rows(&trainer->data);
 	parts->candidate.ids = tfrs_interactions_candidates(interactions);
-	parts->candidate.counts = candidate_rows(trainer);
+	parts->candidate.counts = tfrs_training_data_candidate_rows(&trainer->data);
 	parts->candidate.table = candidate_table(trainer);
 	if (!trainer->options.history.on)
 		parts->query.table = tfrs_table_trainer_queries(trainer->tables);
@@ -572,24 +489,14 @@ fill_optimizer(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	trainer->optimizer = (tfrs_model_optimizer) {
 		.kind = trainer->options.optimizer.kind,
 		.slots = (uint32_t) tfrs_optimizer_slots(&trainer->options.optimizer),
-		.step = history ? tfrs_history_tables_steps(&trainer->history.tables, trainer->history.step) : tfrs_table_trainer_steps(trainer->tables)
+		.step = history ?
+			tfrs_history_tables_steps(&trainer->history.tables, trainer->history.step) :
+			tfrs_table_trainer_steps(trainer->tables)
 	};
 	parts->optimizer = &trainer->optimizer;
 	for (uint32_t b = 0; history && b < trainer->history.shape.bags; b++)
 		if (!tfrs_history_tables_is_tied(&trainer->history.tables, b))
 			parts->bag_table[b] = &trainer->history.tables.bag[b].table;
-}
-
-/* Rows of all trainings, those once that are a stored event again. */
-static uint64_t
-row_count(const tfrs_trainer *trainer)
-{
-	size_t		queries = tfrs_interactions_queries(trainer->interactions)->count;
-	uint64_t	rows = 0;
-
-	for (size_t q = 0; q < queries; q++)
-		rows += query_rows(trainer)[q];
-	return rows;
 }
 
 tfrs_status
@@ -603,23 +510,19 @@ tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skippe
 	*parts = (tfrs_model_parts) {
 		.shape = {
 			.dim = trainer->options.dim,
-			.rows = row_count(trainer),
+			.rows = tfrs_training_data_rows(&trainer->data),
 			.skipped_query = skipped_query,
 			.skipped_candidate = skipped_candidate,
 			.temperature = trainer->options.loss.temperature
 		},
-		.epoch_count = trainer->epochs_done,
-		.epochs = trainer->epochs,
-		.cutoffs = &trainer->options.batch_accuracy,
-		.accuracy = trainer->accuracy,
-		.validation = trainer->validated,
-		.events = trainer->options.store ? &trainer->events : NULL
+		.events = trainer->options.store ? &trainer->data.events : NULL
 	};
+	tfrs_epoch_log_fill(&trainer->log, parts);
 	fill_sides(trainer, parts);
-	if (trainer->model != NULL)
+	if (trainer->data.model != NULL)
 	{
-		parts->shape.skipped_query += trainer->model->shape->skipped_query;
-		parts->shape.skipped_candidate += trainer->model->shape->skipped_candidate;
+		parts->shape.skipped_query += trainer->data.model->shape->skipped_query;
+		parts->shape.skipped_candidate += trainer->data.model->shape->skipped_candidate;
 	}
 	if (trainer->options.history.on)
 		fill_history(trainer, parts);

@@ -24,8 +24,8 @@
 typedef struct tfrs_trainer tfrs_trainer;
 
 /*
- * model: NULL, or an earlier model to go on from (warm_start.h), whose ids the interactions know; it
- * must outlive the trainer.  Errors of tfrs_warm_start_check.
+ * model: NULL, or an earlier model to go on from (warm_start.h), whose ids the interactions know;
+ * it must outlive the trainer.  Errors of tfrs_warm_start_check.
  */
 extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 									  const tfrs_train_options *options,
@@ -34,9 +34,12 @@ extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
 									 tfrs_error *error);
 
+/* What the next step does, in words for the user. */
+extern const char *tfrs_trainer_phase(const tfrs_trainer *trainer);
+
 /*
- * The options as used, once the training is finished: what they left open is chosen by the counts of
- * the data, and where no query has two candidates a history tower gives way to plain tables.
+ * The options as used, once the training is finished: what they left open is chosen by the counts
+ * of the data, and where no query has two candidates a history tower gives way to plain tables.
  */
 extern const tfrs_train_options *tfrs_trainer_options(const tfrs_trainer *trainer);
 

@@ -21,8 +21,8 @@ extern bool tfrs_training_needs_events(const tfrs_train_options *options,
 									   const tfrs_model *model);
 
 /*
- * The most bytes of parameters and scratch that a training takes; model: an earlier one to go on from,
- * or NULL.  Error: TFRS_TOO_LARGE.
+ * The most bytes of parameters and scratch that a training takes; model: an earlier one to go on
+ * from, or NULL.  Error: TFRS_TOO_LARGE.
  */
 extern tfrs_status tfrs_training_estimate(const tfrs_train_options *options,
 										  const tfrs_interactions *interactions,

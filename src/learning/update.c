@@ -119,6 +119,17 @@ init_side(tfrs_update *update, side_vectors *side, size_t items, size_t distinct
 	return status;
 }
 
+/* The corrected sum is over the candidates that are not the positive, in whatever column. */
+static tfrs_loss_options
+loss_options_of(const tfrs_train_options *options)
+{
+	tfrs_loss_options loss = options->loss;
+
+	loss.leave_positive_out = options->correction == TFRS_CORRECTION_CORRECTED;
+	loss.remove_accidental_hits |= loss.leave_positive_out;
+	return loss;
+}
+
 static tfrs_status
 init_batch(tfrs_update *update, const tfrs_update_parts *parts, tfrs_error *error)
 {
@@ -155,9 +166,7 @@ tfrs_update_create(tfrs_update **update, tfrs_arena *arena, const tfrs_update_pa
 	made = *update;
 	made->arena = arena;
 	made->options = parts->options;
-	made->loss_options = parts->options->loss;
-	made->loss_options.leave_positive_out =
-		parts->options->correction == TFRS_CORRECTION_CORRECTED;
+	made->loss_options = loss_options_of(parts->options);
 	made->probability = parts->probability;
 	made->accuracy = parts->accuracy;
 	made->steps = parts->steps;
@@ -230,6 +239,7 @@ tfrs_update_bytes(const tfrs_train_options *options, const tfrs_update_counts *c
 	size_t		u = sizes.queries < counts->rows ? sizes.queries : counts->rows;
 	size_t		v = tfrs_batch_columns(&sizes);
 	size_t		items = counts->rows + sizes.added;
+	tfrs_loss_options used = loss_options_of(options);
 	tfrs_loss_distinct loss = {
 		.queries = rows ? counts->rows : u,
 		.candidates = rows ? items : v,
@@ -244,7 +254,7 @@ tfrs_update_bytes(const tfrs_train_options *options, const tfrs_update_counts *c
 		add_floats(counts->rows, options->batch_accuracy.count > 0 ? 1 : 0, bytes) &&
 		(!options->mask_known ||
 		 tfrs_known_cells_bytes(counts->rows, v, counts->queries, counts->events, bytes)) &&
-		tfrs_size_add(*bytes, tfrs_loss_bytes(&loss, &options->loss, options->threads), bytes);
+		tfrs_size_add(*bytes, tfrs_loss_bytes(&loss, &used, options->threads), bytes);
 }
 
 /* At the rate that the schedule has for this step. */

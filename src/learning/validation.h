@@ -1,11 +1,10 @@
 /*
- * validation.h: holds events out of a training, ranks them while it runs, and keeps the best epoch.
+ * validation.h: ranks what a training does not see while it runs, and keeps the best epoch.
  *
  *     split -> per epoch: normalize a copy of the candidates -> rank -> keep the tables if best
  *
- * A held-out event is a relevant candidate of its query, which ranks the whole catalogue without what
- * it is trained on (evaluation.h).  Every query keeps an event to be trained on at least.  Events are
- * held out at random, or the last ones of each query.
+ * A tested event (event_split.h) is a relevant candidate of its query, which ranks the whole
+ * catalogue by the events that are shown of it and without these (evaluation.h).
  */
 #ifndef TFRS_VALIDATION_H
 #define TFRS_VALIDATION_H
@@ -16,6 +15,7 @@
 
 #include "base/arena.h"
 #include "learning/evaluation.h"
+#include "learning/event_split.h"
 #include "learning/history.h"
 #include "learning/hyperparameters.h"
 #include "learning/pair_set.h"
@@ -34,23 +34,15 @@ typedef struct tfrs_validation
 {
 	tfrs_arena *arena;
 	const tfrs_train_options *options;
-	const tfrs_events *all;
 	size_t		candidates;		/* N */
 	const uint32_t *candidate_counts;
-	uint32_t	query;			/* the split is at */
-	double		squares;		/* of the events of the queries so far */
-	tfrs_events training;
-	uint64_t   *offsets;		/* (V + 1) */
-	uint32_t   *candidate;		/* (E) */
-	int64_t    *at;				/* (E) or NULL */
-	float	   *weight;			/* (E) or NULL */
-	tfrs_pair_set held;
+	tfrs_event_split split;		/* stepped by the caller until it is whole */
 	/* the measurement under way */
 	int			phase;
 	size_t		done;
 	float	   *served;			/* (N + 1, D) candidates as they are served */
 	float	   *unknown;		/* (D) */
-	tfrs_pair_set relevant;		/* the held-out pairs again: an evaluation uses them up */
+	tfrs_pair_set relevant;		/* the tested pairs again: an evaluation uses them up */
 	bool		listing;		/* relevant is being filled */
 	tfrs_evaluation *evaluation;
 	tfrs_model_shape shape;
@@ -63,27 +55,16 @@ typedef struct tfrs_validation
 	float	   *kept[2 + TFRS_MAX_BAGS];
 } tfrs_validation;
 
-/*
- * The events, options and counts (N) must outlive it.  TFRS_INVALID_ARGUMENT: the last events are
- * wanted and the events have no times.
- */
+/* The events, options and counts (N) must outlive it.  Errors of tfrs_event_split_begin. */
 extern tfrs_status tfrs_validation_begin(tfrs_validation *validation, tfrs_arena *arena,
 										 const tfrs_train_options *options,
-										 const tfrs_events *events,
+										 const tfrs_events *events, size_t candidates,
 										 const uint32_t *candidate_counts, tfrs_error *error);
 extern void tfrs_validation_free(tfrs_validation *validation);
 
 /* Adds to *bytes what is taken beside an evaluation; false where that overflows. */
 extern bool tfrs_validation_bytes(const tfrs_train_options *options, size_t queries,
 								  size_t candidates, size_t events, size_t *bytes);
-
-/* TFRS_MORE until the events are split: then those of training are valid. */
-extern tfrs_status tfrs_validation_split_step(tfrs_validation *validation, size_t candidates,
-											  tfrs_error *error);
-
-/* Whether a pair was held out. */
-extern bool tfrs_validation_holds(const tfrs_validation *validation, uint32_t query,
-								  uint32_t candidate);
 
 /* Whether the tables are to be measured after that epoch. */
 extern bool tfrs_validation_is_due(const tfrs_validation *validation, uint32_t epoch);

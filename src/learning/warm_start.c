@@ -197,7 +197,8 @@ check_times(const tfrs_model *model, bool has_time, tfrs_error *error)
 			  times ? "" : "out");
 	tfrs_error_hint(error, times
 					? "Give retrain a weight and a time too: retrain(model, query, candidate, "
-					"weight, at, options)." : "Give retrain no times either, or train a new model.");
+					"weight, at, options)."
+					: "Give retrain no times either, or train a new model.");
 	return TFRS_INVALID_ARGUMENT;
 }
 

@@ -63,7 +63,8 @@ extern tfrs_status tfrs_warm_start_check(const tfrs_model *model,
 										 const tfrs_train_options *options, bool has_time,
 										 tfrs_error *error);
 
-/* The options of a history tower as the model's shape has them, whatever the new rows would make. */
+/* The options of a history tower as the model's shape has them, whatever the
+ * new rows would make. */
 extern void tfrs_warm_start_keep_shape(const tfrs_model *model, tfrs_history_options *history);
 
 /*

@@ -52,7 +52,7 @@ update_threshold(tfrs_collector *collector)
 {
 	float		kth = tfrs_topk_threshold(&collector->topk);
 
-	collector->threshold = kth > collector->search->min_score ? kth : collector->search->min_score;
+	collector->threshold = kth > collector->least ? kth : collector->least;
 }
 
 void
@@ -60,8 +60,16 @@ tfrs_collector_init(tfrs_collector *collector, const tfrs_search *search, tfrs_h
 					size_t rows)
 {
 	collector->search = search;
+	collector->least = search->min_score;
 	tfrs_topk_init(&collector->topk, hits, search->k < rows ? search->k : rows);
 	update_threshold(collector);
+}
+
+void
+tfrs_collector_restart(tfrs_collector *collector)
+{
+	collector->least = collector->threshold;
+	collector->topk.count = 0;
 }
 
 void

@@ -37,12 +37,19 @@ typedef struct tfrs_collector
 {
 	const tfrs_search *search;
 	tfrs_topk	topk;
-	float		threshold;		/* the larger of min_score and the k-th score */
+	float		least;			/* min_score, or more where k rows are known to reach that */
+	float		threshold;		/* the larger of that and the k-th score */
 } tfrs_collector;
 
 /* hits: room for min(search->k, rows) entries. */
 extern void tfrs_collector_init(tfrs_collector *collector, const tfrs_search *search,
 								tfrs_hit *hits, size_t rows);
+
+/*
+ * Forgets the hits but not the threshold: for a first look at some rows, all of which are offered
+ * again.
+ */
+extern void tfrs_collector_restart(tfrs_collector *collector);
 
 /* The rare part of tfrs_collector_offer: the row reached the threshold. */
 extern void tfrs_collector_consider(tfrs_collector *collector, float score, uint32_t row);

@@ -2,8 +2,9 @@
  * corpus.c: scores; see corpus.h for the formulas.
  *
  * The products go through tfrs_kernels in float32.  Only where a result is not finite, which takes
- * components around 1e18, the row is computed again in double; bytes from outside may hold NaN in
- * rows or norms, and such a row scores -infinity.
+ * components around 1e18, or where terms vanished below float32's range, the row is computed again
+ * in double, as the SQL operators do; bytes from outside may hold NaN in rows or norms, and such a
+ * row scores -infinity.
  */
 #include "retrieval/corpus.h"
 
@@ -12,11 +13,14 @@
 
 #include "base/kernels.h"
 
-float
-tfrs_vector_norm(const float *x, size_t dim)
+/* Sums of squares below may lack terms that were denormal. */
+#define LEAST_SQUARE 1e-30f
+#define LEAST_NORM 1e-15f
+
+static double
+wide_norm(const float *x, size_t dim)
 {
 	double		sums[8] = {0};
-	double		norm;
 	size_t		d = 0;
 
 	for (; d + 8 <= dim; d += 8)
@@ -24,8 +28,15 @@ tfrs_vector_norm(const float *x, size_t dim)
 			sums[j] += (double) x[d + j] * x[d + j];
 	for (size_t j = 0; d + j < dim; j++)
 		sums[j] += (double) x[d + j] * x[d + j];
-	norm = sqrt(((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+	return sqrt(((sums[0] + sums[4]) + (sums[2] + sums[6])) +
 				((sums[1] + sums[5]) + (sums[3] + sums[7])));
+}
+
+float
+tfrs_vector_norm(const float *x, size_t dim)
+{
+	double		norm = wide_norm(x, dim);
+
 	return norm > FLT_MAX ? FLT_MAX : (float) norm;
 }
 
@@ -69,12 +80,18 @@ static float
 cosine(const tfrs_scorer *scorer, size_t row, double product)
 {
 	const tfrs_corpus *corpus = scorer->corpus;
-	float		norm = corpus->norms != NULL ? corpus->norms[row]
-		: tfrs_vector_norm(corpus->vectors + row * corpus->dim, corpus->dim);
+	const float *x = corpus->vectors + row * corpus->dim;
+	float		norm = corpus->norms != NULL ? corpus->norms[row] : tfrs_vector_norm(x, corpus->dim);
+	double		norms = (double) norm * scorer->query_norm;
 
-	if (norm == 0 || scorer->query_norm == 0)
+	if (norms == 0)
 		return 0;
-	return (float) fmin(1, fmax(-1, product / ((double) norm * scorer->query_norm)));
+	if (norm < LEAST_NORM || scorer->query_norm < LEAST_NORM)
+	{
+		product = wide_dot(scorer->query, x, corpus->dim);
+		norms = wide_norm(x, corpus->dim) * wide_norm(scorer->query, corpus->dim);
+	}
+	return (float) fmin(1, fmax(-1, product / norms));
 }
 
 /* From the kernel's result (a product, or a squared distance) to the score. */
@@ -85,7 +102,7 @@ finish_score(const tfrs_scorer *scorer, size_t row, float raw)
 	const float *x = corpus->vectors + row * corpus->dim;
 	double		value = raw;
 
-	if (!isfinite(raw))
+	if (!isfinite(raw) || (corpus->metric == TFRS_METRIC_L2 && raw < LEAST_SQUARE))
 	{
 		value = corpus->metric == TFRS_METRIC_L2
 			? wide_squared_distance(scorer->query, x, corpus->dim)
@@ -98,7 +115,7 @@ finish_score(const tfrs_scorer *scorer, size_t row, float raw)
 		case TFRS_METRIC_COSINE:
 			return cosine(scorer, row, value);
 		case TFRS_METRIC_L2:
-			return (float) -sqrt(value);
+			return (float) (0 - sqrt(value));	/* -sqrt(0) would be shown as -0 */
 		default:
 			return (float) value;
 	}

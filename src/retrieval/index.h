@@ -31,9 +31,17 @@ typedef enum tfrs_index_kind
 	TFRS_INDEX_AUTO				/* an option, never stored */
 } tfrs_index_kind;
 
+/* What is stored beside the vectors, to read less of them. */
+typedef enum tfrs_quantization
+{
+	TFRS_QUANTIZATION_NONE = 1,	/* nothing: every search reads all of them */
+	TFRS_QUANTIZATION_PQ4		/* leaves and 4-bit codes, where there are rows enough */
+} tfrs_quantization;
+
 typedef struct tfrs_index_options
 {
 	tfrs_index_kind kind;
+	tfrs_quantization quantization;
 	tfrs_metric metric;
 	float		target_recall;	/* of kind tree, at target_k */
 	uint32_t	target_k;

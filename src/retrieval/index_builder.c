@@ -157,7 +157,8 @@ wants_tree(const tfrs_index_builder *builder)
 	float		shortest = corpus->metric == TFRS_METRIC_COSINE
 		? builder->shortest : builder->longest;
 
-	return corpus->count >= LEAST_ROWS && corpus->count * corpus->dim >= LEAST_FLOATS &&
+	return builder->options.quantization == TFRS_QUANTIZATION_PQ4 &&
+		corpus->count >= LEAST_ROWS && corpus->count * corpus->dim >= LEAST_FLOATS &&
 		shortest >= TFRS_SPACE_LEAST && builder->longest <= TFRS_SPACE_MOST;
 }
 

@@ -43,7 +43,7 @@ struct tfrs_index_many
 	tfrs_scorer *scorers;		/* (count) */
 	size_t		queries_done;
 	/* with a structure */
-	tfrs_tree_scratch **scratch;	/* (threads) */
+	tfrs_probe_scratch **scratch;	/* (threads) */
 	/* without */
 	tfrs_space	space;
 	float	   *centre;			/* (D), l2 only */
@@ -82,7 +82,7 @@ prepare_structure(tfrs_index_many *many, tfrs_error *error)
 	}
 	status = TFRS_GET_ZERO(many->arena, &many->scratch, many->queries.threads, error);
 	for (int i = 0; status == TFRS_OK && i < many->queries.threads; i++)
-		status = tfrs_tree_scratch_get(&many->scratch[i], &many->index->structure->tree, room,
+		status = tfrs_probe_scratch_get(&many->scratch[i], &many->index->structure->tree, room,
 									   many->arena, error);
 	return status;
 }

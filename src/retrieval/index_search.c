@@ -47,7 +47,7 @@ tfrs_index_describe(const tfrs_index *index)
 	return facts;
 }
 
-/* What fetching and scoring that many rows costs, in the bytes of tfrs_tree_take_bytes_read. */
+/* What fetching and scoring that many rows costs, in the bytes of tfrs_probe_take_bytes_read. */
 static double
 cost_of_rows(const tfrs_index *index, double rows)
 {
@@ -153,7 +153,7 @@ tfrs_index_check_search(const tfrs_corpus *corpus, const float *query, const tfr
 
 size_t
 tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer, const tfrs_search *search,
-				  tfrs_tree_scratch *scratch, tfrs_hit *hits)
+				  tfrs_probe_scratch *scratch, tfrs_hit *hits)
 {
 	tfrs_tree_effort effort = {0};
 	tfrs_collector collector;
@@ -176,13 +176,13 @@ tfrs_index_search(const tfrs_index *index, const float *query, const tfrs_search
 				  tfrs_arena *arena, tfrs_hit *hits, size_t *count, tfrs_error *error)
 {
 	tfrs_corpus corpus = tfrs_index_corpus(index);
-	tfrs_tree_scratch *scratch = NULL;
+	tfrs_probe_scratch *scratch = NULL;
 	tfrs_scorer scorer;
 	tfrs_status status = tfrs_index_check_search(&corpus, query, search, &scorer, error);
 
 	*count = 0;
 	if (status == TFRS_OK && index->structure != NULL)
-		status = tfrs_tree_scratch_get(&scratch, &index->structure->tree,
+		status = tfrs_probe_scratch_get(&scratch, &index->structure->tree,
 									   tfrs_index_rerank_room(index, search), arena, error);
 	if (status != TFRS_OK)
 		return status;

@@ -5,7 +5,6 @@
 #define TFRS_INDEX_STRUCTURE_H
 
 #include "retrieval/index.h"
-#include "retrieval/tree.h"
 #include "retrieval/tuning.h"
 
 /* Part "head". */
@@ -43,7 +42,7 @@ extern size_t tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search 
 
 /* Answers a checked search; scratch is NULL where the index has no structure. */
 extern size_t tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer,
-								const tfrs_search *search, tfrs_tree_scratch *scratch,
+								const tfrs_search *search, tfrs_probe_scratch *scratch,
 								tfrs_hit *hits);
 
 #endif							/* TFRS_INDEX_STRUCTURE_H */

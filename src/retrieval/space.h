@@ -8,8 +8,8 @@
  *     l2       (y, -|y|^2/2s)  (p, s)         W = D + 1   y = x - m, p = q - m
  *
  * In the last, the product is (|p|^2 - |x - q|^2) / 2.  m is the mean of the rows, so that rows far
- * from the origin lose no digits, and s their root mean square distance from it, so that the extra
- * component is as long as the others together.
+ * from the origin lose no digits, and s of the size of their distances from it, so that the extra
+ * component is about as long as the others together.
  */
 #ifndef TFRS_SPACE_H
 #define TFRS_SPACE_H

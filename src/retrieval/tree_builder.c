@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/team.h"
+#include "base/topk.h"
 #include "retrieval/code_choice.h"
 #include "retrieval/partition.h"
 

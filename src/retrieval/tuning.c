@@ -25,9 +25,10 @@
 /* Re-ranked: from k to 64 k. */
 #define RERANK_STEPS 13
 
-/* Reach from this on, in steps of so much. */
+/* Reach from this on, in steps of so much, the last of them once more in small ones. */
 #define LEAST_REACH 0.25f
 #define REACH_STEP 0.05f
+#define SMALL_REACH_STEP 0.01f
 
 /* Steps of leaves beyond the first that reaches the target: more never paid. */
 #define LEAVES_BEYOND 5
@@ -57,9 +58,10 @@ struct tfrs_tuning
 	tfrs_hit   *truth;			/* (Q, k) */
 	uint32_t   *found;			/* (Q): true hits among those found */
 	tfrs_hit   *hits;			/* (threads, k) */
-	tfrs_tree_scratch **scratch;	/* (threads) */
+	tfrs_probe_scratch **scratch;	/* (threads) */
 	phase		phase;
 	float		reach;
+	float		reach_step;
 	size_t		done;			/* queries of this round */
 	/* the staircase */
 	uint32_t	leaves_steps[MOST_STEPS];
@@ -138,7 +140,7 @@ get_memory(tfrs_tuning *tuning, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(arena, &tuning->scratch, threads, error);
 	for (int i = 0; status == TFRS_OK && i < threads; i++)
-		status = tfrs_tree_scratch_get(&tuning->scratch[i], tuning->tree, rerank, arena, error);
+		status = tfrs_probe_scratch_get(&tuning->scratch[i], tuning->tree, rerank, arena, error);
 	return status;
 }
 
@@ -267,7 +269,7 @@ take_bytes(tfrs_tuning *tuning)
 	uint64_t	bytes = 0;
 
 	for (int i = 0; i < tuning->options.threads; i++)
-		bytes += tfrs_tree_take_bytes_read(tuning->scratch[i]);
+		bytes += tfrs_probe_take_bytes_read(tuning->scratch[i]);
 	return (double) bytes / (double) tuning->count;
 }
 
@@ -309,17 +311,27 @@ end_truth(tfrs_tuning *tuning, double bytes)
 	tuning->result = (tfrs_tuning_result) {current_effort(tuning), 1, bytes, bytes};
 	tuning->phase = REACH;
 	tuning->reach = LEAST_REACH;
+	tuning->reach_step = REACH_STEP;
 	return !tuning->options.bounded_only;
 }
 
 static bool
 end_reach(tfrs_tuning *tuning, double bytes)
 {
-	if (judge(tuning, bytes))
+	bool		reached = judge(tuning, bytes);
+
+	if (tuning->reach_step == REACH_STEP &&
+		(reached ? tuning->reach > LEAST_REACH : tuning->reach > 1 - 1.5f * REACH_STEP))
+	{
+		tuning->reach -= reached ? REACH_STEP : 0;
+		tuning->reach_step = SMALL_REACH_STEP;
+		reached = false;
+	}
+	if (reached)
 		tuning->phase = RANKS;
 	else
-		tuning->reach += REACH_STEP;
-	if (tuning->reach > 1 - REACH_STEP / 2)
+		tuning->reach += tuning->reach_step;
+	if (tuning->reach > 1 - SMALL_REACH_STEP / 2)
 	{
 		tuning->reach = 1;
 		tuning->phase = RANKS;

@@ -10,7 +10,7 @@
 #define TFRS_TUNING_H
 
 #include "base/arena.h"
-#include "retrieval/tree.h"
+#include "retrieval/tree_search.h"
 
 typedef struct tfrs_tuning_options
 {

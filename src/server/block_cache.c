@@ -432,6 +432,12 @@ tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context, Datum value,
 	return entry->view;
 }
 
+const tfrs_cached_block *
+tfrs_block_site_block(const tfrs_block_site *site)
+{
+	return site->entry == NULL ? NULL : site->entry->view;
+}
+
 bool
 tfrs_block_site_holds(const tfrs_block_site *site, Datum value)
 {

@@ -21,6 +21,7 @@
 #include "base/id_set.h"
 #include "learning/model.h"
 #include "retrieval/index.h"
+#include "server/compat.h"
 
 /* What a block offers, all of it read only. */
 typedef struct tfrs_cached_block
@@ -49,6 +50,9 @@ typedef struct tfrs_block_site
  */
 extern const tfrs_cached_block *tfrs_block_cache_get(tfrs_block_site *site, MemoryContext context,
 													 Datum value, tfrs_block_kind kind);
+
+/* The block that the site holds, NULL for none yet. */
+extern const tfrs_cached_block *tfrs_block_site_block(const tfrs_block_site *site);
 
 /*
  * Whether a value is the one whose block the site holds: by its pointer where it is stored, else by

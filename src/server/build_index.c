@@ -13,7 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "base/id_set.h"
+#include "base/id_sort.h"
 #include "base/limits.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
@@ -21,6 +21,7 @@
 #include "server/embedding_type.h"
 #include "server/index_type.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 
@@ -48,6 +49,7 @@ typedef struct build_state
 	size_t		capacity;		/* rows that vectors has room for */
 	float	   *vectors;		/* (capacity, D) */
 	bool		sorted;			/* no further rows */
+	tfrs_collecting *collecting;
 } build_state;
 
 static const tfrs_option_choice kind_choices[] = {
@@ -64,6 +66,12 @@ static const tfrs_option_choice metric_choices[] = {
 	{NULL, 0}
 };
 
+static const tfrs_option_choice quantization_choices[] = {
+	{"none", TFRS_QUANTIZATION_NONE},
+	{"pq4", TFRS_QUANTIZATION_PQ4},
+	{NULL, 0}
+};
+
 static const tfrs_option_choice duplicates_choices[] = {
 	{"error", DUPLICATES_ERROR},
 	{"first", DUPLICATES_FIRST},
@@ -75,7 +83,6 @@ static const tfrs_option_choice duplicates_choices[] = {
 	{.name = key, .type = TFRS_OPTION_INTEGER, FIELD(member), .low = least, .high = most}
 #define CHOICE(key, member, words) \
 	{.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words}
-#define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
 static const tfrs_option_key build_keys[] = {
 	CHOICE("kind", index.kind, kind_choices),
@@ -86,7 +93,7 @@ static const tfrs_option_key build_keys[] = {
 	INTEGER("leaves", index.leaves, 1, TFRS_MAX_ROWS),
 	INTEGER("leaves_to_search", index.leaves_to_search, 1, TFRS_MAX_ROWS),
 	INTEGER("rerank", index.rerank, 1, TFRS_MAX_ROWS),
-	LATER("quantization"),
+	CHOICE("quantization", index.quantization, quantization_choices),
 	INTEGER("seed", index.seed, 0, TFRS_OPTION_LARGEST),
 	CHOICE("duplicates", duplicates, duplicates_choices),
 };
@@ -106,12 +113,14 @@ begin_build(FunctionCallInfo fcinfo, MemoryContext context)
 	tfrs_error	error;
 
 	state->context = context;
+	state->collecting = tfrs_collecting_of_call(fcinfo->flinfo, "build_index");
 	tfrs_bridge_arena(&state->arena, context, tfrs_settings_memory_bytes());
 	tfrs_index_options_default(&state->options.index);
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(3))
 	{
 		state->first_options = tfrs_options_keep(PG_GETARG_DATUM(3));
 		tfrs_options_read(&build_scheme, PG_GETARG_JSONB_P(3), &state->options);
+		tfrs_index_check_options(&state->options.index);
 	}
 	tfrs_id_reader_init(&state->reader, get_fn_expr_argtype(fcinfo->flinfo, 1), "candidate");
 	tfrs_check(tfrs_id_set_init(&state->ids, &state->arena, state->reader.kind, state->reader.tag,
@@ -174,6 +183,7 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(0))
 		tfrs_options_check_same(build_scheme.what, state->first_options, PG_ARGISNULL(3),
 								PG_GETARG_DATUM(3));
+	tfrs_collecting_count_row(state->collecting);
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_POINTER(state);
 	embedding = TFRS_GETARG_EMBEDDING(2);
@@ -190,28 +200,36 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* Moves each vector from its old row to new_row[old], along the cycles of the permutation;
- * new_row is used up. */
+static void
+swap_vectors(float *a, float *b, size_t dim)
+{
+	for (size_t d = 0; d < dim; d++)
+	{
+		float		moved = a[d];
+
+		a[d] = b[d];
+		b[d] = moved;
+	}
+}
+
+/*
+ * Moves each vector from its old row to new_row[old], along the cycles of the permutation;
+ * new_row is used up.  One cycle may go through most of the rows.
+ */
 static void
 permute(float *vectors, size_t dim, uint32_t *new_row, size_t count)
 {
+	size_t		moves = 0;
+
 	for (size_t start = 0; start < count; start++)
 	{
-		if (start % 4096 == 0)
-			CHECK_FOR_INTERRUPTS();
 		while (new_row[start] != start)
 		{
 			uint32_t	target = new_row[start];
-			float	   *a = vectors + start * dim;
-			float	   *b = vectors + target * dim;
 
-			for (size_t d = 0; d < dim; d++)
-			{
-				float		moved = a[d];
-
-				a[d] = b[d];
-				b[d] = moved;
-			}
+			if (moves++ % 4096 == 0)
+				CHECK_FOR_INTERRUPTS();
+			swap_vectors(vectors + start * dim, vectors + target * dim, dim);
 			new_row[start] = new_row[target];
 			new_row[target] = target;
 		}
@@ -223,16 +241,22 @@ sort_rows(build_state *state)
 {
 	uint32_t   *new_row;
 	size_t		count = state->ids.count;
+	tfrs_id_sort sort;
+	tfrs_status status;
 	tfrs_error	error;
 
 	tfrs_check(TFRS_GET(&state->arena, &new_row, count, &error), &error);
-	tfrs_check(tfrs_id_set_sort(&state->ids, new_row, &error), &error);
+	tfrs_check(tfrs_id_sort_begin(&sort, &state->ids, new_row, &error), &error);
+	while ((status = tfrs_id_sort_step(&sort, &error)) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	tfrs_check(status, &error);
+	tfrs_id_sort_end(&sort);
 	permute(state->vectors, state->dim, new_row, count);
 	tfrs_arena_release(&state->arena, new_row);
 }
 
 static tfrs_block_value *
-build(build_state *state)
+build(build_state *state, tfrs_progress *run)
 {
 	tfrs_id_view ids = tfrs_id_set_view(&state->ids);
 	tfrs_index_builder *builder;
@@ -243,6 +267,7 @@ build(build_state *state)
 	tfrs_check(tfrs_index_builder_begin(&builder, &state->arena, &state->options.index,
 										state->vectors, state->ids.count, state->dim, &error),
 			   &error);
+	tfrs_index_run_builder(builder, state->ids.count, run);
 	value = tfrs_index_value_of(&ids, builder);
 	tfrs_index_builder_destroy(builder);
 	return value;
@@ -256,6 +281,7 @@ Datum
 tfrs_build_index_finish(PG_FUNCTION_ARGS)
 {
 	build_state *state;
+	tfrs_progress *run;
 	tfrs_block_value *value;
 
 	if (!AggCheckCallContext(fcinfo, NULL))
@@ -263,16 +289,20 @@ tfrs_build_index_finish(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	state = (build_state *) PG_GETARG_POINTER(0);
+	tfrs_collecting_end(state->collecting);
 	if (state->ids.count == 0)
 	{
 		ereport(NOTICE,
 				(errmsg("no candidate with an embedding: the index is null")));
 		PG_RETURN_NULL();
 	}
+	run = tfrs_progress_begin("build_index", NULL);
+	tfrs_progress_update(run, &(tfrs_progress_state) {.phase = "sorting rows"});
 	if (!state->sorted)
 		sort_rows(state);
 	state->sorted = true;
-	value = build(state);
+	value = build(state, run);
+	tfrs_progress_end(run);
 	if (!tfrs_bridge_groups_are_hashed(fcinfo))
 	{
 		tfrs_arena_free(&state->arena);

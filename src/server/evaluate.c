@@ -19,14 +19,14 @@
 #include "utils/memutils.h"
 #include "catalog/pg_type.h"
 
-#include "base/id_sort.h"
-#include "learning/evaluation.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/evaluate_report.h"
+#include "server/evaluation_run.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 
@@ -41,9 +41,6 @@ enum
 	EXCLUDE
 };
 
-/* Pairs renumbered between two looks at pending interrupts. */
-#define PAIRS_AT_ONCE ((size_t) 1 << 20)
-
 typedef struct evaluate_options
 {
 	tfrs_option_integers ks;
@@ -54,20 +51,16 @@ typedef struct evaluate_options
 typedef struct evaluate_state
 {
 	MemoryContext context;		/* the aggregate's */
-	tfrs_arena	arena;			/* over it, for what is collected */
+	tfrs_evaluation_run run;
 	evaluate_options options;
 	struct varlena *first_options;	/* of the first row, as it came; NULL: it was NULL */
 	tfrs_block_site site;
-	const tfrs_model *model;
 	bool		query_is_json;
 	tfrs_id_reader query;		/* unless query_is_json */
 	tfrs_id_reader candidate;	/* or element of an array */
 	Oid			element_type;	/* that candidate was made for */
-	tfrs_id_set unknown_queries;
-	tfrs_id_set unknown_candidates;
-	tfrs_pair_set relevant;
-	tfrs_pair_set excluded;
 	tfrs_evaluate_rows rows;
+	tfrs_collecting *collecting;
 	char	   *report;			/* once finished */
 } evaluate_state;
 
@@ -86,19 +79,6 @@ static const tfrs_option_scheme evaluate_scheme = {
 PG_FUNCTION_INFO_V1(tfrs_evaluate_row);
 PG_FUNCTION_INFO_V1(tfrs_evaluate_lists_row);
 PG_FUNCTION_INFO_V1(tfrs_evaluate_finish);
-
-/* What is collected is bounded: the one wording for too much of it. */
-static void
-check_collected(tfrs_status status, const tfrs_error *error)
-{
-	if (status == TFRS_OVER_BUDGET)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("the rows to evaluate do not fit into maintenance_work_mem"),
-				 errdetail("%s", error->detail),
-				 errhint("Raise maintenance_work_mem, or evaluate a sample of the queries.")));
-	tfrs_check(status, error);
-}
 
 static void
 read_options(FunctionCallInfo fcinfo, evaluate_state *state, int argument)
@@ -119,18 +99,11 @@ read_options(FunctionCallInfo fcinfo, evaluate_state *state, int argument)
 static void
 open_model(evaluate_state *state, Datum model)
 {
-	tfrs_error	error;
-	const tfrs_id_view *queries;
-	const tfrs_id_view *candidates;
+	const tfrs_cached_block *block = tfrs_block_cache_get(&state->site, state->context, model,
+														  TFRS_BLOCK_MODEL);
 
-	state->model = &tfrs_block_cache_get(&state->site, state->context, model,
-										 TFRS_BLOCK_MODEL)->model;
-	queries = &state->model->query_ids;
-	candidates = &state->model->candidate_ids;
-	tfrs_check(tfrs_id_set_init(&state->unknown_queries, &state->arena, queries->kind,
-								queries->tag, &error), &error);
-	tfrs_check(tfrs_id_set_init(&state->unknown_candidates, &state->arena, candidates->kind,
-								candidates->tag, &error), &error);
+	tfrs_evaluation_run_begin(&state->run, state->context, &block->model,
+							  tfrs_bridge_maintenance_memory());
 }
 
 /* The first row of a group whose model is not NULL. */
@@ -142,13 +115,11 @@ begin_group(FunctionCallInfo fcinfo, MemoryContext context, int options_argument
 	Oid			query_type = get_fn_expr_argtype(fcinfo->flinfo, QUERY);
 
 	state->context = context;
-	tfrs_bridge_arena(&state->arena, context, tfrs_bridge_maintenance_memory());
+	state->collecting = tfrs_collecting_of_call(fcinfo->flinfo, "evaluate");
 	read_options(fcinfo, state, options_argument);
 	state->query_is_json = query_type == JSONBOID;
 	if (!state->query_is_json)
 		tfrs_id_reader_init(&state->query, query_type, "query");
-	tfrs_pair_set_init(&state->relevant, &state->arena);
-	tfrs_pair_set_init(&state->excluded, &state->arena);
 	open_model(state, PG_GETARG_DATUM(MODEL));
 	MemoryContextSwitchTo(caller);
 	return state;
@@ -178,6 +149,7 @@ state_of_row(FunctionCallInfo fcinfo, int options_argument)
 		return state;
 	if (state == NULL)
 		return begin_group(fcinfo, context, options_argument);
+	tfrs_collecting_count_row(state->collecting);
 	if (options_argument < PG_NARGS())
 		tfrs_options_check_same(evaluate_scheme.what, state->first_options,
 								PG_ARGISNULL(options_argument),
@@ -186,43 +158,28 @@ state_of_row(FunctionCallInfo fcinfo, int options_argument)
 	return state;
 }
 
-/* The number of an id: the model's row, or one behind the model's rows. */
-static uint32
-number_of(const tfrs_id_view *known, tfrs_id_set *unknown, tfrs_id id)
-{
-	uint32		row = tfrs_id_view_find(known, id);
-	tfrs_error	error;
-
-	if (row != TFRS_NO_ROW)
-		return row;
-	check_collected(tfrs_id_set_add(unknown, id, &row, &error), &error);
-	return (uint32) known->count + row;
-}
-
 /* The number of the row's query; false for a JSON null. */
 static bool
 query_number(FunctionCallInfo fcinfo, evaluate_state *state, uint32 *number)
 {
-	const tfrs_id_view *known = &state->model->query_ids;
+	uint32		tag = state->run.model->query_ids.tag;
 	tfrs_id		id;
 
 	if (!state->query_is_json)
-		id = tfrs_id_read_as(&state->query, known->tag, PG_GETARG_DATUM(QUERY), "query");
-	else if (!tfrs_id_from_json(known->tag, PG_GETARG_JSONB_P(QUERY), "query", &id))
+		id = tfrs_id_read_as(&state->query, tag, PG_GETARG_DATUM(QUERY), "query");
+	else if (!tfrs_id_from_json(tag, PG_GETARG_JSONB_P(QUERY), "query", &id))
 		return false;
-	*number = number_of(known, &state->unknown_queries, id);
+	*number = tfrs_evaluation_run_query(&state->run, id);
 	return true;
 }
 
 static void
 add_relevant(evaluate_state *state, uint32 query, Datum candidate)
 {
-	const tfrs_id_view *known = &state->model->candidate_ids;
-	tfrs_id		id = tfrs_id_read_as(&state->candidate, known->tag, candidate, "candidate");
-	uint32		number = number_of(known, &state->unknown_candidates, id);
-	tfrs_error	error;
+	tfrs_id		id = tfrs_id_read_as(&state->candidate, state->run.model->candidate_ids.tag,
+									 candidate, "candidate");
 
-	check_collected(tfrs_pair_set_add(&state->relevant, query, number, &error), &error);
+	tfrs_evaluation_run_add_relevant(&state->run, query, id);
 	state->rows.rows++;
 }
 
@@ -283,7 +240,6 @@ tfrs_evaluate_lists_row(PG_FUNCTION_ARGS)
 	FmgrInfo   *flinfo = fcinfo->flinfo;
 	tfrs_row_list excluded = {NULL, 0};
 	uint32		query;
-	tfrs_error	error;
 
 	if (state == NULL)
 		PG_RETURN_NULL();
@@ -297,58 +253,12 @@ tfrs_evaluate_lists_row(PG_FUNCTION_ARGS)
 					   tfrs_candidate_array(get_fn_expr_argtype(flinfo, RELEVANT),
 											PG_GETARG_DATUM(RELEVANT), "relevant"));
 	if (!PG_ARGISNULL(EXCLUDE))
-		excluded = tfrs_candidate_rows(&state->model->candidate_ids,
+		excluded = tfrs_candidate_rows(&state->run.model->candidate_ids,
 									   get_fn_expr_argtype(flinfo, EXCLUDE),
 									   PG_GETARG_DATUM(EXCLUDE), "exclude");
 	for (size_t i = 0; i < excluded.count; i++)
-		check_collected(tfrs_pair_set_add(&state->excluded, query, excluded.rows[i], &error),
-						&error);
+		tfrs_evaluation_run_add_excluded(&state->run, query, excluded.rows[i]);
 	PG_RETURN_POINTER(state);
-}
-
-/*
- * Gives unknown queries their numbers in the order of their ids: sums over queries must not depend
- * on the order of the rows.
- */
-static void
-order_unknown_queries(evaluate_state *state)
-{
-	uint32		known = (uint32) state->model->query_ids.count;
-	tfrs_pair_set *sets[] = {&state->relevant, &state->excluded};
-	tfrs_id_sort sort;
-	uint32_t   *new_row;
-	tfrs_status status;
-	tfrs_error	error;
-
-	check_collected(TFRS_GET(&state->arena, &new_row, state->unknown_queries.count, &error),
-					&error);
-	check_collected(tfrs_id_sort_begin(&sort, &state->unknown_queries, new_row, &error), &error);
-	while ((status = tfrs_id_sort_step(&sort, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	check_collected(status, &error);
-	tfrs_id_sort_end(&sort);
-	for (int s = 0; s < lengthof(sets); s++)
-		for (size_t i = 0; i < sets[s]->count; i++)
-		{
-			uint64_t	pair = sets[s]->pairs[i];
-
-			if (i % PAIRS_AT_ONCE == 0)
-				CHECK_FOR_INTERRUPTS();
-			if (tfrs_pair_query(pair) >= known)
-				sets[s]->pairs[i] = ((uint64_t) known + new_row[tfrs_pair_query(pair) - known])
-					<< 32 | tfrs_pair_candidate(pair);
-		}
-}
-
-static void
-finish_pairs(tfrs_pair_set *set)
-{
-	tfrs_status status;
-	tfrs_error	error;
-
-	while ((status = tfrs_pair_set_finish_step(set, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	check_collected(status, &error);
 }
 
 static int
@@ -376,44 +286,19 @@ core_options(const evaluate_state *state)
 	return options;
 }
 
-static void
-check_evaluated(tfrs_status status, const tfrs_error *error)
-{
-	if (status == TFRS_OVER_BUDGET)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("the evaluation does not fit into tfrs.max_memory"),
-				 errdetail("%s", error->detail),
-				 errhint("Raise tfrs.max_memory, lower tfrs.threads or the largest of \"ks\", or "
-						 "leave item-item out with '{\"baselines\": false}'.")));
-	tfrs_check(status, error);
-}
-
 /* Runs the evaluation and keeps its report. */
 static void
 evaluate(evaluate_state *state)
 {
-	tfrs_evaluation_test test = {
-		.model = state->model, .relevant = &state->relevant, .excluded = &state->excluded
-	};
 	tfrs_evaluation_options options = core_options(state);
-	const tfrs_evaluation_result *result;
-	tfrs_evaluation *evaluation;
-	tfrs_arena	arena;
-	tfrs_status status;
-	tfrs_error	error;
+	const tfrs_evaluation_result *result = tfrs_evaluation_run_finish(&state->run, &options,
+																	  &state->rows.distinct);
+	size_t		candidates = state->run.model->candidate_ids.count;
+	char	   *report = tfrs_evaluate_report(result, &options, &state->rows, candidates);
 
-	tfrs_bridge_arena(&arena, state->context, tfrs_settings_memory_bytes());
-	check_evaluated(tfrs_evaluation_begin(&evaluation, &arena, &test, &options, &error), &error);
-	while ((status = tfrs_evaluation_step(evaluation, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	check_evaluated(status, &error);
-	result = tfrs_evaluation_result_of(evaluation);
-	state->report = MemoryContextStrdup(state->context,
-										tfrs_evaluate_report(result, &options, &state->rows,
-															 state->model->candidate_ids.count));
+	state->report = MemoryContextStrdup(state->context, report);
 	tfrs_evaluate_notice(result, &options);
-	tfrs_evaluation_destroy(evaluation);
+	tfrs_evaluation_run_end(&state->run);
 }
 
 Datum
@@ -430,15 +315,8 @@ tfrs_evaluate_finish(PG_FUNCTION_ARGS)
 						"candidate")));
 		PG_RETURN_NULL();
 	}
+	tfrs_collecting_end(state->collecting);
 	if (state->report == NULL)
-	{
-		if (state->unknown_queries.count > 1)
-			order_unknown_queries(state);
-		finish_pairs(&state->relevant);
-		finish_pairs(&state->excluded);
-		state->rows.distinct = state->relevant.count;
 		evaluate(state);
-		tfrs_arena_free(&state->arena);
-	}
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(state->report));
 }

@@ -14,7 +14,9 @@
 #include "learning/training.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
+#include "server/index_type.h"
 #include "server/model_type.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 #include "server/train_options.h"
@@ -32,8 +34,8 @@ vocabulary_bytes(const tfrs_id_set *ids)
 	return bytes + 4.0 * (view.slot_mask + 1) + 4.0 * view.count;
 }
 
-/* Vectors of all tables, and what is kept of the optimizer: two plain ones, or the candidates' and one a
- * bag. */
+/* Vectors of all tables, and what is kept of the optimizer: two plain ones, or
+ * the candidates' and one a bag. */
 static double
 table_bytes(const tfrs_fit *fit)
 {
@@ -84,8 +86,9 @@ check_model_size(const tfrs_fit *fit)
 					   queries->count, candidates->count,
 					   tfrs_train_options_most_dim(fit->options, candidates->count),
 					   vectors / MEGABYTE, ids / MEGABYTE, events / MEGABYTE),
-			 errhint("Lower \"dim\", set \"store\": false or fewer decays, leave out rare queries or "
-					 "candidates, or train one model for each part of the data with GROUP BY.")));
+			 errhint("Lower \"dim\", set \"store\": false or fewer decays, leave out rare queries "
+					 "or candidates, or train one model for each part of the data with "
+					 "GROUP BY.")));
 }
 
 /* ERROR where training would take more than one may. */
@@ -117,7 +120,24 @@ log_epoch(const tfrs_fit *fit, const tfrs_train_progress *progress)
 }
 
 static void
-run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer)
+tell_progress(tfrs_progress *run, const tfrs_trainer *trainer, const tfrs_train_progress *progress)
+{
+	tfrs_progress_state state = {
+		.phase = tfrs_trainer_phase(trainer),
+		.epoch = progress->total > 0 ? progress->epoch : 0,
+		.batch = progress->batch,
+		.rows = progress->rows,
+		.done = progress->done,
+		.total = progress->total,
+		.has_loss = progress->batch > 0,
+		.loss = progress->loss_per_row
+	};
+
+	tfrs_progress_update(run, &state);
+}
+
+static void
+run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_progress *run)
 {
 	bool		log = tfrs_settings_log_progress();
 	tfrs_train_progress progress = {0};
@@ -131,6 +151,7 @@ run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer)
 		tfrs_check(status, &error);
 		if (log && progress.epoch_finished)
 			log_epoch(fit, &progress);
+		tell_progress(run, trainer, &progress);
 	} while (status == TFRS_MORE);
 }
 
@@ -149,18 +170,18 @@ describe(const tfrs_fit *fit, const tfrs_trainer *trainer, StringInfo about)
 /* With fewer floats a full scan takes less than half a millisecond, and building more than that. */
 #define LEAST_INDEXED_FLOATS ((size_t) 2 * 1024 * 1024)
 
-/* The search structure that a model of many candidates carries, or NULL: exact, as top_k promises. */
+/* The search structure that a model of many candidates carries, or NULL:
+ * exact, as top_k promises. */
 static tfrs_index_builder *
-build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_arena *arena)
+build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_progress *run,
+			tfrs_arena *arena)
 {
 	size_t		count;
 	uint32_t	dim = tfrs_trainer_options(trainer)->dim;
 	const float *vectors = tfrs_trainer_candidates(trainer, &count);
 	tfrs_index_builder *builder;
 	tfrs_index_options options;
-	tfrs_status status;
 	tfrs_error	error;
-	double		share;
 
 	if (count * dim < LEAST_INDEXED_FLOATS)
 		return NULL;
@@ -169,18 +190,17 @@ build_index(const tfrs_fit *fit, const tfrs_trainer *trainer, tfrs_arena *arena)
 	options.threads = tfrs_settings_threads();
 	tfrs_check(tfrs_index_builder_begin(&builder, arena, &options, vectors, count, dim, &error),
 			   &error);
-	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	tfrs_check(status, &error);
+	tfrs_index_run_builder(builder, count, run);
 	return builder;
 }
 
 /* The value, in context; everything that is written into it lives until then. */
 static tfrs_block_value *
-save(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_arena *arena, MemoryContext context)
+save(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_progress *run, tfrs_arena *arena,
+	 MemoryContext context)
 {
 	tfrs_block_writer *writer = palloc(sizeof(*writer));
-	tfrs_index_builder *index = build_index(fit, trainer, arena);
+	tfrs_index_builder *index = build_index(fit, trainer, run, arena);
 	StringInfoData about;
 	MemoryContext old_context;
 	tfrs_block_value *value;
@@ -214,18 +234,21 @@ tfrs_fit_run(const tfrs_fit *fit)
 												  ALLOCSET_DEFAULT_SIZES);
 	tfrs_arena	arena;
 	tfrs_trainer *trainer;
+	tfrs_progress *run;
 	tfrs_block_value *value;
 	tfrs_error	error;
 
 	check_model_size(fit);
 	check_memory(fit);
 	MemoryContextSwitchTo(context);
+	run = tfrs_progress_begin("train", NULL);
 	tfrs_bridge_arena(&arena, context, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, fit->model,
 								  &error), &error);
-	run_epochs(fit, trainer);
+	run_epochs(fit, trainer, run);
 	arena.budget = SIZE_MAX;	/* the estimate was of the training */
-	value = save(fit, trainer, &arena, result_context);
+	value = save(fit, trainer, run, &arena, result_context);
+	tfrs_progress_end(run);
 	MemoryContextSwitchTo(result_context);
 	MemoryContextDelete(context);
 	return value;

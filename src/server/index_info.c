@@ -110,37 +110,15 @@ tfrs_prewarm_model(PG_FUNCTION_ARGS)
 	return prewarm(fcinfo, TFRS_BLOCK_MODEL);
 }
 
-static int
-compare_rows(const void *a, const void *b)
-{
-	uint32_t	left = ((const tfrs_hit *) a)->row;
-	uint32_t	right = ((const tfrs_hit *) b)->row;
-
-	return left < right ? -1 : left > right;
-}
-
-/* How many of the true hits were found; both lists are put in order of their rows. */
+/* Equal scores are equally good, as in tuning: what counts is to reach the worst true one. */
 static size_t
-count_found(tfrs_hit *truth, size_t truth_count, tfrs_hit *found, size_t found_count)
+count_found(const tfrs_hit *truth, size_t truth_count, const tfrs_hit *found, size_t found_count)
 {
-	size_t		common = 0;
+	size_t		count = 0;
 
-	qsort(truth, truth_count, sizeof(tfrs_hit), compare_rows);
-	qsort(found, found_count, sizeof(tfrs_hit), compare_rows);
-	for (size_t t = 0, f = 0; t < truth_count && f < found_count;)
-	{
-		if (truth[t].row == found[f].row)
-		{
-			common++;
-			t++;
-			f++;
-		}
-		else if (truth[t].row < found[f].row)
-			t++;
-		else
-			f++;
-	}
-	return common;
+	for (size_t i = 0; i < found_count; i++)
+		count += found[i].score >= truth[truth_count - 1].score;
+	return count;
 }
 
 /* The share of one query's true best k that a search finds. */
@@ -161,7 +139,7 @@ recall_of(const tfrs_index *index, const float *query, const tfrs_search *search
 	tfrs_check(tfrs_index_search(index, query, search, &arena, found, &found_count, &error),
 			   &error);
 	return truth_count == 0 ? 1
-		: (double) count_found(truth, truth_count, found, found_count) / truth_count;
+		: Min(1, (double) count_found(truth, truth_count, found, found_count) / truth_count);
 }
 
 /*

@@ -43,8 +43,25 @@ tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates, tfrs_inde
 	return status;
 }
 
-static tfrs_block_value *
-write_value(const tfrs_id_view *ids, tfrs_index_builder *builder)
+void
+tfrs_index_run_builder(tfrs_index_builder *builder, size_t rows, tfrs_progress *run)
+{
+	tfrs_progress_state state = {.phase = "building the index", .total = rows};
+	tfrs_status status;
+	tfrs_error	error;
+	double		share;
+
+	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		state.done = (uint64) (share * (double) rows);
+		tfrs_progress_update(run, &state);
+	}
+	tfrs_check(status, &error);
+}
+
+tfrs_block_value *
+tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder)
 {
 	tfrs_block_writer *writer = palloc(sizeof(tfrs_block_writer));
 	tfrs_block_value *value;
@@ -65,17 +82,15 @@ write_value(const tfrs_id_view *ids, tfrs_index_builder *builder)
 	return value;
 }
 
-tfrs_block_value *
-tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder)
+void
+tfrs_index_check_options(const tfrs_index_options *options)
 {
-	tfrs_status status;
-	tfrs_error	error;
-	double		share;
+	const char *complaint = tfrs_index_options_check(options);
 
-	while ((status = tfrs_index_builder_step(builder, &share, &error)) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	tfrs_check(status, &error);
-	return write_value(ids, builder);
+	if (complaint != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", complaint)));
 }
 
 PG_FUNCTION_INFO_V1(tfrs_candidate_index_in);

@@ -12,6 +12,7 @@
 #include "base/id_view.h"
 #include "retrieval/index.h"
 #include "server/block_type.h"
+#include "server/progress.h"
 
 extern const tfrs_block_type tfrs_index_type;
 
@@ -19,10 +20,16 @@ extern const tfrs_block_type tfrs_index_type;
 extern tfrs_status tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates,
 									   tfrs_index *index, tfrs_arena *arena, tfrs_error *error);
 
+/* Takes a builder of that many rows to its end, open to a cancel; run tells about it. */
+extern void tfrs_index_run_builder(tfrs_index_builder *builder, size_t rows, tfrs_progress *run);
+
 /*
- * Takes a builder to its end, open to a cancel, and writes what it made over these ids (row by row
- * those of its vectors) as a value in the current memory context.
+ * Writes what a builder has made over these ids (row by row those of its vectors) as a value in the
+ * current memory context.
  */
 extern tfrs_block_value *tfrs_index_value_of(const tfrs_id_view *ids, tfrs_index_builder *builder);
+
+/* Raises an error for options that don't go together. */
+extern void tfrs_index_check_options(const tfrs_index_options *options);
 
 #endif							/* TFRS_INDEX_TYPE_H */

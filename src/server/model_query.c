@@ -6,6 +6,7 @@
 #include "miscadmin.h"
 
 #include "base/limits.h"
+#include "server/bridge.h"
 #include "server/candidate_ids.h"
 
 static bool
@@ -74,4 +75,16 @@ tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 	}
 	tfrs_topk_finish(&collector.topk);
 	return collector.topk.count;
+}
+
+void
+tfrs_search_many(const tfrs_index *index, const tfrs_index_queries *queries, tfrs_arena *arena)
+{
+	tfrs_index_many *many;
+	tfrs_error	error;
+
+	tfrs_check(tfrs_index_many_begin(&many, index, queries, arena, &error), &error);
+	while (tfrs_index_many_step(many) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	tfrs_index_many_destroy(many);
 }

@@ -9,6 +9,7 @@
 
 #include "learning/model.h"
 #include "retrieval/collector.h"
+#include "retrieval/index.h"
 #include "server/search_arguments.h"
 
 typedef enum tfrs_query_kind
@@ -36,5 +37,9 @@ extern tfrs_query_kind tfrs_model_query_open(const tfrs_model *model,
  */
 extern size_t tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 									  const tfrs_search *search, tfrs_hit *hits);
+
+/* The hits of many queries on all threads; acts on a cancel, raises. */
+extern void tfrs_search_many(const tfrs_index *index, const tfrs_index_queries *queries,
+							 tfrs_arena *arena);
 
 #endif							/* TFRS_MODEL_QUERY_H */

@@ -13,7 +13,8 @@
 
 #include "server/compat.h"
 
-/* Edits between a key and the one that was meant ("epoch" and "epochs", "bach_size"), fewer than its length. */
+/* Edits between a key and the one that was meant ("epoch" and "epochs",
+ * "bach_size"), fewer than its length. */
 #define NEAR_ENOUGH 2
 
 static void

@@ -175,7 +175,9 @@ read_probability(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("a sampling probability must be above 0 and at most 1, but is %g",
-						probability)));
+						probability),
+				 errhint("It is the chance that a candidate is drawn into the batch, such as its "
+						 "share in the rows.")));
 	return (float) probability;
 }
 

@@ -49,15 +49,22 @@ kind_of_tag(uint32 tag)
 }
 
 double
-tfrs_weight_read(FunctionCallInfo fcinfo, int argument)
+tfrs_weight_of(const NullableDatum *value)
 {
-	double		weight = PG_ARGISNULL(argument) ? 1 : PG_GETARG_FLOAT8(argument);
+	double		weight = value->isnull ? 1 : DatumGetFloat8(value->value);
 
 	if (!(weight >= 0 && weight <= FLT_MAX))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("a sample weight must be a finite number of at least 0")));
+				 errmsg("a sample weight must be a finite number of at least 0"),
+				 errhint("A row of weight 0 counts for nothing; null counts as 1.")));
 	return weight;
+}
+
+double
+tfrs_weight_read(FunctionCallInfo fcinfo, int argument)
+{
+	return tfrs_weight_of(&fcinfo->args[argument]);
 }
 
 const char *

@@ -80,6 +80,7 @@ extern tfrs_id tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum v
 							   const char *role);
 
 /* A sample weight, 1 where it is NULL.  Raises unless it is at least 0 and a finite float4. */
+extern double tfrs_weight_of(const NullableDatum *value);
 extern double tfrs_weight_read(FunctionCallInfo fcinfo, int argument);
 
 /* The name of a tag's type, for messages and model_info; NULL for a tag that is none. */

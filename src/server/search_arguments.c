@@ -77,8 +77,8 @@ tfrs_search_k(FunctionCallInfo fcinfo, int argument)
 	return k;
 }
 
-static float
-min_score(FunctionCallInfo fcinfo, int argument)
+float
+tfrs_search_min_score(FunctionCallInfo fcinfo, int argument)
 {
 	float		score = PG_ARGISNULL(argument) ? -INFINITY : PG_GETARG_FLOAT4(argument);
 
@@ -89,6 +89,19 @@ min_score(FunctionCallInfo fcinfo, int argument)
 	return score;
 }
 
+tfrs_unknown
+tfrs_search_unknown(const char *name)
+{
+	for (const tfrs_option_choice *choice = unknown_choices; choice->name != NULL; choice++)
+		if (strcmp(choice->name, name) == 0)
+			return (tfrs_unknown) choice->value;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"unknown\" must not be \"%s\"", name),
+			 errhint("It is \"average\", \"popular\", \"none\" or \"error\".")));
+	pg_unreachable();
+}
+
 static tfrs_row_list
 rows_of(FunctionCallInfo fcinfo, int argument, const tfrs_id_view *candidates, const char *name)
 {
@@ -97,8 +110,8 @@ rows_of(FunctionCallInfo fcinfo, int argument, const tfrs_id_view *candidates, c
 }
 
 void
-tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
-					  tfrs_search *search, tfrs_search_options *options)
+tfrs_search_rows(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
+				 tfrs_search *search)
 {
 	tfrs_row_list list;
 
@@ -117,7 +130,14 @@ tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *ca
 		search->among = list.rows;
 		search->among_count = list.count;
 	}
-	search->min_score = min_score(fcinfo, first + MIN_SCORE);
+}
+
+void
+tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
+					  tfrs_search *search, tfrs_search_options *options)
+{
+	tfrs_search_rows(fcinfo, first, candidates, search);
+	search->min_score = tfrs_search_min_score(fcinfo, first + MIN_SCORE);
 	if (!PG_ARGISNULL(first + SEARCH))
 		tfrs_options_read(&search_scheme, PG_GETARG_JSONB_P(first + SEARCH), options);
 	search->exact = options->exact;
@@ -131,6 +151,6 @@ tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s %s is not known", what, tfrs_id_to_cstring(ids->tag, id)),
-			 errhint("The search option \"unknown\" says what such a %s gets.", what)));
+			 errhint("\"unknown\" says what such a %s gets.", what)));
 	pg_unreachable();
 }

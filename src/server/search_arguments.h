@@ -10,6 +10,7 @@
 
 #include "base/id_set.h"
 #include "retrieval/index.h"
+#include "server/compat.h"
 
 /* What a query that the model has never seen gets. */
 typedef enum tfrs_unknown
@@ -34,6 +35,17 @@ typedef struct tfrs_search_options
 /* k of the argument; raises where it is null or negative. */
 extern size_t tfrs_search_k(FunctionCallInfo fcinfo, int argument);
 
+/* Reads k, exclude and among, of which k is number first, into a search that
+ * asks for nothing else. */
+extern void tfrs_search_rows(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
+							 tfrs_search *search);
+
+/* min_score of the argument: -INFINITY where it is null. */
+extern float tfrs_search_min_score(FunctionCallInfo fcinfo, int argument);
+
+/* What the name of TFRS_UNKNOWN_... means; raises for another. */
+extern tfrs_unknown tfrs_search_unknown(const char *name);
+
 /*
  * Reads the five arguments, of which k is number first.  options holds the defaults; what is in
  * search for the core is put into *search too.  Row lists lie in the current memory context.
@@ -43,7 +55,6 @@ extern void tfrs_search_arguments(FunctionCallInfo fcinfo, int first,
 								  tfrs_search_options *options);
 
 /* The ERROR of TFRS_UNKNOWN_ERROR; what: "query", "candidate". */
-extern void tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what)
-			pg_attribute_noreturn();
+pg_noreturn extern void tfrs_report_unknown(const tfrs_id_view *ids, tfrs_id id, const char *what);
 
 #endif							/* TFRS_SEARCH_ARGUMENTS_H */

@@ -18,6 +18,9 @@
 #include "server/compat.h"
 #include "server/cores.h"
 
+/* Room for a largest block and what else is used beside it: what does not fit is read anew. */
+#define CACHE_SIZE_KB (1024 * 1024)
+
 typedef enum kernel_choice
 {
 	KERNELS_AUTO,
@@ -33,7 +36,7 @@ static const struct config_enum_entry kernel_choices[] = {
 static int	threads = 0;
 static int	max_threads = TFRS_MAX_THREADS;
 static int	max_memory_kb = 4 * 1024 * 1024;
-static int	cache_size_kb = 256 * 1024;
+static int	cache_size_kb = CACHE_SIZE_KB;
 static bool log_progress = false;
 static int	kernels = KERNELS_AUTO;
 
@@ -68,7 +71,7 @@ define_shares(void)
 	DefineCustomIntVariable("tfrs.cache_size",
 							"Memory for models and indexes that are kept ready for use.",
 							NULL,
-							&cache_size_kb, 256 * 1024, 0, MAX_KILOBYTES,
+							&cache_size_kb, CACHE_SIZE_KB, 0, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 

@@ -6,10 +6,12 @@
  * remove_temp_files_after_crash is off, in which case whole files are as good as before.
  *
  * Files are written with write(2), never through a map: on a full disk that is an error code, while
- * a store to a map would be SIGBUS.  A published file is never shortened or written again, only
- * removed, which leaves its maps as they are; to shorten one takes the server's own user, who could
- * as well stop the server.  They are plain files outside of the server's virtual
- * descriptors, which would remove them at the end of the session.
+ * a store to a map would be SIGBUS, and in aligned pieces of some huge pages: file systems that can
+ * (ext4 since Linux 6.16, xfs) then keep them as huge pages and map them so, and a session's first
+ * search costs a page fault for 2 MB instead of one for 64 kB.  A published file is never shortened
+ * or written again, only removed, which leaves its maps as they are; to shorten one takes the
+ * server's own user, who could as well stop the server.  They are plain files outside of the
+ * server's virtual descriptors, which would remove them at the end of the session.
  */
 #include "server/shared_file.h"
 
@@ -30,11 +32,17 @@
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define PREFIX PG_TEMP_FILE_PREFIX "_tfrs_"
 
+/* Of records: another prefix, since they are no part of the cache. */
+#define RECORDS_PREFIX PG_TEMP_FILE_PREFIX "_records_"
+
 /* Begins the names of files that are being written. */
 #define PRIVATE "private_"
 
 /* A private file that nobody has written to for so long has lost its writer. */
 #define PRIVATE_SECONDS 3600
+
+/* Written at once: a multiple of a huge page of any common processor. */
+#define WRITE_BYTES ((size_t) 4 * 1024 * 1024)
 
 struct tfrs_shared_file
 {
@@ -42,6 +50,8 @@ struct tfrs_shared_file
 	int			descriptor;		/* -1: closed */
 	bool		published;
 	size_t		bytes;			/* written */
+	char	   *waiting;		/* (WRITE_BYTES) not yet written; NULL once all is */
+	size_t		waiting_bytes;
 	MemoryContextCallback cleanup;
 };
 
@@ -85,6 +95,10 @@ map_descriptor(int descriptor, size_t length, MemoryContext context)
 		pfree(map);
 		return NULL;
 	}
+#ifdef MADV_HUGEPAGE
+	/* pages that memory pressure drove out come back as huge ones */
+	(void) madvise(map->address, length, MADV_HUGEPAGE);
+#endif
 	map->unmap.func = unmap;
 	map->unmap.arg = map;
 	MemoryContextRegisterResetCallback(context, &map->unmap);
@@ -219,6 +233,23 @@ clean_up(void *argument)
 	tfrs_shared_file_close(argument);
 }
 
+/* A plain descriptor of a file that is made where it is missing, as is its directory; -1: none. */
+static int
+open_to_write(const char *path, int flags)
+{
+	int			descriptor;
+
+	flags |= O_RDWR | O_CREAT | PG_BINARY;
+	descriptor = BasicOpenFilePerm(path, flags, S_IRUSR | S_IWUSR);
+	if (descriptor < 0 && errno == ENOENT && MakePGDirectory(DIRECTORY) == 0)
+		descriptor = BasicOpenFilePerm(path, flags, S_IRUSR | S_IWUSR);
+	if (descriptor < 0)
+		ereport(DEBUG1,
+				(errcode_for_file_access(),
+				 errmsg("could not create file \"%s\": %m", path)));
+	return descriptor;
+}
+
 /*
  * The descriptor is a plain one, since the server closes its transient ones at the end of each
  * subtransaction; context is what closes it.
@@ -231,29 +262,25 @@ tfrs_shared_file_create(MemoryContext context, size_t bytes, size_t limit)
 
 	make_room(bytes, limit);
 	snprintf(file->path, MAXPGPATH, DIRECTORY "/" PREFIX PRIVATE "%d_%u", MyProcPid, number++);
-	file->descriptor = BasicOpenFilePerm(file->path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY,
-										 S_IRUSR | S_IWUSR);
-	if (file->descriptor < 0 && errno == ENOENT && MakePGDirectory(DIRECTORY) == 0)
-		file->descriptor = BasicOpenFilePerm(file->path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY,
-											 S_IRUSR | S_IWUSR);
+	file->descriptor = open_to_write(file->path, O_TRUNC);
 	if (file->descriptor < 0)
 	{
-		ereport(DEBUG1,
-				(errcode_for_file_access(),
-				 errmsg("could not create file \"%s\": %m", file->path)));
 		pfree(file);
 		return NULL;
 	}
+	file->waiting = MemoryContextAlloc(context, WRITE_BYTES);
 	file->cleanup.func = clean_up;
 	file->cleanup.arg = file;
 	MemoryContextRegisterResetCallback(context, &file->cleanup);
 	return file;
 }
 
-bool
-tfrs_shared_file_append(tfrs_shared_file *file, const void *bytes, size_t count)
+/* Writes what waits. */
+static bool
+flush(tfrs_shared_file *file)
 {
-	const char *next = bytes;
+	const char *next = file->waiting;
+	size_t		count = file->waiting_bytes;
 
 	while (count > 0)
 	{
@@ -270,7 +297,27 @@ tfrs_shared_file_append(tfrs_shared_file *file, const void *bytes, size_t count)
 		}
 		next += written;
 		count -= (size_t) written;
-		file->bytes += (size_t) written;
+	}
+	file->bytes += file->waiting_bytes;
+	file->waiting_bytes = 0;
+	return true;
+}
+
+bool
+tfrs_shared_file_append(tfrs_shared_file *file, const void *bytes, size_t count)
+{
+	const char *next = bytes;
+
+	while (count > 0)
+	{
+		size_t		piece = Min(count, WRITE_BYTES - file->waiting_bytes);
+
+		memcpy(file->waiting + file->waiting_bytes, next, piece);
+		file->waiting_bytes += piece;
+		next += piece;
+		count -= piece;
+		if (file->waiting_bytes == WRITE_BYTES && !flush(file))
+			return false;
 	}
 	return true;
 }
@@ -278,6 +325,10 @@ tfrs_shared_file_append(tfrs_shared_file *file, const void *bytes, size_t count)
 const void *
 tfrs_shared_file_map_private(tfrs_shared_file *file, MemoryContext context)
 {
+	if (!flush(file))
+		return NULL;
+	pfree(file->waiting);
+	file->waiting = NULL;
 	return map_descriptor(file->descriptor, file->bytes, context);
 }
 
@@ -304,6 +355,9 @@ tfrs_shared_file_close(tfrs_shared_file *file)
 	file->descriptor = -1;
 	if (!file->published)
 		unlink(file->path);
+	if (file->waiting != NULL)
+		pfree(file->waiting);
+	file->waiting = NULL;
 }
 
 typedef struct visitor
@@ -339,4 +393,47 @@ tfrs_shared_file_remove(const char *name)
 
 	path_of(path, name);
 	unlink(path);
+}
+
+static void
+path_of_records(char path[MAXPGPATH], const char *name)
+{
+	snprintf(path, MAXPGPATH, DIRECTORY "/" RECORDS_PREFIX "%s", name);
+}
+
+/* Raises nothing, also where a transaction is being aborted. */
+bool
+tfrs_shared_file_put(const char *name, size_t offset, const void *bytes, size_t count)
+{
+	char		path[MAXPGPATH];
+	ssize_t		written;
+	int			descriptor;
+
+	path_of_records(path, name);
+	descriptor = open_to_write(path, 0);
+	if (descriptor < 0)
+		return false;
+	written = pwrite(descriptor, bytes, count, (off_t) offset);
+	if (written != (ssize_t) count)
+		ereport(DEBUG1,
+				(errcode_for_file_access(),
+				 errmsg("could not write to file \"%s\": %m", path)));
+	close(descriptor);
+	return written == (ssize_t) count;
+}
+
+size_t
+tfrs_shared_file_get(const char *name, size_t offset, void *bytes, size_t count)
+{
+	char		path[MAXPGPATH];
+	ssize_t		got;
+	int			descriptor;
+
+	path_of_records(path, name);
+	descriptor = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	if (descriptor < 0)
+		return 0;
+	got = pread(descriptor, bytes, count, (off_t) offset);
+	close(descriptor);
+	return got > 0 ? (size_t) got : 0;
 }

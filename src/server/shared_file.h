@@ -1,5 +1,5 @@
 /*
- * shared_file.h: disposable files that all sessions map: the memory of the shared cache.
+ * shared_file.h: disposable files of all sessions: the memory of the shared cache, and records.
  *
  * A file lies in the server's directory for temporary files, base/pgsql_tmp, under a name that the
  * server removes when it starts.  It is written under a private name and then renamed, so under its
@@ -51,5 +51,13 @@ extern void tfrs_shared_file_list(const char *beginning,
 								  void *context);
 
 extern void tfrs_shared_file_remove(const char *name);
+
+/*
+ * Records: a file that is written in place, which neither list nor the limit of create knows.  put
+ * makes what is missing and returns whether it wrote all bytes; get returns how many it could read,
+ * of which some may be from before and some from after a put at the same time.
+ */
+extern bool tfrs_shared_file_put(const char *name, size_t offset, const void *bytes, size_t count);
+extern size_t tfrs_shared_file_get(const char *name, size_t offset, void *bytes, size_t count);
 
 #endif							/* TFRS_SHARED_FILE_H */

@@ -25,8 +25,9 @@ spool_create(void *context)
 	ResourceOwner old_owner = CurrentResourceOwner;
 	spool	   *result = palloc0(sizeof(*result));
 
-	CurrentResourceOwner = spools->owner;
-	result->file = BufFileCreateTemp(false);
+	if (!spools->lasting)
+		CurrentResourceOwner = spools->owner;
+	result->file = BufFileCreateTemp(spools->lasting);
 	CurrentResourceOwner = old_owner;
 	MemoryContextSwitchTo(old_context);
 	return result;
@@ -63,11 +64,12 @@ spool_close(void *handle)
 }
 
 void
-tfrs_spools_init(tfrs_spools *spools, MemoryContext context)
+tfrs_spools_init(tfrs_spools *spools, MemoryContext context, bool lasting)
 {
 	spools->functions = (tfrs_spool_functions) {
 		spools, spool_create, spool_append, spool_read, spool_close
 	};
 	spools->context = context;
 	spools->owner = CurrentResourceOwner;
+	spools->lasting = lasting;
 }

@@ -136,13 +136,8 @@ search_slice(many_call *call)
 		call->waiting, call->vectors, call->searches, tfrs_settings_threads(), call->k,
 		call->hits, call->counts
 	};
-	tfrs_index_many *many;
-	tfrs_error	error;
 
-	tfrs_check(tfrs_index_many_begin(&many, call->index, &queries, &call->arena, &error), &error);
-	while (tfrs_index_many_step(many) == TFRS_MORE)
-		CHECK_FOR_INTERRUPTS();
-	tfrs_index_many_destroy(many);
+	tfrs_search_many(call->index, &queries, &call->arena);
 }
 
 /* Answers the queries that wait.  What was allocated for them is gone afterwards. */

@@ -26,25 +26,28 @@
 
 PG_FUNCTION_INFO_V1(tfrs_top_k_support);
 
-/*
- * All forms end in k, exclude, among, min_score, search, and those over a model in index after it;
- * index is the only last argument that is no jsonb.
- */
-static int
-place_of_k(const List *arguments)
+/* In all forms k is the first argument that is declared as integer. */
+static Node *
+argument_k(const FuncExpr *call)
 {
-	int			count = list_length(arguments);
+	Oid		   *types;
+	int			count;
 
-	return exprType(llast(arguments)) == JSONBOID ? count - 5 : count - 6;
+	get_func_signature(call->funcid, &types, &count);
+	for (int i = 0; i < count; i++)
+		if (types[i] == INT4OID)
+			return list_nth(call->args, i);
+	return NULL;
 }
 
 static double
-estimate_k(PlannerInfo *root, const List *arguments)
+estimate_k(PlannerInfo *root, const FuncExpr *call)
 {
-	Node	   *node = list_nth(arguments, place_of_k(arguments));
+	Node	   *node = argument_k(call);
 
-	node = estimate_expression_value(root, node);
-	if (!IsA(node, Const) || ((Const *) node)->constisnull)
+	if (node != NULL)
+		node = estimate_expression_value(root, node);
+	if (node == NULL || !IsA(node, Const) || ((Const *) node)->constisnull)
 		return DEFAULT_K;
 	return Max(DatumGetInt32(((Const *) node)->constvalue), 0);
 }
@@ -68,12 +71,11 @@ tfrs_top_k_support(PG_FUNCTION_ARGS)
 	if (IsA(request, SupportRequestRows))
 	{
 		SupportRequestRows *rows = (SupportRequestRows *) request;
-		List	   *arguments;
+		FuncExpr   *call = (FuncExpr *) rows->node;
 
-		if (!IsA(rows->node, FuncExpr))
+		if (!IsA(call, FuncExpr))
 			PG_RETURN_POINTER(NULL);
-		arguments = ((FuncExpr *) rows->node)->args;
-		rows->rows = estimate_k(rows->root, arguments) * estimate_queries(rows->root, arguments);
+		rows->rows = estimate_k(rows->root, call) * estimate_queries(rows->root, call->args);
 		PG_RETURN_POINTER(rows);
 	}
 	if (IsA(request, SupportRequestCost))
@@ -84,8 +86,10 @@ tfrs_top_k_support(PG_FUNCTION_ARGS)
 
 		if (cost->node != NULL && IsA(cost->node, FuncExpr))
 		{
-			k = estimate_k(cost->root, ((FuncExpr *) cost->node)->args);
-			queries = estimate_queries(cost->root, ((FuncExpr *) cost->node)->args);
+			FuncExpr   *call = (FuncExpr *) cost->node;
+
+			k = estimate_k(cost->root, call);
+			queries = estimate_queries(cost->root, call->args);
 		}
 		cost->startup = 0;
 		cost->per_tuple = queries * (SEARCH_OPERATORS + k * ROW_OPERATORS) * cpu_operator_cost;

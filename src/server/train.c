@@ -1,5 +1,6 @@
 /*
- * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a model.
+ * train.c: the aggregates tfrs.train and tfrs.retrain: rows of a query to interactions, then a
+ * model.
  *
  * The transition is the hot path of training: a look at the state, at the options (equal bytes to
  * the first row's, nothing more), two ids out of their Datums and two hash probes.  What depends on
@@ -7,33 +8,27 @@
  *
  * Memory: everything of a group lies in a context of its own under the aggregate's.  Rows and ids
  * get maintenance_work_mem; where the planner hashes the groups, so that many states are alive,
- * each new one gets half of what is left (the size of the budget never changes a result).
- * Temporary files are closed by the aggregate's callback, which runs between groups and at the end,
- * but not after an error: then the resource owner has closed them.
+ * each new one gets half of what is left (the size of the budget never changes a result). Temporary
+ * files are closed by the aggregate's callback, which runs between groups and at the end, but not
+ * after an error: then the resource owner has closed them.
  *
  * The final function may be called again for the same state: a hashed aggregate is rescanned
  * without being filled anew.  So it leaves the interactions as they are.
  */
 #include "postgres.h"
 
-#include <float.h>
-#include <math.h>
-
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-#include "learning/warm_start.h"
 #include "server/block_cache.h"
 #include "server/bridge.h"
+#include "server/collection.h"
 #include "server/compat.h"
-#include "server/fit.h"
 #include "server/options.h"
+#include "server/progress.h"
 #include "server/row_reader.h"
-#include "server/spool.h"
 #include "server/train_options.h"
 
 /* Arguments after the state, or after the model of retrain. */
@@ -63,6 +58,7 @@ typedef struct train_site
 	tfrs_id_reader query;
 	tfrs_id_reader candidate;
 	size_t		granted;		/* bytes promised to groups that are alive, where hashed */
+	tfrs_collecting collecting;
 } train_site;
 
 /* One group. */
@@ -72,13 +68,8 @@ typedef struct train_state
 	MemoryContext context;
 	tfrs_block_site block;		/* of the model to go on from */
 	const tfrs_cached_block *model; /* or NULL */
-	tfrs_train_options options;
 	struct varlena *first_options;	/* of the first row, as it came; NULL: it was NULL */
-	tfrs_arena	arena;
-	tfrs_spools spools;
-	tfrs_interactions *interactions;
-	uint64		skipped_query;
-	uint64		skipped_candidate;
+	tfrs_collection collection;
 	size_t		granted;
 	bool		finished;		/* no further rows: the interactions are in their final order */
 } train_state;
@@ -97,6 +88,7 @@ site_of_call(FunctionCallInfo fcinfo, int first)
 		tfrs_id_reader_init(&site->query, get_fn_expr_argtype(flinfo, first + QUERY), "query");
 		tfrs_id_reader_init(&site->candidate, get_fn_expr_argtype(flinfo, first + CANDIDATE),
 							"candidate");
+		tfrs_collecting_init(&site->collecting, "train", flinfo->fn_mcxt);
 		flinfo->fn_extra = site;
 	}
 	return site;
@@ -128,7 +120,7 @@ end_group(Datum argument)
 	train_state *state = (train_state *) DatumGetPointer(argument);
 
 	state->site->granted -= state->granted;
-	tfrs_interactions_destroy(state->interactions);
+	tfrs_collection_end(&state->collection);
 }
 
 /* The model that retrain goes on from; without one it begins as train does. */
@@ -166,77 +158,27 @@ read_options(FunctionCallInfo fcinfo, train_state *state)
 		json = PG_GETARG_JSONB_P(argument);
 	}
 	if (state->model != NULL)
-		tfrs_retrain_options_read(&state->options, &state->model->model, json);
+		tfrs_retrain_options_read(&state->collection.options, &state->model->model, json);
 	else
-		tfrs_train_options_read(&state->options, json);
-}
-
-/* ERROR where ids of the model and those of the call are of two types. */
-static void
-check_same_type(uint32 tag, const tfrs_id_reader *reader, const char *role)
-{
-	if (tag != reader->tag)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s ids are of type %s, but the model's of type %s", role,
-						tfrs_id_tag_name(reader->tag), tfrs_id_tag_name(tag)),
-				 errhint("Cast them to %s.", tfrs_id_tag_name(tag))));
-}
-
-/* Ids that the interactions are told of between two looks at a cancel. */
-#define IDS_AT_ONCE 4096
-
-static void
-know_ids(train_state *state, const tfrs_id_view *ids,
-		 tfrs_status (*know) (tfrs_interactions *, tfrs_id, tfrs_error *))
-{
-	tfrs_error	error;
-
-	for (size_t i = 0; i < ids->count; i++)
-	{
-		if (i % IDS_AT_ONCE == 0)
-			CHECK_FOR_INTERRUPTS();
-		tfrs_check(know(state->interactions, tfrs_id_view_get(ids, (uint32_t) i), &error), &error);
-	}
-}
-
-/* What can be refused is refused before all rows are read. */
-static void
-know_model(train_state *state)
-{
-	const tfrs_model *model = &state->model->model;
-	tfrs_error	error;
-
-	tfrs_check(tfrs_warm_start_check(model, &state->options,
-									 state->site->count >= COUNT_WITH_TIME, &error), &error);
-	check_same_type(model->query_ids.tag, &state->site->query, "query");
-	check_same_type(model->candidate_ids.tag, &state->site->candidate, "candidate");
-	know_ids(state, &model->query_ids, tfrs_interactions_know_query);
-	know_ids(state, &model->candidate_ids, tfrs_interactions_know_candidate);
+		tfrs_train_options_read(&state->collection.options, json);
 }
 
 static void
-create_interactions(FunctionCallInfo fcinfo, train_state *state)
+begin_collection(FunctionCallInfo fcinfo, train_state *state)
 {
-	tfrs_interactions_options options = {0};
+	tfrs_collection *collection = &state->collection;
 	train_site *site = state->site;
-	tfrs_error	error;
 
-	tfrs_bridge_arena(&state->arena, state->context, SIZE_MAX);
-	tfrs_spools_init(&state->spools, state->context);
-	options.has_weight = site->count >= COUNT_WITH_WEIGHT;
-	options.has_time = site->count >= COUNT_WITH_TIME;
-	options.input_order = state->options.input_order;
-	options.seed = state->options.seed;
-	options.budget = grant_budget(fcinfo, state);
-	options.spools = &state->spools.functions;
-	tfrs_check(tfrs_interactions_create(&state->interactions, &state->arena, &options, &error),
-			   &error);
+	collection->context = state->context;
+	collection->query = site->query;
+	collection->candidate = site->candidate;
+	collection->has_weight = site->count >= COUNT_WITH_WEIGHT;
+	collection->has_time = site->count >= COUNT_WITH_TIME;
+	collection->budget = grant_budget(fcinfo, state);
+	tfrs_collection_begin(collection);
 	AggRegisterCallback(fcinfo, end_group, PointerGetDatum(state));
-	tfrs_check(tfrs_interactions_set_query_type(state->interactions, site->query.kind,
-												site->query.tag, &error), &error);
-	tfrs_check(tfrs_interactions_set_candidate_type(state->interactions, site->candidate.kind,
-													site->candidate.tag, &error), &error);
+	if (state->model != NULL)
+		tfrs_collection_know_model(collection, &state->model->model);
 }
 
 /* The first row of a group. */
@@ -257,9 +199,7 @@ begin_group(FunctionCallInfo fcinfo, int first)
 	state->context = context;
 	open_model(fcinfo, state);
 	read_options(fcinfo, state);
-	create_interactions(fcinfo, state);
-	if (state->model != NULL)
-		know_model(state);
+	begin_collection(fcinfo, state);
 	MemoryContextSwitchTo(old_context);
 	return state;
 }
@@ -271,16 +211,11 @@ read_weight(FunctionCallInfo fcinfo, const train_site *site)
 		: (float) tfrs_weight_read(fcinfo, site->first + WEIGHT);
 }
 
-/* An unknown time and the ends of time are the earliest. */
 static int64
 read_time(FunctionCallInfo fcinfo, const train_site *site)
 {
-	TimestampTz at;
-
-	if (site->count < COUNT_WITH_TIME || PG_ARGISNULL(site->first + TIME))
-		return DT_NOBEGIN;
-	at = PG_GETARG_TIMESTAMPTZ(site->first + TIME);
-	return TIMESTAMP_NOT_FINITE(at) ? DT_NOBEGIN : at;
+	return site->count < COUNT_WITH_TIME ? 0 :
+		tfrs_collection_time(&fcinfo->args[site->first + TIME]);
 }
 
 /* The group of the row, which has the options and the model of its first row. */
@@ -305,20 +240,13 @@ collect_row(FunctionCallInfo fcinfo, int first)
 {
 	train_state *state = group_of_row(fcinfo, first);
 	train_site *site = state->site;
-	tfrs_error	error;
+	tfrs_row_ids ids;
 
-	if (PG_ARGISNULL(first + QUERY))
-		state->skipped_query++;
-	else if (PG_ARGISNULL(first + CANDIDATE))
-		state->skipped_candidate++;
-	else
-		tfrs_check(tfrs_interactions_add(state->interactions,
-										 tfrs_id_read(&site->query,
-													  PG_GETARG_DATUM(first + QUERY)),
-										 tfrs_id_read(&site->candidate,
-													  PG_GETARG_DATUM(first + CANDIDATE)),
-										 read_weight(fcinfo, site), read_time(fcinfo, site),
-										 &error), &error);
+	tfrs_collecting_count_row(&site->collecting);
+	if (tfrs_collection_ids(&state->collection, &fcinfo->args[first + QUERY],
+							&fcinfo->args[first + CANDIDATE], &ids))
+		tfrs_collection_add(&state->collection, &ids, read_weight(fcinfo, site),
+							read_time(fcinfo, site));
 	PG_RETURN_POINTER(state);
 }
 
@@ -336,21 +264,6 @@ Datum
 tfrs_retrain_collect(PG_FUNCTION_ARGS)
 {
 	return collect_row(fcinfo, ARGUMENT_MODEL + 1);
-}
-
-static void
-finish_rows(train_state *state)
-{
-	tfrs_status status;
-	tfrs_error	error;
-
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = tfrs_interactions_finish_step(state->interactions, &error);
-		tfrs_check(status, &error);
-	} while (status == TFRS_MORE);
-	state->finished = true;
 }
 
 /* The model as it was, or NULL without one. */
@@ -378,21 +291,17 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 
 	if (AggCheckCallContext(fcinfo, NULL) != AGG_CONTEXT_AGGREGATE)
 		elog(ERROR, "tfrs.train_fit called outside of an aggregate");
+	if (state != NULL)
+		tfrs_collecting_end(&state->site->collecting);
 	if (state != NULL && !state->finished)
-		finish_rows(state);
-	if (state == NULL || tfrs_interactions_count(state->interactions) == 0)
+	{
+		tfrs_collection_finish(&state->collection);
+		state->finished = true;
+	}
+	if (state == NULL || tfrs_interactions_count(state->collection.interactions) == 0)
 		return nothing_to_learn(fcinfo, state);
-	if (tfrs_interactions_candidates(state->interactions)->count == 1)
-		ereport(NOTICE,
-				(errmsg("all rows have the same candidate"),
-				 errdetail("There is nothing to tell it from, so the model has learned nothing.")));
-	if (state->options.history.on && !state->options.store)
-		ereport(NOTICE,
-				(errmsg("the model stores no events, so it answers all queries alike"),
-				 errhint("Leave out \"store\": false, or train with \"history\": false.")));
-	fit = (tfrs_fit) {
-		&state->options, state->interactions, state->model == NULL ? NULL : &state->model->model,
-		state->skipped_query, state->skipped_candidate
-	};
+	tfrs_collection_warn(&state->collection);
+	fit = tfrs_collection_fit(&state->collection,
+							  state->model == NULL ? NULL : &state->model->model);
 	PG_RETURN_POINTER(tfrs_fit_run(&fit));
 }

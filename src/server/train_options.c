@@ -54,11 +54,10 @@ static const tfrs_option_choice loss_choices[] = {
 	{NULL, 0}
 };
 
-/* "query" would hold out whole queries: not supported yet. */
 static const tfrs_option_choice held_out_choices[] = {
 	{"random", TFRS_HELD_OUT_RANDOM},
 	{"last", TFRS_HELD_OUT_LAST},
-	{"query", NOT_YET},
+	{"query", TFRS_HELD_OUT_QUERY},
 	{NULL, 0}
 };
 

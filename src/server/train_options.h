@@ -14,8 +14,8 @@
 /* Defaults, preset and keys of json (NULL: none) into *options, checked.  Raises. */
 extern void tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json);
 
-/* Those that a model was trained with, and over them the keys of json: for tfrs.retrain.  How long to
- * train is chosen anew by the counts of the data, unless json says it. */
+/* Those that a model was trained with, and over them the keys of json: for tfrs.retrain.  How long
+ * to train is chosen anew by the counts of the data, unless json says it. */
 extern void tfrs_retrain_options_read(tfrs_train_options *options, const tfrs_model *model,
 									  const Jsonb *json);
 

@@ -50,7 +50,6 @@ static tfrs_index_options
 tuning_options(FunctionCallInfo fcinfo, const tfrs_index *index)
 {
 	tfrs_index_options options;
-	const char *complaint;
 
 	tfrs_index_options_default(&options);
 	options.kind = TFRS_INDEX_TREE;
@@ -58,11 +57,7 @@ tuning_options(FunctionCallInfo fcinfo, const tfrs_index *index)
 	options.target_recall = PG_GETARG_FLOAT4(2);
 	options.target_k = (uint32_t) tfrs_search_k(fcinfo, 3);
 	options.threads = tfrs_settings_threads();
-	complaint = tfrs_index_options_check(&options);
-	if (complaint != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s", complaint)));
+	tfrs_index_check_options(&options);
 	return options;
 }
 
@@ -77,6 +72,7 @@ tfrs_tune_index(PG_FUNCTION_ARGS)
 	tfrs_block_value *value;
 	tfrs_arena	arena;
 	tfrs_error	error;
+	tfrs_progress *run;
 	size_t		count;
 	float	   *queries = read_queries(PG_GETARG_ARRAYTYPE_P(1), index->dim, &count);
 
@@ -85,7 +81,10 @@ tfrs_tune_index(PG_FUNCTION_ARGS)
 	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_index_builder_retune(&builder, &arena, &options, index, queries, count,
 										 &error), &error);
+	run = tfrs_progress_begin("tune_index", NULL);
+	tfrs_index_run_builder(builder, index->count, run);
 	value = tfrs_index_value_of(&block->candidates, builder);
 	tfrs_index_builder_destroy(builder);
+	tfrs_progress_end(run);
 	PG_RETURN_POINTER(value);
 }

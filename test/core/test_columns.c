@@ -151,8 +151,8 @@ has(const tfrs_ragged *lists, size_t row, size_t item)
 }
 
 /*
- * The weighted sum over columns that are neither targets nor masked has the mean of the sum over all
- * such candidates; for row 1 these are all but 0, 3, 7, 20, 40 and 41.
+ * The weighted sum over columns that are neither targets nor masked has the mean of the sum over
+ * all such candidates; for row 1 these are all but 0, 3, 7, 20, 40 and 41.
  */
 CHECK_TEST(sampled_sums_are_unbiased)
 {

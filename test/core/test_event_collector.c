@@ -310,7 +310,8 @@ CHECK_TEST(a_long_query_is_sorted_in_steps)
 			steps++;
 		CHECK(steps > 1 + MANY / 16384 + MANY * 3 / 2 / 16384);
 		check_order(&events, repeats);
-		CHECK(repeats || events.offsets[1] == 1000 || events.offsets[2] - events.offsets[1] == 1000);
+		CHECK(repeats || events.offsets[1] == 1000 ||
+			  events.offsets[2] - events.offsets[1] == 1000);
 		tfrs_event_collector_free(&collector);
 		tfrs_interactions_destroy(interactions);
 	}

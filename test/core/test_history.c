@@ -156,6 +156,63 @@ CHECK_TEST(a_query_vector_is_the_sum_of_its_bags)
 	CHECK(got[3] == 1.0f);
 }
 
+/* Events that follow one another in a list: with the bias they are the whole product. */
+CHECK_TEST(contributions_add_up_to_the_product)
+{
+	const float candidate[] = {0.3f, -0.7f, 1.1f, 0.25f};
+	float		all[10 * 4];
+	float		recent[10 * 4];
+	const float *tables[] = {all, recent};
+	float		query[4];
+	float		expected[4];
+
+	for (size_t i = 0; i < 10 * 4; i++)
+	{
+		all[i] = sinf((float) i);
+		recent[i] = cosf(3.0f * (float) i);
+	}
+	for (uint32_t normalize = 0; normalize < 2; normalize++)
+		for (size_t count = 0; count <= four.count; count++)
+		{
+			const tfrs_history_shape shape = {
+				.dim = 4, .bags = 2, .decay = {0, 0.5f}, .length = 2, .bias = 1,
+				.normalize = normalize, .temperature = 0.2f
+			};
+			const tfrs_event_list list = {count, four_candidates, four_times};
+			double		contribution[4];
+			double		sum = candidate[3];
+
+			tfrs_history_encode(&shape, tables, &list, expected);
+			tfrs_history_contributions(&shape, tables, &list, candidate, query, contribution);
+			CHECK(memcmp(query, expected, sizeof(query)) == 0);
+			for (size_t i = 0; i < count; i++)
+				sum += contribution[i];
+			CHECK_NEAR(sum, tfrs_kernels.dot(query, candidate, 4), 1e-5);
+		}
+}
+
+/* An event beyond the length of the decaying bag is in the other one only. */
+CHECK_TEST(contributions_by_hand)
+{
+	const tfrs_history_shape shape = {
+		.dim = 2, .bags = 2, .decay = {0, 0.5f}, .length = 1, .temperature = 0.5f
+	};
+	const uint32_t candidates[] = {0, 1, 0, 1};
+	const float all[] = {1, 0, 0, 1};
+	const float recent[] = {10, 0, 0, 10};
+	const float *tables[] = {all, recent};
+	const float candidate[] = {2, 3};
+	float		query[2];
+	double		contribution[4];
+
+	tfrs_history_contributions(&shape, tables, &(tfrs_event_list) {4, candidates, NULL}, candidate,
+							   query, contribution);
+	CHECK_NEAR(contribution[0], 2 * 0.5 / 0.5, 1e-6);
+	CHECK_NEAR(contribution[1], 3 * 0.5 / 0.5, 1e-6);
+	CHECK_NEAR(contribution[2], 2 * 0.5 / 0.5, 1e-6);
+	CHECK_NEAR(contribution[3], (3 * 0.5 + 30) / 0.5, 1e-5);
+}
+
 CHECK_TEST(finishing_by_hand)
 {
 	tfrs_history_shape shape = shape_of(0.0f, 1);

@@ -31,6 +31,7 @@ typedef enum shape
 	POWER_NORMS,
 	TINY,						/* some rows with components around 1e-42, some zero */
 	FAR_AWAY,					/* all around (1000, 1000, ...) */
+	EDGES,						/* components around 1e19 and 1e-23, squares beyond float32 */
 	SHAPES
 } shape;
 
@@ -55,6 +56,8 @@ norm_of_row(shape shape, size_t row, tfrs_random *random)
 			return powf(tfrs_random_float(random) + 1e-4f, -0.4f);
 		case TINY:
 			return row % 3 == 0 ? 1e-42f : row % 100 == 1 ? 0 : 1;
+		case EDGES:
+			return row % 3 == 0 ? 1e19f : row % 3 == 1 ? 1e-23f : 1;
 		default:
 			return 1;
 	}
@@ -240,6 +243,8 @@ check_searches(const data *from, const tfrs_index *index, uint64_t seed)
 		tfrs_search_default(&search);
 		search.exact = true;
 		search.k = i % 6 == 5 ? from->count + 10 : ks[tfrs_random_below(&random, 5)];
+		if (i % 3 == 1)
+			search.k = 1 + tfrs_random_below(&random, (uint32_t) from->count + 10);
 		if (i % 2 == 1)
 		{
 			search.excluded = lists[0];
@@ -265,6 +270,9 @@ check_exact(shape shape, size_t count, size_t dim, uint64_t seed)
 
 	for (size_t m = 0; m < 3; m++)
 	{
+		tfrs_index	plain = tfrs_index_over(made.rows, count, dim, metrics[m]);
+
+		check_searches(&made, &plain, seed);
 		for (int kind = TFRS_INDEX_EXACT; kind <= TFRS_INDEX_TREE; kind++)
 		{
 			tfrs_index_options options = options_of((tfrs_index_kind) kind, metrics[m]);
@@ -413,6 +421,7 @@ recall_of(const data *from, const tfrs_index *index, const float *queries, size_
 
 #define MANY 20000
 #define MANY_QUERIES 60
+#define HELD_OUT 250
 
 /* 20,000 clustered rows; queries are of the same clusters but no rows. */
 static data
@@ -426,6 +435,22 @@ make_many(tfrs_arena *arena, float **queries)
 	for (size_t i = 0; i < MANY_QUERIES; i++)
 		fill_row(CLUSTERED, *queries + i * DIM, DIM, i, &random);
 	return made;
+}
+
+static tfrs_index_builder *
+retune(tfrs_arena *arena, const tfrs_index_options *options, const tfrs_index *index,
+	   const float *queries, size_t count)
+{
+	tfrs_index_builder *builder;
+	tfrs_status status;
+	double		share;
+
+	CHECK_OK(tfrs_index_builder_retune(&builder, arena, options, index, queries, count,
+									   &check_error));
+	while ((status = tfrs_index_builder_step(builder, &share, &check_error)) == TFRS_MORE)
+		CHECK(share >= 0 && share <= 1);
+	CHECK_OK(status);
+	return builder;
 }
 
 CHECK_TEST(tree_reaches_its_recall)
@@ -442,24 +467,82 @@ CHECK_TEST(tree_reaches_its_recall)
 		tfrs_index_builder *builder;
 		tfrs_index_builder *retuned;
 		tfrs_index	index;
-		tfrs_status status;
-		double		share;
 
 		options.target_recall = 0.9f;
 		builder = build(arena, &made, &options);
 		index = tfrs_index_builder_index(builder);
 		CHECK(tfrs_index_describe(&index).recall >= 0.9f);
-		CHECK_OK(tfrs_index_builder_retune(&retuned, arena, &options, &index, queries,
-										   MANY_QUERIES, &check_error));
-		while ((status = tfrs_index_builder_step(retuned, &share, &check_error)) == TFRS_MORE)
-			;
-		CHECK_OK(status);
+		retuned = retune(arena, &options, &index, queries, MANY_QUERIES);
 		index = tfrs_index_builder_index(retuned);
 		CHECK(tfrs_index_describe(&index).leaves_to_search < tfrs_index_describe(&index).leaves);
 		CHECK_NEAR(recall_of(&made, &index, queries, MANY_QUERIES, &search),
 				   tfrs_index_describe(&index).recall, 1e-6);
 		tfrs_index_builder_destroy(retuned);
 		tfrs_index_builder_destroy(builder);
+	}
+}
+
+/* Recall on rows that stand in for queries, each without itself. */
+static double
+recall_of_rows(const data *from, const tfrs_index *index)
+{
+	double		recall = 0;
+
+	for (uint32_t row = 5; row < MANY; row += MANY / HELD_OUT)
+	{
+		tfrs_search search;
+
+		tfrs_search_default(&search);
+		search.excluded = &row;
+		search.excluded_count = 1;
+		recall += recall_of(from, index, from->rows + row * DIM, 1, &search) / HELD_OUT;
+	}
+	return recall;
+}
+
+/* Not under the stored estimate by more than 0.01 beyond its interval of 99 %. */
+static void
+check_estimate(const tfrs_index *index, double recall, size_t tuned_on)
+{
+	double		stored = tfrs_index_describe(index).recall;
+
+	CHECK(recall >= stored - 0.01 - 2.576 * sqrt(stored * (1 - stored) / (double) tuned_on));
+}
+
+/* What an index says of its recall holds for queries that it was not tuned on. */
+CHECK_TEST(recall_holds_for_other_queries)
+{
+	static const shape shapes[] = {NORMAL, CLUSTERED, POWER_NORMS};
+	tfrs_arena *arena = check_arena();
+	float	   *queries;
+	tfrs_random random;
+	tfrs_search search;
+
+	tfrs_search_default(&search);
+	CHECK_OK(TFRS_GET(arena, &queries, 2 * HELD_OUT * DIM, &check_error));
+	tfrs_random_init(&random, 23, 0, 0);
+	for (size_t i = 0; i < 2 * HELD_OUT; i++)
+		fill_row(i % 3 == 0 ? NORMAL : CLUSTERED, queries + i * DIM, DIM, i, &random);
+	for (size_t i = 0; i < 9; i += 2)
+	{
+		data		made = make_data(arena, shapes[i / 3], MANY, DIM, i);
+		tfrs_index_options options = options_of(TFRS_INDEX_TREE, metrics[i % 3]);
+		tfrs_index_builder *builder;
+		tfrs_index_builder *tuned;
+		tfrs_index	index;
+
+		options.target_recall = i % 4 == 0 ? 0.9f : 0.97f;
+		builder = build(arena, &made, &options);
+		index = tfrs_index_builder_index(builder);
+		check_estimate(&index, recall_of_rows(&made, &index), 256);
+		tuned = retune(arena, &options, &index, queries, HELD_OUT);
+		index = tfrs_index_builder_index(tuned);
+		check_estimate(&index, recall_of(&made, &index, queries + HELD_OUT * DIM, HELD_OUT, &search),
+					   HELD_OUT);
+		tfrs_index_builder_destroy(tuned);
+		tfrs_index_builder_destroy(builder);
+		tfrs_arena_release(arena, made.rows);
+		tfrs_arena_release(arena, made.queries);
 	}
 }
 

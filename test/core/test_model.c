@@ -41,7 +41,8 @@ make_model(bool history)
 	options.history.steps = history ? 4 : 0;
 	rows_draw(rows, COUNT, 12, 9);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL,
+								&check_error));
 	while ((status = tfrs_trainer_step(trainer, &progress, &check_error)) == TFRS_MORE)
 		;
 	CHECK_OK(status);

@@ -37,7 +37,8 @@ typedef struct problem
 
 static problem p;
 
-/* Row r has r % 4 targets (none too), one of them twice in every fifth row, and some masked columns. */
+/* Row r has r % 4 targets (none too), one of them twice in every fifth row,
+ * and some masked columns. */
 static void
 fill_lists(tfrs_random *random)
 {
@@ -306,8 +307,8 @@ CHECK_TEST(large_products_are_cut)
 	static float query[20 * 500];
 	static float d_query[20 * 500];
 	tfrs_state_batch batch = {
-		.rows = 20, .columns = columns, .negatives = columns, .dim = dim, .query = query, .candidate = candidate,
-		.d_query = d_query, .d_candidate = d_candidate
+		.rows = 20, .columns = columns, .negatives = columns, .dim = dim,
+		.query = query, .candidate = candidate, .d_query = d_query, .d_candidate = d_candidate
 	};
 	tfrs_state_loss loss;
 	double		total;

@@ -212,7 +212,8 @@ check_weights(float query_weight, float hide_share)
 			uint32_t	query = states.row_query[row];
 			tfrs_event_list list = tfrs_events_of(&events, query);
 			double		each = states.kind == TFRS_STATE_HIDE
-				? pow((double) list.count, 1 - query_weight) / (double) length_of(&states.target, row)
+				? pow((double) list.count, 1 - query_weight) /
+				(double) length_of(&states.target, row)
 				: pow((double) list.count, -query_weight);
 
 			for (size_t i = states.target.start[row]; i < states.target.start[row + 1]; i++)

@@ -126,7 +126,8 @@ CHECK_TEST(progress_tells_what_happens)
 	options.batch_size = 512;
 	rows_draw(rows, COUNT, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL,
+								&check_error));
 	do
 	{
 		status = tfrs_trainer_step(trainer, &progress, &check_error);
@@ -176,7 +177,8 @@ CHECK_TEST(batches_cross_the_borders_of_buckets)
 	options.batch_size = 70000;
 	rows_draw(rows, MANY, 300, 100);
 	CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, MANY, &check_error));
-	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, check_arena(), &options, interactions, NULL,
+								&check_error));
 	while (!progress.epoch_finished)
 		CHECK_STATUS(tfrs_trainer_step(trainer, &progress, &check_error), TFRS_MORE);
 	CHECK_EQUAL(progress.batch, (MANY + 69999) / 70000);
@@ -455,7 +457,8 @@ CHECK_TEST(the_estimate_holds)
 		options.batch_size = COUNT;
 		options.normalize = switches & 1;
 		options.form = switches & 2 ? TFRS_FORM_PLAIN : TFRS_FORM_AUTO;
-		options.mask_known = options.form != TFRS_FORM_PLAIN;	/* cells of repeated columns: not told */
+		/* cells of repeated columns: not told */
+	options.mask_known = options.form != TFRS_FORM_PLAIN;
 		rows_draw(rows, COUNT, 3000, 2000);
 		CHECK_OK(rows_collect(&interactions, check_arena(), &collecting, rows, COUNT,
 							  &check_error));
@@ -556,19 +559,20 @@ CHECK_TEST(patience_ends_a_training)
 
 CHECK_TEST(order_threads_and_budget_do_not_show_in_a_validation)
 {
-	for (int history = 0; history < 2; history++)
+	for (int way = 0; way < 3; way++)
 	{
 		tfrs_train_options options = small_options();
 		trained		expected;
 		trained		got;
 
-		if (history)
+		if (way > 0)
 		{
 			tfrs_train_options_default(&options);
 			options.dim = 8;
 			options.history.steps = 20;
 		}
 		options.validation.on = true;
+		options.validation.by = way == 2 ? TFRS_HELD_OUT_QUERY : TFRS_HELD_OUT_RANDOM;
 		options.validation.metric = TFRS_METRIC_RECALL;
 		options.id_dropout = 0.1f;
 		options.uniform_negatives = 20;
@@ -581,6 +585,19 @@ CHECK_TEST(order_threads_and_budget_do_not_show_in_a_validation)
 	}
 }
 
+/* Nothing of a plain table is about a query that it was not trained on. */
+CHECK_TEST(whole_queries_need_a_history)
+{
+	tfrs_train_options options = small_options();
+
+	options.validation.on = true;
+	options.validation.by = TFRS_HELD_OUT_QUERY;
+	CHECK(strstr(tfrs_train_options_check(&options), "needs the history tower") != NULL);
+	tfrs_train_options_default(&options);
+	options.validation.on = true;
+	options.validation.by = TFRS_HELD_OUT_QUERY;
+	CHECK(tfrs_train_options_check(&options) == NULL);
+}
 
 CHECK_TEST(the_last_events_need_times)
 {
@@ -598,7 +615,9 @@ static tfrs_status
 validate_in(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_train_options options = small_options();
-	tfrs_interactions_options collecting = {.budget = SIZE_MAX, .has_weight = true, .has_time = true};
+	tfrs_interactions_options collecting = {
+		.budget = SIZE_MAX, .has_weight = true, .has_time = true
+	};
 	trained		result;
 
 	options.validation.on = true;

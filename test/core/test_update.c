@@ -105,7 +105,8 @@ column_gain(const reference *model, const tfrs_train_options *options,
 
 	if (j != own && options->mask_known && model->known[row->query][candidate])
 		return -INFINITY;
-	if (j != own && options->loss.remove_accidental_hits && candidate == row->candidate)
+	if (j != own && candidate == row->candidate &&
+		(options->loss.remove_accidental_hits || options->correction == TFRS_CORRECTION_CORRECTED))
 		return -INFINITY;
 	if (options->correction == TFRS_CORRECTION_NONE)
 		return 0;
@@ -160,6 +161,7 @@ row_reference(reference *model, const tfrs_train_options *options, const tfrs_in
 	const double *q = unit_of->query[row->query];
 	double		s[ROWS + NEGATIVES];
 	double		gain[ROWS + NEGATIVES];
+	double		own_gain;
 	double		sum = 0;
 
 	for (int j = 0; j < c->count; j++)
@@ -168,8 +170,8 @@ row_reference(reference *model, const tfrs_train_options *options, const tfrs_in
 		gain[j] = column_gain(model, options, row, c, own, j);
 		sum += exp(s[j] + gain[j]);
 	}
-	model->loss += row->weight * (log(sum) - s[own] -
-								  (options->correction == TFRS_CORRECTION_IN_BATCH ? gain[own] : 0));
+	own_gain = options->correction == TFRS_CORRECTION_IN_BATCH ? gain[own] : 0;
+	model->loss += row->weight * (log(sum) - s[own] - own_gain);
 	for (int j = 0; j < c->count; j++)
 	{
 		double		g = row->weight * (exp(s[j] + gain[j]) / sum - (j == own)) /
@@ -278,7 +280,10 @@ check_updates(const tfrs_train_options *options)
 	uint64_t	offsets[QUERIES + 1] = {0};
 	uint32_t	known[QUERIES * CANDIDATES];
 	tfrs_events events = {.queries = QUERIES, .offsets = offsets, .candidate = known};
-	tfrs_update_parts parts = {.options = options, .query = &query, .candidate = &candidate, .batch_rows = ROWS};
+	tfrs_update_parts parts = {
+		.options = options, .query = &query, .candidate = &candidate,
+		.batch_rows = ROWS
+	};
 	tfrs_interaction rows[ROWS];
 	tfrs_update *update;
 	tfrs_random random;
@@ -347,7 +352,10 @@ static void
 update_wide(const tfrs_train_options *options, float *values)
 {
 	tfrs_table	tables[2];
-	tfrs_update_parts parts = {.options = options, .query = &tables[0], .candidate = &tables[1], .batch_rows = WIDE_ROWS};
+	tfrs_update_parts parts = {
+		.options = options, .query = &tables[0], .candidate = &tables[1],
+		.batch_rows = WIDE_ROWS
+	};
 	tfrs_interaction rows[WIDE_ROWS];
 	tfrs_update *update;
 	tfrs_random random;
@@ -456,7 +464,10 @@ CHECK_TEST(forms_agree_where_nothing_repeats)
 		tfrs_train_options options;
 		tfrs_table	query;
 		tfrs_table	candidate;
-		tfrs_update_parts parts = {.options = &options, .query = &query, .candidate = &candidate, .batch_rows = 10};
+		tfrs_update_parts parts = {
+			.options = &options, .query = &query, .candidate = &candidate,
+			.batch_rows = 10
+		};
 		tfrs_interaction rows[10];
 		tfrs_update *update;
 		tfrs_random random;
@@ -512,7 +523,10 @@ CHECK_TEST(a_batch_has_rows_and_no_more_than_there_is_room_for)
 {
 	tfrs_train_options options;
 	tfrs_table	table;
-	tfrs_update_parts parts = {.options = &options, .query = &table, .candidate = &table, .batch_rows = 3};
+	tfrs_update_parts parts = {
+		.options = &options, .query = &table, .candidate = &table,
+		.batch_rows = 3
+	};
 	tfrs_interaction rows[4] = {{0, 0, 1.0f, 0}};
 	tfrs_update *update;
 

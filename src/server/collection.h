@@ -1,0 +1,69 @@
+/*
+ * collection.h: rows of (query, candidate, weight, time) as SQL values become interactions.
+ *
+ * What tfrs.train, tfrs.retrain and tfrs.refresh have in common, up to the interactions that fit.h
+ * trains on.
+ */
+#ifndef TFRS_COLLECTION_H
+#define TFRS_COLLECTION_H
+
+#include "postgres.h"
+
+#include "learning/interactions.h"
+#include "learning/trainer.h"
+#include "server/fit.h"
+#include "server/row_reader.h"
+#include "server/spool.h"
+
+typedef struct tfrs_collection
+{
+	/* set by the caller */
+	MemoryContext context;		/* of all its memory */
+	tfrs_train_options options;
+	tfrs_id_reader query;
+	tfrs_id_reader candidate;
+	bool		has_weight;
+	bool		has_time;
+	bool		lasting;		/* past the end of the transaction */
+	size_t		budget;			/* bytes for rows and ids */
+
+	tfrs_arena	arena;
+	tfrs_spools spools;
+	tfrs_interactions *interactions;
+	uint64		skipped_query;
+	uint64		skipped_candidate;
+} tfrs_collection;
+
+/* Begins to collect; tfrs_collection_end closes temporary files, before the context goes. */
+extern void tfrs_collection_begin(tfrs_collection *collection);
+extern void tfrs_collection_end(tfrs_collection *collection);
+
+/* Lets the interactions know the ids of a model that the training will go on from.  What can be
+ * refused for its sake is refused here, before all rows are read. */
+extern void tfrs_collection_know_model(tfrs_collection *collection, const tfrs_model *model);
+
+/* The hot path.  A row's ids; false where one is NULL: such a row is skipped, and counted. */
+typedef struct tfrs_row_ids
+{
+	tfrs_id		query;
+	tfrs_id		candidate;
+} tfrs_row_ids;
+
+extern bool tfrs_collection_ids(tfrs_collection *collection, const NullableDatum *query,
+								const NullableDatum *candidate, tfrs_row_ids *ids);
+extern void tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids,
+								float weight, int64 at);
+
+/* A time as the interactions have it: where it is NULL or infinite, the earliest. */
+extern int64 tfrs_collection_time(const NullableDatum *at);
+
+/* Brings the rows into their final order. */
+extern void tfrs_collection_finish(tfrs_collection *collection);
+
+/* NOTICEs about what a training on the finished rows can't learn. */
+extern void tfrs_collection_warn(const tfrs_collection *collection);
+
+/* The training of the finished rows, going on from model (NULL: from nothing). */
+extern tfrs_fit tfrs_collection_fit(const tfrs_collection *collection, const tfrs_model *model);
+
+#endif							/* TFRS_COLLECTION_H */

@@ -1,0 +1,354 @@
+/*
+ * live_relation.c: privileges, indexes and plans of the relations that a recommender rests on.
+ *
+ * Ids go into statements as parameters of the column's own type, so that an index serves.  A
+ * generic plan is asked for: planning takes longer than the look-up.
+ */
+#include "server/live_relation.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+
+#include "server/compat.h"
+#include "server/row_reader.h"
+
+/* Plans of a session; with more all are made anew. */
+#define MOST_PLANS 512
+
+typedef struct live_key
+{
+	int32		recommender;
+	int32		role;
+} live_key;
+
+/* What a session keeps of a relation. */
+typedef struct tfrs_live_entry
+{
+	live_key	key;			/* first: dynahash demands it */
+	char	   *sql;			/* of the plan; NULL: there is none */
+	Oid			type;			/* of its parameter */
+	SPIPlanPtr	plan;
+	int			running;		/* executions of the plan now */
+	bool		told;			/* that it is left out */
+	bool		told_index;		/* that it has no index for the look-up */
+} tfrs_live_entry;
+
+static HTAB *entries;
+
+/* A plan that is being executed is left to the end of the session: that is a rare case. */
+static void
+forget_plan(tfrs_live_entry *entry)
+{
+	if (entry->plan != NULL && entry->running == 0)
+		SPI_freeplan(entry->plan);
+	if (entry->sql != NULL)
+		pfree(entry->sql);
+	entry->plan = NULL;
+	entry->sql = NULL;
+}
+
+static void
+forget_all_plans(void)
+{
+	HASH_SEQ_STATUS scan;
+	tfrs_live_entry *entry;
+
+	hash_seq_init(&scan, entries);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		if (entry->running > 0)
+			continue;
+		forget_plan(entry);
+		hash_search(entries, &entry->key, HASH_REMOVE, NULL);
+	}
+}
+
+static tfrs_live_entry *
+entry_of(const tfrs_recommender *recommender, tfrs_live_role role)
+{
+	live_key	key = {recommender->id, role};
+	tfrs_live_entry *entry;
+	bool		found;
+
+	if (entries == NULL)
+	{
+		HASHCTL		control = {0};
+
+		control.keysize = sizeof(live_key);
+		control.entrysize = sizeof(tfrs_live_entry);
+		entries = hash_create("tfrs live relations", 16, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(entries, &key, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry;
+	if (hash_get_num_entries(entries) >= MOST_PLANS)
+		forget_all_plans();
+	entry = hash_search(entries, &key, HASH_ENTER, &found);
+	entry->sql = NULL;
+	entry->plan = NULL;
+	entry->running = 0;
+	entry->told = entry->told_index = false;
+	return entry;
+}
+
+void
+tfrs_read_scope_begin(tfrs_read_scope *scope)
+{
+	tfrs_run_as_begin(&scope->run_as, GetUserId());
+	scope->read_only = XactReadOnly;
+	XactReadOnly = true;
+}
+
+void
+tfrs_read_scope_end(tfrs_read_scope *scope)
+{
+	XactReadOnly = scope->read_only;
+	tfrs_run_as_end(&scope->run_as);
+}
+
+static AttrNumber
+need_column(Oid relation, const char *column)
+{
+	AttrNumber	number = get_attnum(relation, column);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation %s does not exist", column,
+						tfrs_relation_text(relation)),
+				 errhint("Name another one: CALL tfrs.alter_recommender(name, ...).")));
+	return number;
+}
+
+/* Whether the caller may read a column; one that has no name is none. */
+static bool
+may_read_column(Oid relation, const char *column)
+{
+	return column == NULL ||
+		pg_attribute_aclcheck(relation, need_column(relation, column), GetUserId(),
+							  ACL_SELECT) == ACLCHECK_OK;
+}
+
+static bool
+may_read(Oid relation, const char *const columns[3])
+{
+	if (tfrs_schema_aclcheck(get_rel_namespace(relation), GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		return false;
+	if (pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		return true;
+	return may_read_column(relation, columns[0]) && may_read_column(relation, columns[1]) &&
+		may_read_column(relation, columns[2]);
+}
+
+static const char *
+relation_name(const tfrs_live_relation *live)
+{
+	return live->role == TFRS_LIVE_INTERACTIONS ? live->recommender->interactions_name
+		: live->recommender->candidates_name;
+}
+
+/* Once a session, that a relation is left out. */
+static void
+tell_left_out(const tfrs_live_relation *live)
+{
+	const char *what = live->role == TFRS_LIVE_INTERACTIONS
+		? "What was chosen since the training is not known."
+		: "There are no labels, and candidates that are not available are shown.";
+
+	if (live->entry->told)
+		return;
+	live->entry->told = true;
+	if (!OidIsValid(live->relation))
+		ereport(NOTICE,
+				(errmsg("relation %s was dropped: recommender \"%s\" goes on without it",
+						relation_name(live), live->recommender->name),
+				 errdetail("%s", what)));
+	else
+		ereport(NOTICE,
+				(errmsg("no privilege to read %s: recommender \"%s\" goes on without it",
+						relation_name(live), live->recommender->name),
+				 errdetail("%s", what),
+				 errhint("GRANT SELECT on it.")));
+}
+
+static Oid
+type_of_column(Oid relation, const char *column)
+{
+	return getBaseType(get_atttype(relation, need_column(relation, column)));
+}
+
+bool
+tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
+						tfrs_live_role role)
+{
+	const char *interactions[3] = {
+		recommender->query_column, recommender->candidate_column, recommender->at_column
+	};
+	const char *candidates[3] = {
+		recommender->candidate_key, recommender->label_column, recommender->available_column
+	};
+	const char *const *columns = role == TFRS_LIVE_INTERACTIONS ? interactions : candidates;
+
+	live->recommender = recommender;
+	live->role = role;
+	live->relation = role == TFRS_LIVE_INTERACTIONS ? recommender->interactions
+		: recommender->candidates;
+	live->id_column = columns[0];
+	live->entry = entry_of(recommender, role);
+	if (!OidIsValid(live->relation) || !may_read(live->relation, columns))
+	{
+		tell_left_out(live);
+		return false;
+	}
+	live->id_type = type_of_column(live->relation, live->id_column);
+	return true;
+}
+
+/* Whether an index over the relation begins with that column. */
+static bool
+is_index_over(Oid index, AttrNumber column)
+{
+	HeapTuple	row = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	bool		result;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	form = (Form_pg_index) GETSTRUCT(row);
+	result = form->indisvalid && form->indkey.values[0] == column &&
+		heap_attisnull(row, Anum_pg_index_indpred, NULL);
+	ReleaseSysCache(row);
+	return result;
+}
+
+void
+tfrs_live_relation_check_index(const tfrs_live_relation *live)
+{
+	AttrNumber	column = need_column(live->relation, live->id_column);
+	char		kind = get_rel_relkind(live->relation);
+	Relation	relation;
+	ListCell   *cell;
+	bool		found = false;
+
+	if (live->entry->told_index || strchr("rpm", kind) == NULL)
+		return;
+	relation = table_open(live->relation, AccessShareLock);
+	foreach(cell, RelationGetIndexList(relation))
+		found = found || is_index_over(lfirst_oid(cell), column);
+	table_close(relation, AccessShareLock);
+	live->entry->told_index = !found;
+	if (!found)
+		ereport(NOTICE,
+				(errmsg("%s has no index that begins with column \"%s\"", relation_name(live),
+						live->id_column),
+				 errdetail("Each answer of recommender \"%s\" reads all of it.",
+						   live->recommender->name),
+				 errhint("CREATE INDEX ON %s (%s).", tfrs_relation_text(live->relation),
+						 quote_identifier(live->id_column))));
+}
+
+/* The operator with the column's own type has an index. */
+Oid
+tfrs_live_relation_parameter_type(const tfrs_live_relation *live)
+{
+	switch (live->id_type)
+	{
+		case INT2OID:
+		case INT4OID:
+			return INT8OID;
+		case VARCHAROID:
+			return TEXTOID;
+		default:
+			return live->id_type;
+	}
+}
+
+void
+tfrs_live_relation_check_ids(const tfrs_live_relation *live, const tfrs_id_view *ids)
+{
+	const char *name = tfrs_id_tag_name(ids->tag);
+	tfrs_id_reader reader;
+
+	tfrs_id_reader_init(&reader, live->id_type, "query");
+	if (reader.tag != ids->tag)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of %s is of type %s, but the model was trained on type %s",
+						live->id_column, relation_name(live), format_type_be(live->id_type),
+						name == NULL ? "unknown" : name),
+				 errhint("CALL tfrs.refresh(name).")));
+}
+
+bool
+tfrs_live_relation_value(const tfrs_live_relation *live, tfrs_id_writer *writer, uint32 tag,
+						 tfrs_id id, Datum *value)
+{
+	if (get_typtype(live->id_type) == TYPTYPE_ENUM &&
+		!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(live->id_type),
+							   CStringGetDatum(tfrs_id_to_cstring(tag, id))))
+		return false;
+	*value = tfrs_id_write(writer, id);
+	return true;
+}
+
+/* The entry's plan becomes that of a statement with one parameter. */
+static void
+make_plan(const tfrs_live_relation *live, const char *sql, Oid type)
+{
+	tfrs_live_entry *entry = live->entry;
+	SPIPlanPtr	plan;
+
+	if (entry->plan != NULL && entry->type == type && strcmp(entry->sql, sql) == 0)
+		return;
+	forget_plan(entry);
+	plan = SPI_prepare_cursor(sql, 1, &type, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
+	entry->plan = plan;
+	entry->type = type;
+	entry->sql = MemoryContextStrdup(TopMemoryContext, sql);
+}
+
+/* Meanwhile the plan stays: what it calls may ask for recommendations itself. */
+static int
+execute(tfrs_live_entry *entry, Datum parameter)
+{
+	int			result = 0;
+
+	entry->running++;
+	PG_TRY();
+	{
+		result = SPI_execute_plan(entry->plan, &parameter, NULL, true, 0);
+	}
+	PG_FINALLY();
+	{
+		entry->running--;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+void
+tfrs_live_relation_select(const tfrs_live_relation *live, const char *sql, Oid type,
+						  Datum parameter)
+{
+	int			result;
+
+	make_plan(live, sql, type);
+	result = execute(live->entry, parameter);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "\"%s\" failed: %s", sql, SPI_result_code_string(result));
+}

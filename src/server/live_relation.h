@@ -1,0 +1,69 @@
+/*
+ * live_relation.h: a relation that a recommender rests on, read as the caller and as it is now.
+ *
+ * The interactions, or the candidates.  What the caller may not read, or what was dropped, is left
+ * out, with a NOTICE once a session.  All is read within a security-restricted, read-only
+ * operation: whatever a view or a policy calls can change nothing.
+ *
+ * A statement's plan is kept in the session; another statement takes its place.
+ */
+#ifndef TFRS_LIVE_RELATION_H
+#define TFRS_LIVE_RELATION_H
+
+#include "postgres.h"
+
+#include "base/id_set.h"
+#include "server/candidate_ids.h"
+#include "server/registry.h"
+#include "server/run_as.h"
+
+/*
+ * Between begin and end what is run can do no more than read.  An error needs no end: the abort of
+ * the transaction or subtransaction restores all of it.
+ */
+typedef struct tfrs_read_scope
+{
+	tfrs_run_as run_as;
+	bool		read_only;
+} tfrs_read_scope;
+
+extern void tfrs_read_scope_begin(tfrs_read_scope *scope);
+extern void tfrs_read_scope_end(tfrs_read_scope *scope);
+
+typedef enum tfrs_live_role
+{
+	TFRS_LIVE_INTERACTIONS,
+	TFRS_LIVE_CANDIDATES
+} tfrs_live_role;
+
+typedef struct tfrs_live_relation
+{
+	const tfrs_recommender *recommender;
+	tfrs_live_role role;
+	Oid			relation;
+	const char *id_column;		/* that is looked up: of queries, or of candidates */
+	Oid			id_type;		/* its base type */
+	struct tfrs_live_entry *entry;	/* what the session keeps of it */
+} tfrs_live_relation;
+
+/* Finds a relation; false where it must be left out. */
+extern bool tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
+									tfrs_live_role role);
+
+/* ERROR where the column that is looked up is not of the type that the model's ids have. */
+extern void tfrs_live_relation_check_ids(const tfrs_live_relation *live, const tfrs_id_view *ids);
+
+/* Says once a session where each look-up reads the whole table. */
+extern void tfrs_live_relation_check_index(const tfrs_live_relation *live);
+
+/* The type that ids are looked up as, and an id as such a value; false where the type has none. */
+extern Oid	tfrs_live_relation_parameter_type(const tfrs_live_relation *live);
+extern bool tfrs_live_relation_value(const tfrs_live_relation *live, tfrs_id_writer *writer,
+									 uint32 tag, tfrs_id id, Datum *value);
+
+/* Runs a SELECT with one parameter; the SPI is connected, within a read scope.  The rows are in
+ * SPI_tuptable. */
+extern void tfrs_live_relation_select(const tfrs_live_relation *live, const char *sql, Oid type,
+									  Datum parameter);
+
+#endif							/* TFRS_LIVE_RELATION_H */

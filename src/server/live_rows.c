@@ -1,0 +1,284 @@
+/*
+ * live_rows.c: the interactions and candidates of a recommender by SPI.
+ *
+ * Statements are made of names that the catalog gives, quoted, with operators of pg_catalog.
+ */
+#include "server/live_rows.h"
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "base/limits.h"
+#include "server/live_relation.h"
+#include "server/row_reader.h"
+
+static void
+begin_reading(tfrs_read_scope *scope)
+{
+	tfrs_read_scope_begin(scope);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to the SPI");
+}
+
+static void
+end_reading(tfrs_read_scope *scope)
+{
+	SPI_finish();
+	tfrs_read_scope_end(scope);
+}
+
+int64
+tfrs_live_time(Oid type, Datum value, bool null)
+{
+	int64		at;
+
+	if (null)
+		return DT_NOBEGIN;
+	if (type != DATEOID)
+		return TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)) ? DT_NOBEGIN
+			: DatumGetTimestamp(value);
+	if (DATE_NOT_FINITE(DatumGetDateADT(value)))
+		return DT_NOBEGIN;
+	if (pg_mul_s64_overflow(DatumGetDateADT(value), USECS_PER_DAY, &at))
+		return PG_INT64_MAX;
+	return at;
+}
+
+/* The events that the statement has found. */
+static void
+add_events(tfrs_profile *profile)
+{
+	TupleDesc	columns = SPI_tuptable->tupdesc;
+	bool		has_time = columns->natts > 1;
+	Oid			at_type = has_time ? getBaseType(SPI_gettypeid(columns, 2)) : InvalidOid;
+	const tfrs_id_view *ids = &profile->model->candidate_ids;
+	tfrs_id_reader reader;
+
+	tfrs_id_reader_init(&reader, SPI_gettypeid(columns, 1), "candidate");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		int64		at = PG_INT64_MAX;	/* not known: after what is stored */
+		Datum		value;
+		uint32		candidate;
+		bool		null;
+
+		value = SPI_getbinval(row, columns, 1, &null);
+		if (null)
+			continue;
+		candidate = tfrs_id_view_find(ids, tfrs_id_read_as(&reader, ids->tag, value, "candidate"));
+		if (candidate == TFRS_NO_ROW)
+			continue;
+		if (has_time)
+		{
+			value = SPI_getbinval(row, columns, 2, &null);
+			at = tfrs_live_time(at_type, value, null);
+		}
+		tfrs_profile_add(profile, candidate, at);
+	}
+}
+
+static void
+append_column(StringInfo sql, const char *before, const char *column)
+{
+	if (column != NULL)
+		appendStringInfo(sql, "%s%s", before, quote_identifier(column));
+}
+
+void
+tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile)
+{
+	const tfrs_id_view *ids = &profile->model->query_ids;
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_id_writer writer = {0};
+	StringInfoData sql;
+	tfrs_read_scope scope;
+	tfrs_live_relation live;
+	Oid			type;
+	Datum		query;
+
+	if (!tfrs_live_relation_open(&live, recommender, TFRS_LIVE_INTERACTIONS))
+		return;
+	tfrs_live_relation_check_ids(&live, ids);
+	tfrs_live_relation_check_index(&live);
+	type = tfrs_live_relation_parameter_type(&live);
+	tfrs_id_writer_init(&writer, ids, type, CurrentMemoryContext);
+	if (!tfrs_live_relation_value(&live, &writer, ids->tag, profile->id, &query))
+		return;
+	initStringInfo(&sql);
+	append_column(&sql, "SELECT ", recommender->candidate_column);
+	append_column(&sql, ", ", recommender->at_column);
+	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
+					 tfrs_relation_text(live.relation), quote_identifier(live.id_column));
+	begin_reading(&scope);
+	tfrs_live_relation_select(&live, sql.data, type, query);
+	MemoryContextSwitchTo(caller);
+	add_events(profile);
+	end_reading(&scope);
+}
+
+/* A candidate that is asked for, and where. */
+typedef struct asked_row
+{
+	uint32		row;
+	uint32		place;
+} asked_row;
+
+static int
+compare_asked(const void *a, const void *b)
+{
+	uint32		x = ((const asked_row *) a)->row;
+	uint32		y = ((const asked_row *) b)->row;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The candidates as an array of their column's type. */
+static Datum
+array_of_ids(const tfrs_live_relation *live, const tfrs_id_view *ids, const uint32 *rows,
+			 size_t count)
+{
+	Oid			type = tfrs_live_relation_parameter_type(live);
+	Datum	   *values = palloc_extended(count * sizeof(Datum) + 1, MCXT_ALLOC_HUGE);
+	tfrs_id_writer writer = {0};
+	size_t		known = 0;
+	int16		length;
+	bool		by_value;
+	char		alignment;
+
+	tfrs_id_writer_init(&writer, ids, type, CurrentMemoryContext);
+	for (size_t i = 0; i < count; i++)
+		known += tfrs_live_relation_value(live, &writer, ids->tag, tfrs_id_view_get(ids, rows[i]),
+							 &values[known]);
+	get_typlenbyvalalign(type, &length, &by_value, &alignment);
+	return PointerGetDatum(construct_array(values, (int) known, type, length, by_value, alignment));
+}
+
+/* What the statement has found: these may be shown. */
+static void
+take_candidates(const tfrs_id_view *ids, asked_row *asked, size_t count, bool *available,
+				char **labels)
+{
+	TupleDesc	columns = SPI_tuptable->tupdesc;
+	tfrs_id_reader reader;
+
+	qsort(asked, count, sizeof(asked_row), compare_asked);
+	tfrs_id_reader_init(&reader, SPI_gettypeid(columns, 1), "candidate");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		asked_row  *found;
+		asked_row	key;
+		bool		null;
+		Datum		value = SPI_getbinval(row, columns, 1, &null);
+
+		key.row = tfrs_id_view_find(ids, tfrs_id_read_as(&reader, ids->tag, value, "candidate"));
+		found = bsearch(&key, asked, count, sizeof(asked_row), compare_asked);
+		if (found == NULL)
+			continue;
+		available[found->place] = true;
+		if (columns->natts > 1)
+			labels[found->place] = SPI_getvalue(row, columns, 2);
+	}
+}
+
+/* The key and label of candidates that may be shown. */
+static void
+append_candidates(StringInfo sql, const tfrs_live_relation *live)
+{
+	append_column(sql, "SELECT ", live->id_column);
+	append_column(sql, ", ", live->recommender->label_column);
+	appendStringInfo(sql, " FROM %s WHERE ", tfrs_relation_text(live->relation));
+	if (live->recommender->available_column != NULL)
+		appendStringInfo(sql, "%s IS NOT FALSE AND ",
+						 quote_identifier(live->recommender->available_column));
+}
+
+void
+tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+							 const uint32 *rows, size_t count, bool *available, char **labels)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	asked_row  *asked;
+	StringInfoData sql;
+	tfrs_read_scope scope;
+	tfrs_live_relation live;
+	Datum		keys;
+	bool		look_up;
+
+	look_up = tfrs_live_has_candidates(recommender) &&
+		tfrs_live_relation_open(&live, recommender, TFRS_LIVE_CANDIDATES);
+	memset(available, !look_up, count * sizeof(bool));
+	memset(labels, 0, count * sizeof(char *));
+	if (!look_up || count == 0)
+		return;
+	tfrs_live_relation_check_ids(&live, ids);
+	tfrs_live_relation_check_index(&live);
+	asked = palloc_extended(count * sizeof(asked_row), MCXT_ALLOC_HUGE);
+	for (size_t i = 0; i < count; i++)
+		asked[i] = (asked_row) {rows[i], (uint32) i};
+	keys = array_of_ids(&live, ids, rows, count);
+	initStringInfo(&sql);
+	append_candidates(&sql, &live);
+	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)", quote_identifier(live.id_column));
+	begin_reading(&scope);
+	tfrs_live_relation_select(&live, sql.data,
+							  get_array_type(tfrs_live_relation_parameter_type(&live)), keys);
+	MemoryContextSwitchTo(caller);
+	take_candidates(ids, asked, count, available, labels);
+	end_reading(&scope);
+}
+
+char *
+tfrs_live_events_statement(const tfrs_recommender *recommender)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	append_column(&sql, "SELECT ", recommender->query_column);
+	append_column(&sql, ", ", recommender->candidate_column);
+	append_column(&sql, ", ", recommender->at_column);
+	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->interactions));
+	append_column(&sql, " WHERE ", recommender->query_column);
+	append_column(&sql, " IS NOT NULL AND ", recommender->candidate_column);
+	append_column(&sql, " IS NOT NULL ORDER BY ", recommender->query_column);
+	return sql.data;
+}
+
+void
+tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+								 bool *available, char **labels)
+{
+	asked_row  *asked = palloc_extended(ids->count * sizeof(asked_row) + 1, MCXT_ALLOC_HUGE);
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_read_scope scope;
+	StringInfoData sql;
+	tfrs_live_relation live;
+	bool		look_up;
+
+	look_up = tfrs_live_has_candidates(recommender) &&
+		tfrs_live_relation_open(&live, recommender, TFRS_LIVE_CANDIDATES);
+	memset(available, !look_up, ids->count * sizeof(bool));
+	memset(labels, 0, ids->count * sizeof(char *));
+	if (!look_up)
+		return;
+	tfrs_live_relation_check_ids(&live, ids);
+	for (size_t i = 0; i < ids->count; i++)
+		asked[i] = (asked_row) {(uint32) i, (uint32) i};
+	initStringInfo(&sql);
+	append_candidates(&sql, &live);
+	appendStringInfo(&sql, "%s IS NOT NULL", quote_identifier(live.id_column));
+	begin_reading(&scope);
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the candidates");
+	MemoryContextSwitchTo(caller);
+	take_candidates(ids, asked, ids->count, available, labels);
+	end_reading(&scope);
+}

@@ -1,0 +1,48 @@
+/*
+ * live_rows.h: the interactions and candidates of a recommender, read as they are at this moment
+ * and as the caller sees them (live_relation.h).
+ */
+#ifndef TFRS_LIVE_ROWS_H
+#define TFRS_LIVE_ROWS_H
+
+#include "postgres.h"
+
+#include "server/profile.h"
+#include "server/registry.h"
+
+/* Adds the events of the profile's query, as far as the model knows their candidates. */
+extern void tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile);
+
+/*
+ * Of each of the candidates (rows of the model's) whether it may be shown, and its label, palloc'd
+ * text or NULL.  available, labels: (count)
+ */
+extern void tfrs_live_candidates_read(const tfrs_recommender *recommender,
+										 const tfrs_id_view *ids, const uint32 *rows,
+										 size_t count, bool *available, char **labels);
+
+/* Whether candidates are looked up at all: they have a relation. */
+static inline bool
+tfrs_live_has_candidates(const tfrs_recommender *recommender)
+{
+	return recommender->candidates_name != NULL;
+}
+
+/*
+ * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is
+ * one, time, none but the time NULL, in the order of the query.
+ */
+extern char *tfrs_live_events_statement(const tfrs_recommender *recommender);
+
+/* The same of all candidates (N); available and labels, palloc'd, are (N). */
+extern void tfrs_live_candidates_read_all(const tfrs_recommender *recommender,
+											 const tfrs_id_view *ids, bool *available,
+											 char **labels);
+
+/*
+ * The time of an event from a column of type timestamptz, timestamp or date, as training takes
+ * it.
+ */
+extern int64 tfrs_live_time(Oid type, Datum value, bool null);
+
+#endif							/* TFRS_LIVE_ROWS_H */

@@ -1,0 +1,169 @@
+/*
+ * profile.c: stored and live events of a query, merged.
+ *
+ * A candidate is an event at its first time, or, in a model that keeps repeats, at each of its
+ * times; events are in the order of time, then of candidates.
+ */
+#include "server/profile.h"
+
+#include "base/limits.h"
+#include "server/candidate_ids.h"
+
+const char *
+tfrs_answer_name(tfrs_answer answer)
+{
+	static const char *const names[] = {NULL, "personal", "history", "average", "popular"};
+
+	return names[answer];
+}
+
+static void
+append(tfrs_profile *profile, uint32 candidate, int64 at, bool live)
+{
+	tfrs_profile_event event = {at, candidate, live};
+
+	if (profile->count == profile->room)
+	{
+		profile->room *= 2;
+		profile->events = repalloc_huge(profile->events,
+										profile->room * sizeof(tfrs_profile_event));
+	}
+	profile->events[profile->count++] = event;
+}
+
+void
+tfrs_profile_begin(tfrs_profile *profile, const tfrs_model *model, tfrs_id id, bool has_time)
+{
+	tfrs_event_list stored = {0};
+
+	memset(profile, 0, sizeof(*profile));
+	profile->model = model;
+	profile->id = id;
+	profile->row = tfrs_id_view_find(&model->query_ids, id);
+	if (model->has_events && profile->row != TFRS_NO_ROW)
+		stored = tfrs_events_of(&model->events, profile->row);
+	profile->has_time = model->has_events ? model->events.at != NULL : has_time;
+	profile->room = Max(2 * stored.count, 16);
+	profile->events = palloc_extended(profile->room * sizeof(tfrs_profile_event), MCXT_ALLOC_HUGE);
+	for (size_t i = 0; i < stored.count; i++)
+		append(profile, stored.candidate[i], stored.at == NULL ? 0 : stored.at[i], false);
+}
+
+void
+tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at)
+{
+	append(profile, candidate, profile->has_time ? at : 0, true);
+}
+
+static int
+compare(int64 a, int64 b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int
+by_candidate(const void *a, const void *b)
+{
+	const tfrs_profile_event *x = a;
+	const tfrs_profile_event *y = b;
+
+	return x->candidate != y->candidate ? compare(x->candidate, y->candidate)
+		: compare(x->at, y->at);
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const tfrs_profile_event *x = a;
+	const tfrs_profile_event *y = b;
+
+	return x->at != y->at ? compare(x->at, y->at) : compare(x->candidate, y->candidate);
+}
+
+/* Keeps the first of the events that are one. */
+static void
+drop_repeats(tfrs_profile *profile)
+{
+	const tfrs_history_shape *shape = profile->model->history;
+	bool		repeats = shape != NULL && shape->repeats;
+	size_t		kept = 0;
+
+	qsort(profile->events, profile->count, sizeof(tfrs_profile_event), by_candidate);
+	for (size_t i = 0; i < profile->count; i++)
+	{
+		const tfrs_profile_event *event = &profile->events[i];
+		tfrs_profile_event *last = &profile->events[kept - (kept > 0)];
+
+		if (kept == 0 || last->candidate != event->candidate || (repeats && last->at != event->at))
+			profile->events[kept++] = *event;
+		else
+			last->live |= event->live;
+	}
+	profile->count = kept;
+}
+
+void
+tfrs_profile_finish(tfrs_profile *profile)
+{
+	uint32	   *candidates;
+	int64	   *times;
+
+	drop_repeats(profile);
+	qsort(profile->events, profile->count, sizeof(tfrs_profile_event), by_time);
+	candidates = palloc_extended(profile->count * sizeof(uint32) + 1, MCXT_ALLOC_HUGE);
+	times = palloc_extended(profile->count * sizeof(int64) + 1, MCXT_ALLOC_HUGE);
+	for (size_t i = 0; i < profile->count; i++)
+	{
+		candidates[i] = profile->events[i].candidate;
+		times[i] = profile->events[i].at;
+	}
+	profile->list.count = profile->count;
+	profile->list.candidate = candidates;
+	profile->list.at = profile->has_time ? times : NULL;
+}
+
+static tfrs_answer
+answer_unknown(const tfrs_profile *profile, tfrs_unknown unknown, float *vector)
+{
+	switch (unknown)
+	{
+		case TFRS_UNKNOWN_POPULAR:
+			return TFRS_ANSWER_POPULAR;
+		case TFRS_UNKNOWN_NONE:
+			return TFRS_ANSWER_NOTHING;
+		case TFRS_UNKNOWN_ERROR:
+			tfrs_report_unknown(&profile->model->query_ids, profile->id, "query");
+		default:
+			tfrs_model_query(profile->model, TFRS_NO_ROW, vector);
+			return TFRS_ANSWER_AVERAGE;
+	}
+}
+
+tfrs_answer
+tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown, float *vector)
+{
+	bool		known = profile->row != TFRS_NO_ROW;
+
+	if (known && profile->model->history == NULL)
+		tfrs_model_query(profile->model, profile->row, vector);
+	else if (profile->list.count > 0)
+		tfrs_model_history(profile->model, &profile->list, vector);
+	else
+		return answer_unknown(profile, unknown, vector);
+	return known ? TFRS_ANSWER_PERSONAL : TFRS_ANSWER_HISTORY;
+}
+
+void
+tfrs_profile_exclude(const tfrs_profile *profile, tfrs_search *search)
+{
+	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count,
+											profile->list.count);
+
+	if (profile->list.count > 0)
+		memcpy(list.rows + list.count, profile->list.candidate,
+			   profile->list.count * sizeof(uint32));
+	list.count += profile->list.count;
+	tfrs_row_list_sort(&list);
+	search->excluded = list.rows;
+	search->excluded_count = list.count;
+}

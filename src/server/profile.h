@@ -1,0 +1,71 @@
+/*
+ * profile.h: what is known of one query now: what the model has stored of it, and what the
+ * interactions say since.
+ *
+ *     begin -> add each live event -> finish -> answer, exclude
+ *
+ * Events of both are merged as training merges them (learning/event_collector.h): where all live
+ * events are stored already, answers are those of the model alone.
+ */
+#ifndef TFRS_PROFILE_H
+#define TFRS_PROFILE_H
+
+#include "postgres.h"
+
+#include "learning/model.h"
+#include "retrieval/collector.h"
+#include "server/search_arguments.h"
+
+/* Where an answer comes from. */
+typedef enum tfrs_answer
+{
+	TFRS_ANSWER_NOTHING,		/* the query is unknown, and such get no rows */
+	TFRS_ANSWER_PERSONAL,		/* the model was trained with the query */
+	TFRS_ANSWER_HISTORY,		/* it wasn't, but the query's events are known */
+	TFRS_ANSWER_AVERAGE,		/* unknown: the unknown slot's vector */
+	TFRS_ANSWER_POPULAR			/* unknown: candidates by how often they were chosen, no vector */
+} tfrs_answer;
+
+typedef struct tfrs_profile_event
+{
+	int64		at;
+	uint32		candidate;
+	bool		live;			/* the interactions have it, not the model alone */
+} tfrs_profile_event;
+
+/* Lies in the current memory context of begin. */
+typedef struct tfrs_profile
+{
+	const tfrs_model *model;
+	tfrs_id		id;
+	uint32		row;			/* of the model's queries, or TFRS_NO_ROW */
+	bool		has_time;
+	tfrs_profile_event *events; /* (room) after finish those of the list */
+	size_t		count;
+	size_t		room;
+	tfrs_event_list list;		/* the merged events, after finish */
+} tfrs_profile;
+
+/* The name of an answer's source: "personal"; NULL for nothing. */
+extern const char *tfrs_answer_name(tfrs_answer answer);
+
+/* has_time: live events come with times.  The id's bytes must outlive the profile. */
+extern void tfrs_profile_begin(tfrs_profile *profile, const tfrs_model *model, tfrs_id id,
+							   bool has_time);
+
+/* An event of the interactions; at is looked at only where events have times. */
+extern void tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at);
+
+extern void tfrs_profile_finish(tfrs_profile *profile);
+
+/* Puts the query's vector into vector (D) but where the answer is nothing or what is popular. */
+extern tfrs_answer tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown,
+									   float *vector);
+
+/*
+ * Adds the candidates of the events to search->excluded, a new list in the current memory
+ * context.
+ */
+extern void tfrs_profile_exclude(const tfrs_profile *profile, tfrs_search *search);
+
+#endif							/* TFRS_PROFILE_H */

@@ -1,0 +1,106 @@
+-- Recommendations by the name of a recommender: the model is read as its owner, the query's last
+-- events and the candidates as the caller (recommend.c).
+--
+-- Beside each "any" stands text: parameters without a type and literals go there.
+
+CREATE FUNCTION recommend(name text, query "any", k integer = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], include_seen boolean = false,
+		unknown text = 'popular', version integer = NULL, min_score real = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend(name text, query text, k integer = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], include_seen boolean = false,
+		unknown text = 'popular', version integer = NULL, min_score real = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend(name text, query jsonb, k integer = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], include_seen boolean = false,
+		unknown text = 'popular', version integer = NULL, min_score real = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_as(type anyelement, name text, query "any", k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[],
+		include_seen boolean = false, unknown text = 'popular', version integer = NULL,
+		min_score real = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_as(type anyelement, name text, query text, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[],
+		include_seen boolean = false, unknown text = 'popular', version integer = NULL,
+		min_score real = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_as(type anyelement, name text, query jsonb, k integer = 10,
+		exclude "any" = NULL::text[], among "any" = NULL::text[],
+		include_seen boolean = false, unknown text = 'popular', version integer = NULL,
+		min_score real = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION similar(name text, candidate "any", k integer = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], min_score real = NULL, version integer = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_similar_recommender' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION similar(name text, candidate text, k integer = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], min_score real = NULL, version integer = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real)
+	AS 'MODULE_PATHNAME', 'tfrs_similar_recommender' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION explain(name text, query "any", candidate "any", k integer = 10, version integer = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
+	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION explain(name text, query "any", candidate text, k integer = 10, version integer = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
+	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION explain(name text, query text, candidate "any", k integer = 10, version integer = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
+	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION explain(name text, query text, candidate text, k integer = 10, version integer = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
+	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+COMMENT ON FUNCTION recommend(text, "any", integer, "any", "any", boolean, text, integer, real) IS
+	'the best candidates of a recommender for a query; what it has chosen is left out';
+COMMENT ON FUNCTION recommend(text, text, integer, "any", "any", boolean, text, integer, real) IS
+	'the best candidates of a recommender for a query, given as text of any id type; what it has chosen is left out';
+COMMENT ON FUNCTION recommend(text, jsonb, integer, "any", "any", boolean, text, integer, real) IS
+	'the best candidates of a recommender for a query, given as a JSON string, number or boolean; what it has chosen is left out';
+COMMENT ON FUNCTION recommend_as(anyelement, text, "any", integer, "any", "any", boolean, text, integer, real) IS
+	'as recommend, with candidates of the type of the first argument';
+COMMENT ON FUNCTION recommend_as(anyelement, text, text, integer, "any", "any", boolean, text, integer, real) IS
+	'as recommend, with candidates of the type of the first argument';
+COMMENT ON FUNCTION recommend_as(anyelement, text, jsonb, integer, "any", "any", boolean, text, integer, real) IS
+	'as recommend, with candidates of the type of the first argument';
+COMMENT ON FUNCTION similar(text, "any", integer, "any", "any", real, integer) IS
+	'the candidates of a recommender most like one of them, by cosine, any bias left out';
+COMMENT ON FUNCTION similar(text, text, integer, "any", "any", real, integer) IS
+	'the candidates of a recommender most like one of them, by cosine, any bias left out';
+COMMENT ON FUNCTION explain(text, "any", "any", integer, integer) IS
+	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+COMMENT ON FUNCTION explain(text, "any", text, integer, integer) IS
+	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+COMMENT ON FUNCTION explain(text, text, "any", integer, integer) IS
+	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+COMMENT ON FUNCTION explain(text, text, text, integer, integer) IS
+	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';

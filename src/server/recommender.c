@@ -1,0 +1,444 @@
+/*
+ * recommender.c: the procedures around a recommender, but for the refresh.
+ *
+ * They work as the caller: a table is created, dropped or given away by whoever may do so.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/scansup.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+#include "server/compat.h"
+#include "server/recommender_check.h"
+#include "server/registry.h"
+
+/* Arguments of create and alter, after the name. */
+enum
+{
+	NAME,
+	INTERACTIONS,
+	QUERY,
+	CANDIDATE,
+	WEIGHT,
+	AT,
+	CANDIDATES,
+	CANDIDATE_KEY,
+	LABEL,
+	AVAILABLE,
+	OPTIONS,
+	HELD_OUT,
+	TOLERANCE,
+	KEEP_VERSIONS,
+	STORE,
+	NEW_NAME = STORE
+};
+
+/* So that a NOTIFY can tell it, even where all of it must be escaped. */
+#define MOST_NAME_BYTES 255
+
+PG_FUNCTION_INFO_V1(tfrs_create_recommender);
+PG_FUNCTION_INFO_V1(tfrs_alter_recommender);
+PG_FUNCTION_INFO_V1(tfrs_drop_recommender);
+PG_FUNCTION_INFO_V1(tfrs_publish);
+PG_FUNCTION_INFO_V1(tfrs_revert);
+PG_FUNCTION_INFO_V1(tfrs_grant_recommender);
+
+static void
+connect_spi(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to the SPI");
+}
+
+/* A statement that takes no parameters, as the caller. */
+static void
+execute_as_caller(const char *sql)
+{
+	int			result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "\"%s\" failed: %s", sql, SPI_result_code_string(result));
+}
+
+/* ERROR where an argument is NULL that must be given. */
+static void
+need_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"%s\" must not be NULL", name)));
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/* Where an argument is given, the text takes the place of *target; nothing that of ''. */
+static void
+set_text(FunctionCallInfo fcinfo, int argument, char **target)
+{
+	char	   *text;
+
+	if (PG_ARGISNULL(argument))
+		return;
+	text = text_argument(fcinfo, argument);
+	*target = text[0] == '\0' ? NULL : text;
+}
+
+static void
+set_float(FunctionCallInfo fcinfo, int argument, double *target)
+{
+	if (!PG_ARGISNULL(argument))
+		*target = PG_GETARG_FLOAT8(argument);
+}
+
+/* What is given of the arguments that create and alter share. */
+static void
+set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
+{
+	if (!PG_ARGISNULL(INTERACTIONS))
+		recommender->interactions = PG_GETARG_OID(INTERACTIONS);
+	set_text(fcinfo, QUERY, &recommender->query_column);
+	set_text(fcinfo, CANDIDATE, &recommender->candidate_column);
+	set_text(fcinfo, WEIGHT, &recommender->weight_column);
+	set_text(fcinfo, AT, &recommender->at_column);
+	if (!PG_ARGISNULL(CANDIDATES))
+		recommender->candidates = PG_GETARG_OID(CANDIDATES);
+	set_text(fcinfo, CANDIDATE_KEY, &recommender->candidate_key);
+	set_text(fcinfo, LABEL, &recommender->label_column);
+	set_text(fcinfo, AVAILABLE, &recommender->available_column);
+	if (!PG_ARGISNULL(OPTIONS))
+		recommender->options = PG_GETARG_JSONB_P(OPTIONS);
+	set_float(fcinfo, HELD_OUT, &recommender->held_out);
+	set_float(fcinfo, TOLERANCE, &recommender->tolerance);
+	if (!PG_ARGISNULL(KEEP_VERSIONS))
+		recommender->keep_versions = PG_GETARG_INT32(KEEP_VERSIONS);
+}
+
+static bool
+recommender_exists(const char *name)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_text(&parameters, name);
+	return tfrs_registry_execute("SELECT FROM tfrs.recommender WHERE name = $1", &parameters) > 0;
+}
+
+static void
+check_new_name(const char *name)
+{
+	if (name[0] == '\0' || strlen(name) > MOST_NAME_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("a recommender's name has from 1 to %d bytes", MOST_NAME_BYTES)));
+	if (recommender_exists(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("recommender \"%s\" already exists", name)));
+}
+
+/* Beside the interactions where the caller may create a table there, else where tables go. */
+static Oid
+default_schema(Oid interactions)
+{
+	Oid			schema = get_rel_namespace(interactions);
+
+	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+		return schema;
+	return RangeVarGetCreationNamespace(makeRangeVar(NULL, "store", -1));
+}
+
+/* The qualified, quoted name of the table to create. */
+static char *
+choose_store(FunctionCallInfo fcinfo, const tfrs_recommender *recommender)
+{
+	RangeVar   *store;
+	Oid			schema;
+
+	if (PG_ARGISNULL(STORE))
+	{
+		char	   *table = psprintf("%s_recommender", recommender->name);
+
+		schema = default_schema(recommender->interactions);
+		truncate_identifier(table, (int) strlen(table), true);
+		store = makeRangeVar(NULL, table, -1);
+	}
+	else
+	{
+		store = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(STORE)));
+		schema = RangeVarGetCreationNamespace(store);
+	}
+	if (isAnyTempNamespace(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the table of a recommender's models can't be temporary")));
+	return quote_qualified_identifier(get_namespace_name(schema), store->relname);
+}
+
+/* The table of the models, which belongs to the caller. */
+static void
+create_store(tfrs_recommender *recommender)
+{
+	execute_as_caller(psprintf("CREATE TABLE %s (version pg_catalog.int4 PRIMARY KEY, "
+							   "model tfrs.model NOT NULL, "
+							   "created_at pg_catalog.timestamptz NOT NULL "
+							   "DEFAULT pg_catalog.now())", recommender->store_name));
+	execute_as_caller(psprintf("COMMENT ON TABLE %s IS %s", recommender->store_name,
+							   quote_literal_cstr(psprintf("models of the recommender %s",
+														   recommender->name))));
+	recommender->store = tfrs_relation_of_text(recommender->store_name);
+}
+
+/* Columns after the id and the name of the store, in the order of the table. */
+static void
+add_settings(tfrs_parameters *parameters, const tfrs_recommender *recommender)
+{
+	tfrs_parameters_text(parameters, recommender->name);
+	tfrs_parameters_text(parameters, tfrs_relation_text(recommender->interactions));
+	tfrs_parameters_text(parameters, recommender->query_column);
+	tfrs_parameters_text(parameters, recommender->candidate_column);
+	tfrs_parameters_text(parameters, recommender->weight_column);
+	tfrs_parameters_text(parameters, recommender->at_column);
+	tfrs_parameters_text(parameters, OidIsValid(recommender->candidates) ?
+						 tfrs_relation_text(recommender->candidates) : NULL);
+	tfrs_parameters_text(parameters, recommender->candidate_key);
+	tfrs_parameters_text(parameters, recommender->label_column);
+	tfrs_parameters_text(parameters, recommender->available_column);
+	tfrs_parameters_jsonb(parameters, recommender->options);
+	tfrs_parameters_float(parameters, recommender->held_out);
+	tfrs_parameters_float(parameters, recommender->tolerance);
+	tfrs_parameters_integer(parameters, recommender->keep_versions);
+}
+
+#define SETTINGS "name, interactions, query_column, candidate_column, weight_column, at_column, " \
+	"candidates, candidate_key, label_column, available_column, options, held_out, tolerance, " \
+	"keep_versions"
+
+static void
+insert_recommender(tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+	bool		null;
+
+	add_settings(&parameters, recommender);
+	tfrs_parameters_text(&parameters, recommender->store_name);
+	tfrs_registry_execute("INSERT INTO tfrs.recommender (" SETTINGS ", store) "
+						  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+						  "$14::integer, $15) RETURNING recommender_id", &parameters);
+	recommender->id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+												  1, &null));
+}
+
+Datum
+tfrs_create_recommender(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender recommender = {0};
+
+	need_argument(fcinfo, NAME, "name");
+	need_argument(fcinfo, INTERACTIONS, "interactions");
+	need_argument(fcinfo, QUERY, "query");
+	need_argument(fcinfo, CANDIDATE, "candidate");
+	need_argument(fcinfo, OPTIONS, "options");
+	need_argument(fcinfo, HELD_OUT, "held_out");
+	need_argument(fcinfo, TOLERANCE, "tolerance");
+	need_argument(fcinfo, KEEP_VERSIONS, "keep_versions");
+	connect_spi();
+	recommender.name = text_argument(fcinfo, NAME);
+	check_new_name(recommender.name);
+	set_arguments(fcinfo, &recommender);
+	tfrs_recommender_check_definition(&recommender);
+	recommender.store_name = choose_store(fcinfo, &recommender);
+	create_store(&recommender);
+	insert_recommender(&recommender);
+	tfrs_registry_note_relations(&recommender);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+Datum
+tfrs_alter_recommender(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender *recommender;
+	tfrs_parameters parameters = {0};
+
+	need_argument(fcinfo, NAME, "name");
+	connect_spi();
+	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, NAME));
+	tfrs_recommender_check_store(recommender);
+	if (!PG_ARGISNULL(NEW_NAME))
+	{
+		recommender->name = text_argument(fcinfo, NEW_NAME);
+		check_new_name(recommender->name);
+	}
+	set_arguments(fcinfo, recommender);
+	tfrs_recommender_check_definition(recommender);
+	add_settings(&parameters, recommender);
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute("UPDATE tfrs.recommender SET (" SETTINGS ") = "
+						  "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::integer) "
+						  "WHERE recommender_id = $15::integer", &parameters);
+	tfrs_registry_note_relations(recommender);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+Datum
+tfrs_drop_recommender(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender *recommender;
+	tfrs_parameters parameters = {0};
+	char	   *name;
+
+	need_argument(fcinfo, NAME, "name");
+	connect_spi();
+	name = text_argument(fcinfo, NAME);
+	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
+	recommender = tfrs_recommender_find_owned(name);	/* as it is after the wait */
+	if (OidIsValid(recommender->store))
+		execute_as_caller(psprintf("DROP TABLE %s", tfrs_relation_text(recommender->store)));
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute("DELETE FROM tfrs.recommender WHERE recommender_id = $1::integer",
+						  &parameters);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* The recommender whose name is the first argument, for a change of the version in use. */
+static tfrs_recommender *
+find_locked(FunctionCallInfo fcinfo)
+{
+	char	   *name = text_argument(fcinfo, 0);
+	tfrs_recommender *recommender = tfrs_recommender_find_owned(name);
+
+	tfrs_registry_lock_row(recommender);
+	recommender = tfrs_recommender_find_owned(name);
+	tfrs_recommender_check_store(recommender);
+	return recommender;
+}
+
+/* Makes a version the one in use, whatever was held against it. */
+static void
+use_version(const tfrs_recommender *recommender, int version)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_registry_execute("UPDATE tfrs.recommender SET current_version = $2 "
+						  "WHERE recommender_id = $1::integer", &parameters);
+	tfrs_registry_execute("UPDATE tfrs.recommender_version "
+						  "SET published_at = now(), held_back = NULL "
+						  "WHERE recommender_id = $1::integer AND version = $2", &parameters);
+}
+
+Datum
+tfrs_publish(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender *recommender;
+	tfrs_parameters parameters = {0};
+	int			version;
+
+	need_argument(fcinfo, 0, "name");
+	need_argument(fcinfo, 1, "version");
+	connect_spi();
+	version = PG_GETARG_INT32(1);
+	recommender = find_locked(fcinfo);
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_integer(&parameters, version);
+	if (tfrs_registry_execute("SELECT FROM tfrs.recommender_version "
+							  "WHERE recommender_id = $1 AND version = $2 "
+							  "AND pruned_at IS NULL", &parameters) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
+				 errhint("Its versions are in %s.", tfrs_relation_text(recommender->store))));
+	use_version(recommender, version);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+Datum
+tfrs_revert(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender *recommender;
+	tfrs_parameters parameters = {0};
+	bool		null;
+	int			version;
+
+	need_argument(fcinfo, 0, "name");
+	connect_spi();
+	recommender = find_locked(fcinfo);
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_integer(&parameters, recommender->current_version);
+	if (tfrs_registry_execute("SELECT version FROM tfrs.recommender_version "
+							  "WHERE recommender_id = $1 AND version < $2 "
+							  "AND published_at IS NOT NULL AND pruned_at IS NULL "
+							  "ORDER BY version DESC LIMIT 1",
+							  &parameters) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recommender \"%s\" has no earlier version that was published",
+						recommender->name),
+				 errhint("CALL tfrs.publish(name, version) takes any version that is kept.")));
+	version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										  &null));
+	use_version(recommender, version);
+	ereport(NOTICE,
+			(errmsg("recommender \"%s\" uses version %d again", recommender->name, version)));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* The quoted name of a role, or PUBLIC. */
+static const char *
+role_text(const char *role)
+{
+	if (strcmp(role, "public") == 0)
+		return "PUBLIC";
+	get_role_oid(role, false);
+	return quote_identifier(role);
+}
+
+Datum
+tfrs_grant_recommender(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender *recommender;
+	const char *store;
+	const char *role;
+	char	   *privilege;
+
+	need_argument(fcinfo, 0, "name");
+	need_argument(fcinfo, 1, "role");
+	need_argument(fcinfo, 2, "privilege");
+	connect_spi();
+	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, 0));
+	tfrs_recommender_check_store(recommender);
+	store = tfrs_relation_text(recommender->store);
+	role = role_text(text_argument(fcinfo, 1));
+	privilege = text_argument(fcinfo, 2);
+	if (strcmp(privilege, "use") != 0 && strcmp(privilege, "read") != 0 &&
+		strcmp(privilege, "none") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there is no privilege \"%s\" on a recommender", privilege),
+				 errhint("It is \"use\", \"read\" or \"none\".")));
+	/* revoking SELECT on the table revokes it on all columns */
+	execute_as_caller(psprintf("REVOKE SELECT ON %s FROM %s", store, role));
+	if (strcmp(privilege, "use") == 0)
+		execute_as_caller(psprintf("GRANT SELECT (version) ON %s TO %s", store, role));
+	else if (strcmp(privilege, "read") == 0)
+		execute_as_caller(psprintf("GRANT SELECT ON %s TO %s", store, role));
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,174 @@
+-- What monitoring and BI tools read of recommenders: text, bigint, double precision, boolean and
+-- timestamptz only, as some drivers fail on a row with anything else.  A role sees the recommenders
+-- that it owns, may read or may use.
+
+CREATE FUNCTION recommender_about(name text, OUT privilege text, OUT owner text, OUT store text,
+								  OUT interactions text, OUT candidates text, OUT source oid, OUT problem text)
+	LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'tfrs_recommender_about';
+COMMENT ON FUNCTION recommender_about IS
+	'what the caller may do with a recommender (own, read, use; else NULL), and what it stands on';
+
+CREATE VIEW training_run WITH (security_barrier) AS
+SELECT n.run_id,
+	r.name AS recommender,
+	n.version::bigint AS version,
+	n.mode,
+	s.state,
+	n.started_at,
+	n.finished_at,
+	EXTRACT(EPOCH FROM coalesce(n.finished_at, CASE s.state WHEN 'running' THEN clock_timestamp() END)
+			- n.started_at)::double precision AS seconds,
+	n.rows,
+	n.queries,
+	n.candidates,
+	n.held_out_rows,
+	v.published_at,
+	v.held_back,
+	coalesce(v.version = r.current_version, false) AS in_use,
+	v.version IS NOT NULL AND v.pruned_at IS NULL AS kept,
+	CASE WHEN a.privilege = 'own' THEN coalesce(n.error,
+		CASE s.state WHEN 'abandoned' THEN 'the session ended before the run did' END) END AS error,
+	n.sqlstate
+FROM recommender_run n
+JOIN recommender r USING (recommender_id)
+CROSS JOIN LATERAL recommender_about(r.name) a
+LEFT JOIN recommender_version v ON v.recommender_id = n.recommender_id AND v.version = n.version
+	AND v.run_id = n.run_id
+-- A run goes on while its session holds the recommender's lock (a standby doesn't see it).
+CROSS JOIN LATERAL (SELECT CASE
+	WHEN n.state <> 'running' OR pg_is_in_recovery() OR EXISTS (
+		SELECT FROM pg_locks l
+		WHERE l.locktype = 'object' AND l.classid = 'recommender'::regclass AND l.granted
+			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND l.objid::bigint = n.recommender_id AND l.pid = n.pid) THEN n.state
+	ELSE 'abandoned' END AS state) s
+WHERE a.privilege IS NOT NULL;
+
+CREATE VIEW training_epoch WITH (security_barrier) AS
+SELECT r.name AS recommender,
+	e.run_id,
+	n.version::bigint AS version,
+	e.epoch::bigint AS epoch,
+	e.loss,
+	e.loss_per_row,
+	e.validation_value
+FROM recommender_epoch e
+JOIN recommender_run n USING (run_id)
+JOIN recommender r USING (recommender_id)
+CROSS JOIN LATERAL recommender_about(r.name) a
+WHERE a.privilege IS NOT NULL;
+
+CREATE VIEW metric WITH (security_barrier) AS
+SELECT r.name AS recommender,
+	m.version::bigint AS version,
+	m.recorded_at,
+	m.split,
+	m.metric,
+	m.k::bigint AS k,
+	m.value,
+	m.popularity_value,
+	m.item_item_value
+FROM recommender_metric m
+JOIN recommender_run n USING (run_id)
+JOIN recommender r USING (recommender_id)
+CROSS JOIN LATERAL recommender_about(r.name) a
+WHERE a.privilege IS NOT NULL;
+
+CREATE VIEW recommender_status WITH (security_barrier) AS
+SELECT r.name AS recommender,
+	a.owner,
+	a.privilege,
+	a.interactions,
+	a.candidates,
+	a.store,
+	r.current_version::bigint AS version,
+	(SELECT count(*) FROM recommender_version k
+		WHERE k.recommender_id = r.recommender_id AND k.pruned_at IS NULL) AS versions,
+	v.created_at AS trained_at,
+	v.published_at,
+	EXTRACT(EPOCH FROM clock_timestamp() - v.created_at)::double precision AS age_seconds,
+	n.rows + n.held_out_rows AS rows,
+	(SELECT CASE WHEN sum(pg_stat_get_live_tuples(t.relid)) < n.rows + n.held_out_rows THEN 0
+			ELSE sum(pg_stat_get_live_tuples(t.relid)) - n.rows - n.held_out_rows END::bigint
+		FROM (SELECT a.source AS relid UNION SELECT relid FROM pg_partition_tree(a.source)) t
+		WHERE a.source IS NOT NULL) AS estimated_new_rows,
+	l.state AS last_run_state,
+	l.started_at AS last_run_at,
+	coalesce(a.problem,
+		CASE WHEN l.state IN ('failed', 'cancelled', 'abandoned') THEN 'the last refresh ' || CASE l.state
+			WHEN 'abandoned' THEN 'was abandoned' WHEN 'cancelled' THEN 'was cancelled'
+			ELSE 'failed' || coalesce(': ' || l.error, '') END END,
+		CASE WHEN r.current_version IS NULL THEN 'no version is published' END,
+		'the last version was held back: ' || l.held_back) AS problem
+FROM recommender r
+CROSS JOIN LATERAL recommender_about(r.name) a
+LEFT JOIN recommender_version v ON v.recommender_id = r.recommender_id AND v.version = r.current_version
+LEFT JOIN recommender_run n ON n.run_id = v.run_id
+LEFT JOIN LATERAL (
+	SELECT t.state, t.started_at, t.error, t.held_back
+	FROM training_run t WHERE t.recommender = r.name ORDER BY t.run_id DESC LIMIT 1) l ON true
+WHERE a.privilege IS NOT NULL;
+
+GRANT SELECT ON recommender_status, training_run, training_epoch, metric TO PUBLIC;
+
+COMMENT ON VIEW recommender_status IS
+	'one row a recommender: the version in use, its age, rows since it was trained, what is wrong';
+COMMENT ON COLUMN recommender_status.recommender IS 'its name';
+COMMENT ON COLUMN recommender_status.owner IS 'the owner of the table that holds its models';
+COMMENT ON COLUMN recommender_status.privilege IS 'what you may do: own, read or use it';
+COMMENT ON COLUMN recommender_status.interactions IS 'table or view of what each query chose';
+COMMENT ON COLUMN recommender_status.candidates IS 'table or view of the candidates, where there is one';
+COMMENT ON COLUMN recommender_status.store IS 'table that holds its models';
+COMMENT ON COLUMN recommender_status.version IS 'the version in use';
+COMMENT ON COLUMN recommender_status.versions IS 'how many versions are kept';
+COMMENT ON COLUMN recommender_status.trained_at IS 'when the version in use was trained';
+COMMENT ON COLUMN recommender_status.published_at IS 'when it was put to use';
+COMMENT ON COLUMN recommender_status.age_seconds IS 'seconds since the version in use was trained';
+COMMENT ON COLUMN recommender_status.rows IS 'interactions that there were then';
+COMMENT ON COLUMN recommender_status.estimated_new_rows IS
+	'interactions since then, by the statistics; NULL for a view';
+COMMENT ON COLUMN recommender_status.last_run_state IS
+	'running, succeeded, unchanged, failed, cancelled or abandoned';
+COMMENT ON COLUMN recommender_status.last_run_at IS 'when the last refresh began';
+COMMENT ON COLUMN recommender_status.problem IS 'what needs somebody''s attention; NULL: nothing';
+
+COMMENT ON VIEW training_run IS 'one row a refresh, running ones included';
+COMMENT ON COLUMN training_run.run_id IS 'number of the run';
+COMMENT ON COLUMN training_run.recommender IS 'name of the recommender';
+COMMENT ON COLUMN training_run.version IS 'the version that it made';
+COMMENT ON COLUMN training_run.mode IS 'full, or warm: went on from the version in use';
+COMMENT ON COLUMN training_run.state IS
+	'running, succeeded, unchanged (there was nothing to learn), failed, cancelled or abandoned';
+COMMENT ON COLUMN training_run.started_at IS 'when it began';
+COMMENT ON COLUMN training_run.finished_at IS 'when it ended';
+COMMENT ON COLUMN training_run.seconds IS 'how long it took, or has been running';
+COMMENT ON COLUMN training_run.rows IS 'interactions that it trained on';
+COMMENT ON COLUMN training_run.queries IS 'distinct queries among them';
+COMMENT ON COLUMN training_run.candidates IS 'distinct candidates among them';
+COMMENT ON COLUMN training_run.held_out_rows IS 'interactions that were held out to measure it';
+COMMENT ON COLUMN training_run.published_at IS 'when its version was put to use; NULL: never';
+COMMENT ON COLUMN training_run.held_back IS 'why its version was not put to use';
+COMMENT ON COLUMN training_run.in_use IS 'whether its version is the one in use';
+COMMENT ON COLUMN training_run.kept IS 'whether its version can still be put to use';
+COMMENT ON COLUMN training_run.error IS 'what went wrong; for the owner''s eyes';
+COMMENT ON COLUMN training_run.sqlstate IS 'the error''s SQLSTATE';
+
+COMMENT ON VIEW training_epoch IS 'one row an epoch of each run';
+COMMENT ON COLUMN training_epoch.recommender IS 'name of the recommender';
+COMMENT ON COLUMN training_epoch.run_id IS 'number of the run';
+COMMENT ON COLUMN training_epoch.version IS 'the version that it made';
+COMMENT ON COLUMN training_epoch.epoch IS 'number of the epoch, from 1';
+COMMENT ON COLUMN training_epoch.loss IS 'loss as trained';
+COMMENT ON COLUMN training_epoch.loss_per_row IS 'loss of one interaction';
+COMMENT ON COLUMN training_epoch.validation_value IS 'the metric of option validation, where it was measured';
+
+COMMENT ON VIEW metric IS 'quality of each version, and of two rankings that need no training';
+COMMENT ON COLUMN metric.recommender IS 'name of the recommender';
+COMMENT ON COLUMN metric.version IS 'the version that was measured';
+COMMENT ON COLUMN metric.recorded_at IS 'when; versions measured at the same time can be compared';
+COMMENT ON COLUMN metric.split IS 'the interactions it was measured on: held_out';
+COMMENT ON COLUMN metric.metric IS 'hit, recall, capped_recall, precision, ndcg, mrr, map, coverage or loss_per_row';
+COMMENT ON COLUMN metric.k IS 'over the first k recommendations; 0: over all';
+COMMENT ON COLUMN metric.value IS 'its value';
+COMMENT ON COLUMN metric.popularity_value IS 'the value for the most popular candidates';
+COMMENT ON COLUMN metric.item_item_value IS 'the value for item-item cosine';

@@ -1,0 +1,130 @@
+/*
+ * registry.h: the recommenders of the database: what is configured, found by name.
+ *
+ * The rows lie in tables of the extension that nobody has privileges on.  They are read here
+ * without SQL, and written by fixed statements with parameters that run as the tables' owner.
+ *
+ * The owner of a recommender is the owner of its store, the table that holds its models.  May use:
+ * has SELECT on the store's column version; may read (weights and vocabulary): SELECT on the store.
+ */
+#ifndef TFRS_REGISTRY_H
+#define TFRS_REGISTRY_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/jsonb.h"
+
+typedef struct tfrs_recommender
+{
+	Oid			registry;		/* the table that its row lies in */
+	int32		id;
+	char	   *name;
+
+	/* what the names below mean now; InvalidOid where it is gone, or there is no name */
+	Oid			store;
+	Oid			interactions;
+	Oid			candidates;
+	Oid			owner;			/* of the store; InvalidOid where it is gone */
+
+	/* schema-qualified and quoted, as of the last refresh: for messages */
+	char	   *store_name;
+	char	   *interactions_name;
+	char	   *candidates_name;	/* or NULL */
+
+	/* columns, not quoted */
+	char	   *query_column;
+	char	   *candidate_column;
+	char	   *weight_column;	/* or NULL, as all below */
+	char	   *at_column;
+	char	   *candidate_key;	/* of the candidates */
+	char	   *label_column;
+	char	   *available_column;
+
+	Jsonb	   *options;		/* of the training */
+	double		held_out;
+	double		tolerance;
+	int			keep_versions;
+	int			current_version;	/* 0: none is published */
+} tfrs_recommender;
+
+/*
+ * The recommender of that name, palloc'd.  ERROR undefined_object where there is none,
+ * insufficient_privilege where the caller may neither use nor own it.
+ */
+extern tfrs_recommender *tfrs_recommender_find(const char *name);
+
+/* For the administration: ERROR unless the caller has the owner's privileges.  Where the store
+ * is gone so is its owner: then those of the store's schema, of the interactions or of the
+ * database. */
+extern tfrs_recommender *tfrs_recommender_find_owned(const char *name);
+
+/* Without these checks; NULL where there is none. */
+extern tfrs_recommender *tfrs_recommender_look_up(const char *name);
+extern tfrs_recommender *tfrs_recommender_of_id(int32 id);
+
+/* Whether the current user has that privilege, or may do everything as its owner. */
+extern bool tfrs_recommender_may_own(const tfrs_recommender *recommender);
+extern bool tfrs_recommender_may_use(const tfrs_recommender *recommender);
+extern bool tfrs_recommender_may_read(const tfrs_recommender *recommender);
+
+/* What was dropped that it needs, in words, or NULL; ERRORs for the same, or for the store
+ * alone. */
+extern const char *tfrs_recommender_problem(const tfrs_recommender *recommender);
+extern void tfrs_recommender_check_store(const tfrs_recommender *recommender);
+extern void tfrs_recommender_check_sources(const tfrs_recommender *recommender);
+
+/* The qualified, quoted name of a relation, ERROR where it was dropped; and the relation of such a
+ * name, whoever may see its schema, InvalidOid without one. */
+extern char *tfrs_relation_text(Oid relation);
+extern Oid	tfrs_relation_of_text(const char *text);
+
+/*
+ * The lock on a recommender that its refresh holds, of a kind that no SQL command can take: until
+ * the end of the transaction or, over transactions, until it is released or the session ends.
+ * False where it should not wait and another session has it.
+ */
+extern bool tfrs_recommender_lock(const tfrs_recommender *recommender, bool session, bool wait);
+extern void tfrs_recommender_unlock_session(const tfrs_recommender *recommender);
+
+/* Parameters of a statement; a NULL pointer, a NaN and a version of 0 are SQL NULL. */
+#define TFRS_MOST_PARAMETERS 20
+
+typedef struct tfrs_parameters
+{
+	int			count;
+	Oid			types[TFRS_MOST_PARAMETERS];
+	Datum		values[TFRS_MOST_PARAMETERS];
+	char		nulls[TFRS_MOST_PARAMETERS];
+} tfrs_parameters;
+
+extern void tfrs_parameters_integer(tfrs_parameters *parameters, int64 value);
+extern void tfrs_parameters_version(tfrs_parameters *parameters, int version);
+extern void tfrs_parameters_float(tfrs_parameters *parameters, double value);
+extern void tfrs_parameters_text(tfrs_parameters *parameters, const char *value);
+extern void tfrs_parameters_model(tfrs_parameters *parameters, const void *value);
+extern void tfrs_parameters_floats(tfrs_parameters *parameters, ArrayType *value);
+extern void tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *value);
+
+/*
+ * One fixed statement on the registry, as its owner; the SPI is connected.  Returns the number of
+ * rows that it processed; those that it returns are in SPI_tuptable.
+ */
+extern uint64 tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters);
+
+/* Whether the registry that the recommender was found in is still there: its extension may be
+ * dropped at any time. */
+extern bool tfrs_registry_is_there(const tfrs_recommender *recommender);
+
+/* The type tfrs.model. */
+extern Oid	tfrs_registry_model_type(void);
+
+/* Keeps others from changing which versions are kept and in use, until the end of the
+ * transaction. */
+extern void tfrs_registry_lock_row(const tfrs_recommender *recommender);
+
+/* Notes what the recommender's relations are now, and what they are called. */
+extern void tfrs_registry_note_relations(const tfrs_recommender *recommender);
+
+#endif							/* TFRS_REGISTRY_H */

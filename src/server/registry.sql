@@ -1,0 +1,103 @@
+-- Recommenders: what is known of them.  Models lie in a table of each recommender's owner (the store),
+-- not here; nobody has privileges on these tables, which C code reads and writes (registry.h) and the
+-- views in recommender_views.sql show.  Names of relations are schema-qualified, quoted text.
+
+CREATE SEQUENCE recommender_id_seq AS integer;
+CREATE SEQUENCE recommender_run_id_seq;
+
+CREATE TABLE recommender (
+	recommender_id integer PRIMARY KEY DEFAULT nextval('recommender_id_seq'),
+	name text COLLATE "C" NOT NULL UNIQUE,
+	store text NOT NULL,
+	interactions text NOT NULL,
+	query_column text NOT NULL,
+	candidate_column text NOT NULL,
+	weight_column text,
+	at_column text,
+	candidates text,
+	candidate_key text,
+	label_column text,
+	available_column text,
+	options jsonb NOT NULL,
+	held_out double precision NOT NULL,
+	tolerance double precision NOT NULL,
+	keep_versions integer NOT NULL,
+	current_version integer,
+	created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The relations meant by the names: not dumped, so after a restore the names are looked up again.
+CREATE TABLE recommender_relation (
+	recommender_id integer REFERENCES recommender ON DELETE CASCADE,
+	role text COLLATE "C",
+	relation oid NOT NULL,
+	PRIMARY KEY (recommender_id, role)
+);
+
+CREATE TABLE recommender_run (
+	run_id bigint PRIMARY KEY DEFAULT nextval('recommender_run_id_seq'),
+	recommender_id integer NOT NULL REFERENCES recommender ON DELETE CASCADE,
+	version integer,
+	mode text NOT NULL,
+	state text NOT NULL CHECK (state IN ('running', 'succeeded', 'unchanged', 'failed', 'cancelled', 'abandoned')),
+	started_at timestamptz NOT NULL,
+	finished_at timestamptz,
+	pid integer NOT NULL,
+	rows bigint,
+	queries bigint,
+	candidates bigint,
+	held_out_rows bigint,
+	split text,
+	fingerprint text,
+	error text,
+	sqlstate text
+);
+CREATE INDEX recommender_run_recommender_id_idx ON recommender_run (recommender_id, run_id);
+
+CREATE TABLE recommender_version (
+	recommender_id integer REFERENCES recommender ON DELETE CASCADE,
+	version integer,
+	run_id bigint NOT NULL REFERENCES recommender_run ON DELETE CASCADE,
+	created_at timestamptz NOT NULL,
+	published_at timestamptz,
+	held_back text,
+	pruned_at timestamptz,
+	PRIMARY KEY (recommender_id, version)
+);
+
+CREATE TABLE recommender_epoch (
+	run_id bigint REFERENCES recommender_run ON DELETE CASCADE,
+	epoch integer,
+	loss double precision,
+	loss_per_row double precision,
+	validation_value double precision,
+	PRIMARY KEY (run_id, epoch)
+);
+
+CREATE TABLE recommender_metric (
+	run_id bigint REFERENCES recommender_run ON DELETE CASCADE,
+	version integer,
+	recorded_at timestamptz NOT NULL,
+	split text,
+	metric text,
+	k integer,
+	value double precision,
+	popularity_value double precision,
+	item_item_value double precision,
+	PRIMARY KEY (run_id, version, split, metric, k)
+);
+
+COMMENT ON TABLE recommender IS 'recommenders; read tfrs.recommender_status';
+COMMENT ON TABLE recommender_relation IS 'the relations that recommenders use';
+COMMENT ON TABLE recommender_run IS 'runs of tfrs.refresh; read tfrs.training_run';
+COMMENT ON TABLE recommender_version IS 'versions of the models of recommenders; read tfrs.training_run';
+COMMENT ON TABLE recommender_epoch IS 'figures of the epochs of a run; read tfrs.training_epoch';
+COMMENT ON TABLE recommender_metric IS 'quality of versions; read tfrs.metric';
+
+SELECT pg_extension_config_dump('recommender_id_seq', '');
+SELECT pg_extension_config_dump('recommender_run_id_seq', '');
+SELECT pg_extension_config_dump('recommender', '');
+SELECT pg_extension_config_dump('recommender_run', '');
+SELECT pg_extension_config_dump('recommender_version', '');
+SELECT pg_extension_config_dump('recommender_epoch', '');
+SELECT pg_extension_config_dump('recommender_metric', '');

@@ -1,0 +1,271 @@
+/*
+ * run_record.c: statements on the registry's tables of runs.
+ */
+#include "server/run_record.h"
+
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+/* Runs of a recommender that are remembered. */
+#define MOST_RUNS 1000
+
+#define CHANNEL "tfrs_refresh"
+
+/* The first column of row i of the last result. */
+static Datum
+value_of_row(uint64 i, bool *null)
+{
+	return SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, null);
+}
+
+/* The same where there is one row, 0 for none and for NULL. */
+static int
+integer_of_result(uint64 rows)
+{
+	bool		null;
+	Datum		value;
+
+	if (rows == 0)
+		return 0;
+	value = value_of_row(0, &null);
+	return null ? 0 : DatumGetInt32(value);
+}
+
+int64
+tfrs_run_begin(const tfrs_recommender *recommender, const char *mode)
+{
+	tfrs_parameters parameters = {0};
+	bool		null;
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'abandoned', "
+						  "finished_at = clock_timestamp(), "
+						  "error = 'the session ended before the run did' "
+						  "WHERE recommender_id = $1 AND state = 'running'", &parameters);
+	tfrs_parameters_text(&parameters, mode);
+	tfrs_parameters_integer(&parameters, MyProcPid);
+	tfrs_registry_execute("INSERT INTO tfrs.recommender_run "
+						  "(recommender_id, mode, state, started_at, pid) "
+						  "VALUES ($1::integer, $2, 'running', clock_timestamp(), $3::integer) "
+						  "RETURNING run_id", &parameters);
+	return DatumGetInt64(value_of_row(0, &null));
+}
+
+int
+tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerprint)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_text(&parameters, fingerprint);
+	return integer_of_result(tfrs_registry_execute(
+		"SELECT v.version FROM (SELECT version, fingerprint FROM tfrs.recommender_run "
+		"WHERE recommender_id = $1 AND state = 'succeeded' ORDER BY run_id DESC LIMIT 1) r "
+		"JOIN tfrs.recommender_version v ON v.recommender_id = $1 AND v.version = r.version "
+		"WHERE r.fingerprint = $2 AND v.pruned_at IS NULL", &parameters));
+}
+
+char *
+tfrs_run_split_of_version(const tfrs_recommender *recommender, int version)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, version);
+	if (tfrs_registry_execute("SELECT r.split FROM tfrs.recommender_version v "
+							  "JOIN tfrs.recommender_run r ON r.run_id = v.run_id "
+							  "WHERE v.recommender_id = $1 AND v.version = $2",
+							  &parameters) == 0)
+		return NULL;
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+void
+tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, run);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_parameters_integer(&parameters, (int64) counts->rows);
+	tfrs_parameters_text(&parameters, counts->fingerprint);
+	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'unchanged', version = $2, "
+						  "rows = $3, fingerprint = $4, finished_at = clock_timestamp() "
+						  "WHERE run_id = $1", &parameters);
+}
+
+void
+tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, run);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_parameters_integer(&parameters, (int64) counts->rows);
+	tfrs_parameters_integer(&parameters, (int64) counts->queries);
+	tfrs_parameters_integer(&parameters, (int64) counts->candidates);
+	tfrs_parameters_integer(&parameters, (int64) counts->held_out_rows);
+	tfrs_parameters_text(&parameters, counts->fingerprint);
+	tfrs_parameters_text(&parameters, counts->split);
+	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'succeeded', version = $2, "
+						  "rows = $3, queries = $4, candidates = $5, held_out_rows = $6, "
+						  "fingerprint = $7, split = $8, finished_at = clock_timestamp() "
+						  "WHERE run_id = $1", &parameters);
+}
+
+void
+tfrs_run_failed(int64 run, const char *state, const ErrorData *error)
+{
+	tfrs_parameters parameters = {0};
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, error->message == NULL ? "unknown error" : error->message);
+	if (error->detail != NULL)
+		appendStringInfo(&text, " (%s)", error->detail);
+	tfrs_parameters_integer(&parameters, run);
+	tfrs_parameters_text(&parameters, state);
+	tfrs_parameters_text(&parameters, text.data);
+	tfrs_parameters_text(&parameters, unpack_sql_state(error->sqlerrcode));
+	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = $2, error = $3, sqlstate = $4, "
+						  "finished_at = clock_timestamp() WHERE run_id = $1", &parameters);
+}
+
+int
+tfrs_run_next_version(const tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	return 1 + integer_of_result(tfrs_registry_execute(
+		"SELECT max(version) FROM (SELECT version FROM tfrs.recommender_run "
+		"WHERE recommender_id = $1 UNION ALL SELECT version FROM tfrs.recommender_version "
+		"WHERE recommender_id = $1) v", &parameters));
+}
+
+void
+tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
+					 const char *held_back)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, version);
+	if (held_back == NULL)
+		tfrs_registry_execute("UPDATE tfrs.recommender SET current_version = $2 "
+							  "WHERE recommender_id = $1", &parameters);
+	tfrs_parameters_integer(&parameters, run);
+	tfrs_parameters_text(&parameters, held_back);
+	tfrs_registry_execute("INSERT INTO tfrs.recommender_version "
+						  "(recommender_id, version, run_id, created_at, published_at, held_back) "
+						  "VALUES ($1::integer, $2, $3, clock_timestamp(), "
+						  "CASE WHEN $4 IS NULL THEN clock_timestamp() END, $4)", &parameters);
+}
+
+static ArrayType *
+array_of_floats(const double *values, size_t stride, size_t count)
+{
+	Datum	   *elements = palloc((count + 1) * sizeof(Datum));
+
+	for (size_t i = 0; i < count; i++)
+		elements[i] = Float8GetDatum(values[i * stride]);
+	return construct_array(elements, (int) count, FLOAT8OID, sizeof(double), FLOAT8PASSBYVAL,
+						   TYPALIGN_DOUBLE);
+}
+
+void
+tfrs_run_add_epochs(int64 run, const tfrs_model *model)
+{
+	const size_t stride = sizeof(tfrs_model_epoch) / sizeof(double);
+	tfrs_parameters parameters = {0};
+
+	if (model->epoch_count == 0)
+		return;
+	tfrs_parameters_integer(&parameters, run);
+	tfrs_parameters_floats(&parameters, array_of_floats(&model->epochs->loss, stride,
+														model->epoch_count));
+	tfrs_parameters_floats(&parameters, array_of_floats(&model->epochs->loss_per_row, stride,
+														model->epoch_count));
+	tfrs_parameters_floats(&parameters, model->validation == NULL ? NULL :
+						   array_of_floats(model->validation, 1, model->epoch_count));
+	tfrs_registry_execute("INSERT INTO tfrs.recommender_epoch "
+						  "(run_id, epoch, loss, loss_per_row, validation_value) "
+						  "SELECT $1, e.epoch, e.loss, e.loss_per_row, nullif(e.validation, 'NaN') "
+						  "FROM unnest($2, $3, $4) WITH ORDINALITY "
+						  "AS e (loss, loss_per_row, validation, epoch)", &parameters);
+}
+
+void
+tfrs_run_add_metrics(int64 run, int version, const char *report)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, run);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_parameters_text(&parameters, report);
+	tfrs_registry_execute(
+		"INSERT INTO tfrs.recommender_metric (run_id, version, recorded_at, split, metric, k, "
+		"value, popularity_value, item_item_value) "
+		"SELECT $1, $2, now(), 'held_out', m.key, k.key::integer, k.value::float8, "
+		"(r.report -> 'popularity' -> m.key ->> k.key)::float8, "
+		"(r.report -> 'item_item' -> m.key ->> k.key)::float8 "
+		"FROM (SELECT $3::jsonb) r (report) CROSS JOIN LATERAL jsonb_each(r.report) m "
+		"CROSS JOIN LATERAL jsonb_each_text(CASE WHEN m.key IN ('popularity', 'item_item') OR "
+		"jsonb_typeof(m.value) <> 'object' THEN '{}' ELSE m.value END) k "
+		"UNION ALL SELECT $1, $2, now(), 'held_out', 'loss_per_row', 0, "
+		"($3::jsonb ->> 'loss_per_row')::float8, NULL, NULL", &parameters);
+}
+
+int *
+tfrs_run_prune(const tfrs_recommender *recommender, int *count)
+{
+	tfrs_parameters parameters = {0};
+	uint64		rows;
+	int		   *versions;
+	bool		null;
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_integer(&parameters, MOST_RUNS);
+	tfrs_registry_execute("DELETE FROM tfrs.recommender_run r WHERE recommender_id = $1 "
+						  "AND run_id <= (SELECT run_id FROM tfrs.recommender_run "
+						  "WHERE recommender_id = $1 ORDER BY run_id DESC OFFSET $2 LIMIT 1) "
+						  "AND NOT EXISTS (SELECT FROM tfrs.recommender_version v "
+						  "WHERE v.recommender_id = $1 AND v.run_id = r.run_id "
+						  "AND v.pruned_at IS NULL)", &parameters);
+	parameters.count = 1;
+	tfrs_parameters_integer(&parameters, recommender->keep_versions);
+	rows = tfrs_registry_execute(
+		"UPDATE tfrs.recommender_version SET pruned_at = clock_timestamp() "
+		"WHERE recommender_id = $1 AND pruned_at IS NULL AND version NOT IN "
+		"(SELECT version FROM tfrs.recommender_version WHERE recommender_id = $1 "
+		"AND pruned_at IS NULL ORDER BY version DESC LIMIT $2) AND version IS DISTINCT FROM "
+		"(SELECT current_version FROM tfrs.recommender WHERE recommender_id = $1) "
+		"RETURNING version", &parameters);
+	versions = palloc((rows + 1) * sizeof(int));
+	for (uint64 i = 0; i < rows; i++)
+		versions[i] = DatumGetInt32(value_of_row(i, &null));
+	*count = (int) rows;
+	return versions;
+}
+
+void
+tfrs_run_notify(const tfrs_recommender *recommender, int64 run, const char *state, int version)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"recommender\": ");
+	escape_json(&payload, recommender->name);
+	appendStringInfo(&payload, ", \"run_id\": " INT64_FORMAT ", \"state\": \"%s\", \"version\": ",
+					 run, state);
+	if (version == 0)
+		appendStringInfoString(&payload, "null}");
+	else
+		appendStringInfo(&payload, "%d}", version);
+	Async_Notify(CHANNEL, payload.data);
+}

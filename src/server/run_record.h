@@ -1,0 +1,60 @@
+/*
+ * run_record.h: what the registry keeps of a refresh: its run, versions, epochs and metrics.
+ *
+ * The SPI is connected; nothing here commits.
+ */
+#ifndef TFRS_RUN_RECORD_H
+#define TFRS_RUN_RECORD_H
+
+#include "postgres.h"
+
+#include "learning/model.h"
+#include "server/registry.h"
+
+/* A run from its beginning.  Runs that began before and whose session is gone become abandoned. */
+extern int64 tfrs_run_begin(const tfrs_recommender *recommender, const char *mode);
+
+/* What a run was made of. */
+typedef struct tfrs_run_counts
+{
+	uint64		rows;			/* trained on */
+	uint64		queries;
+	uint64		candidates;
+	uint64		held_out_rows;
+	const char *split;			/* how they were chosen */
+	const char *fingerprint;	/* equal ones: there was the same to learn */
+} tfrs_run_counts;
+
+/* The version that the last run with that fingerprint made, where no other was made since and it is
+ * still kept; else 0. */
+extern int	tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerprint);
+
+/* How the rows were chosen that a version, which is kept, was not trained on; NULL: unknown. */
+extern char *tfrs_run_split_of_version(const tfrs_recommender *recommender, int version);
+
+extern void tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts);
+extern void tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts);
+
+/* state: failed or cancelled. */
+extern void tfrs_run_failed(int64 run, const char *state, const ErrorData *error);
+
+/* One above all versions that the recommender has had. */
+extern int	tfrs_run_next_version(const tfrs_recommender *recommender);
+
+/* Adds the version that a run made; held_back: why it is not the one in use from now on, or
+ * NULL. */
+extern void tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
+								 const char *held_back);
+extern void tfrs_run_add_epochs(int64 run, const tfrs_model *model);
+
+/* report: what tfrs.evaluate returns, with baselines. */
+extern void tfrs_run_add_metrics(int64 run, int version, const char *report);
+
+/* Forgets old versions, but for the one in use, and old runs; returns the versions that went. */
+extern int *tfrs_run_prune(const tfrs_recommender *recommender, int *count);
+
+/* NOTIFY tfrs_refresh at the end of the transaction; version 0: none. */
+extern void tfrs_run_notify(const tfrs_recommender *recommender, int64 run, const char *state,
+							int version);
+
+#endif							/* TFRS_RUN_RECORD_H */

@@ -1,0 +1,34 @@
+/*
+ * source.h: the rows that a recommender is trained on, read as its owner.
+ */
+#ifndef TFRS_SOURCE_H
+#define TFRS_SOURCE_H
+
+#include "postgres.h"
+
+#include "server/collection.h"
+#include "server/registry.h"
+
+/* What the rows were, whatever their order: sums of two hashes of each. */
+typedef struct tfrs_source_sum
+{
+	uint64		rows;
+	uint64		lanes[2];
+} tfrs_source_sum;
+
+/*
+ * Reads the interactions into a collection that has its context, options and budget, but is not
+ * begun: begin is called with what is known then, the types of the columns, and begins it.  The SPI
+ * is connected and a snapshot is active.
+ */
+typedef struct tfrs_source
+{
+	tfrs_collection *collection;
+	void		(*begin) (void *argument);
+	void	   *argument;
+} tfrs_source;
+
+extern tfrs_source_sum tfrs_source_read(const tfrs_recommender *recommender,
+										const tfrs_source *source);
+
+#endif							/* TFRS_SOURCE_H */

@@ -1,0 +1,22 @@
+/*
+ * store.h: the table that holds the models of a recommender, one a version.
+ *
+ * It belongs to the recommender's owner and is read as him, without SQL: whoever may use the
+ * recommender may have its model looked at by our code, whatever he may do with the table.
+ */
+#ifndef TFRS_STORE_H
+#define TFRS_STORE_H
+
+#include "postgres.h"
+
+#include "server/block_cache.h"
+#include "server/registry.h"
+
+/*
+ * The model of a version as the running statement sees it; 0: of the one in use.  It stays pinned
+ * as tfrs_block_cache_get says.  ERROR where there is no such version, or no version at all yet.
+ */
+extern const tfrs_cached_block *tfrs_store_model(const tfrs_recommender *recommender, int version,
+												 tfrs_block_site *site, MemoryContext context);
+
+#endif							/* TFRS_STORE_H */
