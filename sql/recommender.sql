@@ -152,6 +152,7 @@ SELECT recommender, estimated_new_rows IS NULL AS no_estimate, problem FROM tfrs
 -- What is dropped is reported, and can be dropped or replaced.
 DROP VIEW shop.none;
 CALL tfrs.refresh('empty');
+SELECT state, error FROM tfrs.training_run WHERE recommender = 'empty' ORDER BY run_id DESC LIMIT 1;
 SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
 CALL tfrs.alter_recommender('empty', interactions => 'shop.rating');
 SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';

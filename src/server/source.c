@@ -183,8 +183,8 @@ tfrs_source_read(const tfrs_recommender *recommender, const tfrs_source *source)
 	};
 	tfrs_run_as scope;
 
-	LockRelationOid(recommender->interactions, AccessShareLock);
 	tfrs_recommender_check_sources(recommender);
+	LockRelationOid(recommender->interactions, AccessShareLock);
 	check_columns(recommender);
 	source->collection->has_weight = recommender->weight_column != NULL;
 	source->collection->has_time = recommender->at_column != NULL;

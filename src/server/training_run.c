@@ -38,9 +38,10 @@
 void
 tfrs_training_run_begin(tfrs_training_run *run)
 {
-	tfrs_recommender_check_sources(run->recommender);
-	tfrs_registry_note_relations(run->recommender);
+	tfrs_recommender_check_store(run->recommender);
 	run->run = tfrs_run_begin(run->recommender, run->warm ? "warm" : "full");
+	if (tfrs_recommender_problem(run->recommender) == NULL)
+		tfrs_registry_note_relations(run->recommender);
 }
 
 /* Reads the version in use from the store, as its owner. */
