@@ -124,8 +124,8 @@ SELECT version, (SELECT count(*) FROM shop.films_recommender) AS models FROM tfr
 -- Changes.
 CALL tfrs.alter_recommender('films', query => 'customer');
 CALL tfrs.alter_recommender('films', options => '{"dims": 1}');
-CALL tfrs.alter_recommender('films', candidates => '-');
-CALL tfrs.alter_recommender('films', candidates => '-', candidate_key => '', label => '', available => '', weight => '',
+CALL tfrs.alter_recommender('films', candidates => '-', label => 'title');
+CALL tfrs.alter_recommender('films', candidates => '-', weight => '',
 	at => 'on', held_out => 0, keep_versions => 1, new_name => 'movies');
 SELECT recommender, candidates, interactions FROM tfrs.recommender_status;
 SET client_min_messages = warning;

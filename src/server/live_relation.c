@@ -8,7 +8,6 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -102,21 +101,6 @@ entry_of(const tfrs_recommender *recommender, tfrs_live_role role)
 	entry->running = 0;
 	entry->told = entry->told_index = false;
 	return entry;
-}
-
-void
-tfrs_read_scope_begin(tfrs_read_scope *scope)
-{
-	tfrs_run_as_begin(&scope->run_as, GetUserId());
-	scope->read_only = XactReadOnly;
-	XactReadOnly = true;
-}
-
-void
-tfrs_read_scope_end(tfrs_read_scope *scope)
-{
-	XactReadOnly = scope->read_only;
-	tfrs_run_as_end(&scope->run_as);
 }
 
 static AttrNumber

@@ -9,6 +9,7 @@
 #include "common/int.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -18,20 +19,21 @@
 #include "base/limits.h"
 #include "server/live_relation.h"
 #include "server/row_reader.h"
+#include "server/run_as.h"
 
 static void
-begin_reading(tfrs_read_scope *scope)
+begin_reading(tfrs_run_as *scope)
 {
-	tfrs_read_scope_begin(scope);
+	tfrs_run_as_reader(scope, GetUserId());
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
 }
 
 static void
-end_reading(tfrs_read_scope *scope)
+end_reading(tfrs_run_as *scope)
 {
 	SPI_finish();
-	tfrs_read_scope_end(scope);
+	tfrs_run_as_end(scope);
 }
 
 int64
@@ -99,7 +101,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	MemoryContext caller = CurrentMemoryContext;
 	tfrs_id_writer writer = {0};
 	StringInfoData sql;
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	tfrs_live_relation live;
 	Oid			type;
 	Datum		query;
@@ -208,7 +210,7 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	MemoryContext caller = CurrentMemoryContext;
 	asked_row  *asked;
 	StringInfoData sql;
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	tfrs_live_relation live;
 	Datum		keys;
 	bool		look_up;
@@ -258,7 +260,7 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 {
 	asked_row  *asked = palloc_extended(ids->count * sizeof(asked_row) + 1, MCXT_ALLOC_HUGE);
 	MemoryContext caller = CurrentMemoryContext;
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	StringInfoData sql;
 	tfrs_live_relation live;
 	bool		look_up;

@@ -3,7 +3,7 @@
  *
  * Its result goes to a receiver of our own, not through a cursor: rows are not copied, and the plan
  * may be a parallel one.  Everything that the query reaches (a view, a function in it) runs as the
- * owner, restricted (run_as.h).  A time without zone counts as UTC, so that a run does not depend
+ * owner, who can only read then (run_as.h).  A time without zone counts as UTC, so that a run does not depend
  * on the session's time zone.
  */
 #include "server/source.h"
@@ -191,7 +191,7 @@ tfrs_source_read(const tfrs_recommender *recommender, const tfrs_source *source)
 	to.row_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs source row",
 										   ALLOCSET_DEFAULT_SIZES);
 	tfrs_collecting_init(&to.collecting, "refresh", source->collection->context);
-	tfrs_run_as_begin(&scope, recommender->owner);
+	tfrs_run_as_reader(&scope, recommender->owner);
 	execute(recommender, &to);
 	tfrs_collecting_end(&to.collecting);
 	tfrs_run_as_end(&scope);
