@@ -340,9 +340,21 @@ end_reach(tfrs_tuning *tuning, double bytes)
 	return true;
 }
 
+/* What the last round would have read at least with fewer rows re-ranked. */
+static double
+least_bytes(const tfrs_tuning *tuning, double bytes)
+{
+	uint32_t	spared = tuning->rerank_steps[tuning->rerank_at] - tuning->rerank_steps[0];
+
+	return bytes - spared * (TFRS_TREE_ROW_FACTOR * (double) tuning->corpus->dim * sizeof(float) +
+							 TFRS_TREE_ROW_COST);
+}
+
 static bool
 end_ranks(tfrs_tuning *tuning, double bytes)
 {
+	double		least = least_bytes(tuning, bytes);
+
 	if (judge(tuning, bytes))
 	{
 		if (tuning->reached_at < 0)
@@ -353,7 +365,7 @@ end_ranks(tfrs_tuning *tuning, double bytes)
 		return false;
 	/* More leaves only read more. */
 	return ++tuning->leaves_at < tuning->leaves_count &&
-		(tuning->options.leaves > 0 || bytes < tuning->result.bytes);
+		(tuning->options.leaves > 0 || least < tuning->result.bytes);
 }
 
 static size_t

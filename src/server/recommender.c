@@ -298,11 +298,13 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender;
 	tfrs_parameters parameters = {0};
+	char	   *name;
 
 	need_argument(fcinfo, NAME, "name");
 	connect_spi();
-	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, NAME));
-	tfrs_recommender_lock(recommender, false, true);
+	name = text_argument(fcinfo, NAME);
+	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
+	recommender = tfrs_recommender_find_owned(name);	/* as it is after the wait */
 	if (OidIsValid(recommender->store))
 		execute_as_caller(psprintf("DROP TABLE %s", tfrs_relation_text(recommender->store)));
 	tfrs_parameters_integer(&parameters, recommender->id);
@@ -310,6 +312,19 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 						  &parameters);
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+/* The recommender whose name is the first argument, for a change of the version in use. */
+static tfrs_recommender *
+find_locked(FunctionCallInfo fcinfo)
+{
+	char	   *name = text_argument(fcinfo, 0);
+	tfrs_recommender *recommender = tfrs_recommender_find_owned(name);
+
+	tfrs_registry_lock_row(recommender);
+	recommender = tfrs_recommender_find_owned(name);
+	tfrs_recommender_check_store(recommender);
+	return recommender;
 }
 
 /* Makes a version the one in use, whatever was held against it. */
@@ -338,8 +353,7 @@ tfrs_publish(PG_FUNCTION_ARGS)
 	need_argument(fcinfo, 1, "version");
 	connect_spi();
 	version = PG_GETARG_INT32(1);
-	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, 0));
-	tfrs_recommender_check_store(recommender);
+	recommender = find_locked(fcinfo);
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, version);
 	if (tfrs_registry_execute("SELECT FROM tfrs.recommender_version "
@@ -364,8 +378,7 @@ tfrs_revert(PG_FUNCTION_ARGS)
 
 	need_argument(fcinfo, 0, "name");
 	connect_spi();
-	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, 0));
-	tfrs_recommender_check_store(recommender);
+	recommender = find_locked(fcinfo);
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, recommender->current_version);
 	if (tfrs_registry_execute("SELECT version FROM tfrs.recommender_version "

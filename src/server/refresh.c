@@ -1,6 +1,5 @@
 /*
- * refresh.c: the procedures tfrs.refresh and tfrs.refresh_all: phases, transactions, what went
- * wrong.
+ * refresh.c: the procedures tfrs.refresh and tfrs.refresh_all: phases, transactions and errors.
  *
  * A phase runs in a subtransaction, so that an error leaves the transaction whole: then the failure
  * is recorded and committed, and the error goes on to the caller.  The commit between two phases
@@ -24,7 +23,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/snapmgr.h"
 
 #include "server/progress.h"
 #include "server/training_run.h"
@@ -250,7 +248,10 @@ report(const refresh *refresh)
 		ereport(NOTICE,
 				(errmsg("recommender \"%s\": nothing has changed since version %d was made",
 						refresh->name, run->same_version),
-				 errhint("force => true trains all the same.")));
+				 run->same_version == run->current_version ?
+				 errhint("force => true trains all the same.") :
+				 errhint("CALL tfrs.publish(name, version) puts that version to use; "
+						 "force => true trains all the same.")));
 	else if (run->held_back != NULL)
 		ereport(NOTICE,
 				(errmsg("recommender \"%s\": version %d is held back: %s", refresh->name,

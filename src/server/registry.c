@@ -397,8 +397,14 @@ tfrs_recommender_check_sources(const tfrs_recommender *recommender)
 char *
 tfrs_relation_text(Oid relation)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
-									  get_rel_name(relation));
+	char	   *schema = get_namespace_name(get_rel_namespace(relation));
+	char	   *name = get_rel_name(relation);
+
+	if (schema == NULL || name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("a relation of the recommender was dropped meanwhile")));
+	return quote_qualified_identifier(schema, name);
 }
 
 static void
@@ -513,6 +519,16 @@ tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters)
 			 SPI_result_code_string(result));
 	tfrs_run_as_end(&scope);
 	return SPI_processed;
+}
+
+void
+tfrs_registry_lock_row(const tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute("SELECT FROM tfrs.recommender WHERE recommender_id = $1 "
+						  "FOR NO KEY UPDATE", &parameters);
 }
 
 static void

@@ -75,8 +75,8 @@ extern const char *tfrs_recommender_problem(const tfrs_recommender *recommender)
 extern void tfrs_recommender_check_store(const tfrs_recommender *recommender);
 extern void tfrs_recommender_check_sources(const tfrs_recommender *recommender);
 
-/* The qualified, quoted name of a relation; and the relation of such a name, whoever may see its
- * schema, InvalidOid without one. */
+/* The qualified, quoted name of a relation, ERROR where it was dropped; and the relation of such a
+ * name, whoever may see its schema, InvalidOid without one. */
 extern char *tfrs_relation_text(Oid relation);
 extern Oid	tfrs_relation_of_text(const char *text);
 
@@ -119,6 +119,10 @@ extern bool tfrs_registry_is_there(const tfrs_recommender *recommender);
 
 /* The type tfrs.model. */
 extern Oid	tfrs_registry_model_type(void);
+
+/* Keeps others from changing which versions are kept and in use, until the end of the
+ * transaction. */
+extern void tfrs_registry_lock_row(const tfrs_recommender *recommender);
 
 /* Notes what the recommender's relations are now, and what they are called. */
 extern void tfrs_registry_note_relations(const tfrs_recommender *recommender);

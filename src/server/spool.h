@@ -23,9 +23,9 @@ typedef struct tfrs_spools
 
 /*
  * Spools live in context and belong to the resource owner of now, whichever is current when one is
- * made: rows of one group may come in while others are (a cursor, a function's query).  Lasting ones
- * belong to none and stay past the end of the transaction: whoever made them closes them, also after
- * an error (the end of the session removes them in any case).
+ * made: rows of one group may come in while others are (a cursor, a function's query).  Lasting
+ * ones belong to none and stay past the end of the transaction: whoever made them closes them, also
+ * after an error (the end of the session removes them in any case).
  */
 extern void tfrs_spools_init(tfrs_spools *spools, MemoryContext context, bool lasting);
 

@@ -386,6 +386,7 @@ look_again(tfrs_training_run *run)
 	tfrs_recommender *now;
 
 	LockRelationOid(before->store, RowExclusiveLock);
+	tfrs_registry_lock_row(before);
 	now = tfrs_recommender_of_id(before->id);
 	if (now == NULL || now->registry != before->registry)
 		ereport(ERROR,

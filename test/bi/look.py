@@ -1,9 +1,9 @@
 """usage: look.py DASHBOARD PICTURE
 
 Opens the dashboard in headless Chromium, logged in as a visitor, and asserts what a person would
-see: each chart of the folder DASHBOARD is drawn with data and without an error box, figures are those
-of the database, another customer chosen in the filter brings that customer's recommendations.  One
-line "ok ..." or "FAILED ..." a check; a picture of the whole dashboard at the end.
+see: each chart of the folder DASHBOARD is drawn with data and without an error box, figures are
+those of the database, another customer chosen in the filter brings that customer's recommendations.
+One line "ok ..." or "FAILED ..." a check; a picture of the whole dashboard at the end.
 """
 
 import os

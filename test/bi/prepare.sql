@@ -19,9 +19,11 @@ CALL tfrs.create_recommender('shop', interactions => 'purchase', query => 'custo
 
 INSERT INTO purchase SELECT * FROM arrival WHERE bought_at < '2011-06-01';
 CALL tfrs.refresh('shop');
-INSERT INTO purchase SELECT * FROM arrival WHERE bought_at >= '2011-06-01' AND bought_at < '2011-09-01';
+INSERT INTO purchase
+SELECT * FROM arrival WHERE bought_at >= '2011-06-01' AND bought_at < '2011-09-01';
 CALL tfrs.refresh('shop');
-INSERT INTO purchase SELECT * FROM arrival WHERE bought_at >= '2011-09-01' AND bought_at < '2011-12-01';
+INSERT INTO purchase
+SELECT * FROM arrival WHERE bought_at >= '2011-09-01' AND bought_at < '2011-12-01';
 CALL tfrs.refresh('shop');
 CALL tfrs.materialize('shop', 'recommendation', k => 50);
 

@@ -85,7 +85,8 @@ class Jdbc {
 		insert(connection, 2, "", vector);
 		insert(connection, 3, "", connection.createArrayOf("float4", new Float[] {0.25f, 4f, -1f}));
 		insert(connection, 4, "::text::tfrs.embedding", "[1,1,1]");
-		try (ResultSet rows = connection.createStatement().executeQuery("SELECT vector FROM note ORDER BY id")) {
+		try (ResultSet rows = connection.createStatement()
+				.executeQuery("SELECT vector FROM note ORDER BY id")) {
 			while (rows.next())
 				found.append(rows.getObject(1)).append(' ');
 		}

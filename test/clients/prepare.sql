@@ -6,9 +6,10 @@ CREATE EXTENSION tfrs_retrieval;
 CREATE ROLE analyst LOGIN PASSWORD :'password';
 GRANT pg_monitor TO analyst;
 
-CREATE TABLE rating (user_id integer NOT NULL, movie_id bigint NOT NULL, rated_at timestamptz NOT NULL);
+CREATE TABLE rating (user_id integer, movie_id bigint, rated_at timestamptz);
 INSERT INTO rating
-SELECT u, (u * 7 + i * (i + 1) / 2) % 41, '2026-01-01'::timestamptz + u * interval '1 hour' + i * interval '1 day'
+SELECT u, (u * 7 + i * (i + 1) / 2) % 41,
+	'2026-01-01'::timestamptz + u * interval '1 hour' + i * interval '1 day'
 FROM generate_series(1, 60) AS u, generate_series(1, 12) AS i;
 CREATE INDEX ON rating (user_id, movie_id);
 

@@ -1,5 +1,5 @@
-# Refreshes by pg_cron, where the distribution has it for this server: by a connection of its own and
-# by a background worker.  What the scheduler notes and what tfrs.training_run shows belong together.
+# Refreshes by pg_cron, where the distribution has it for this server: by a connection of its own
+# and by a background worker.  What the scheduler notes and tfrs.training_run shows belong together.
 
 use strict;
 use warnings;
@@ -58,7 +58,8 @@ sub test_shop
 
 	ok($server->poll_query_until('postgres', $ended), "$name: both jobs have run");
 	is($server->safe_psql('postgres', q{
-			SELECT DISTINCT jobname, status, username FROM cron.job_run_details JOIN cron.job USING (jobid, username)
+			SELECT DISTINCT jobname, status, username
+			FROM cron.job_run_details JOIN cron.job USING (jobid, username)
 			WHERE status IN ('succeeded', 'failed') ORDER BY 1}),
 		"movies|succeeded|shop\npages|failed|shop", "$name: as the scheduler says");
 	is($server->safe_psql('postgres', q{
@@ -73,7 +74,8 @@ sub test_shop
 	is($server->safe_psql('postgres', q{
 			SELECT version > 0, problem FROM tfrs.recommender_status WHERE recommender = 'movies'}),
 		't|', "$name: the recommender has a version in use");
-	is($server->safe_psql('postgres', 'SELECT count(*), count(DISTINCT query) FROM shop.movie_recommendations'),
+	is($server->safe_psql('postgres', q{
+			SELECT count(*), count(DISTINCT query) FROM shop.movie_recommendations}),
 		'300|60', "$name: and a table of its recommendations");
 	return;
 }
