@@ -11,7 +11,7 @@
 #define UNTUNED_LEAVES_SHARE 16
 #define UNTUNED_RERANK_PER_K 16
 
-/* What an excluded row costs where all are among a query's best: more of the others are looked at. */
+/* What an excluded row may cost, if all are a query's best: more of the others are looked at. */
 #define EXCLUDED_BYTES 5000.0
 
 /* A ranked search serves k up to this many times the one it was tuned for; bounds serve any. */
