@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -493,9 +494,12 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	bool		nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic;
 
+	PreventCommandDuringRecovery("a materialization");
+	PreventCommandIfReadOnly("a materialization");
 	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
-	context = AllocSetContextCreate(PortalContext, "tfrs materialization", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(nonatomic ? PortalContext : CurTransactionContext,
+									"tfrs materialization", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	job = palloc0(sizeof(materialize_job));
 	job->context = context;
