@@ -15,7 +15,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -173,7 +172,7 @@ open_interactions(materialize_job *job)
 	char	   *sql = tfrs_live_events_statement(job->recommender);
 	SPIPlanPtr	plan;
 
-	tfrs_run_as_reader(&scope, GetUserId());
+	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
 	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
@@ -202,7 +201,7 @@ fetch(materialize_job *job)
 
 	if (job->rows != NULL)
 		SPI_freetuptable(job->rows);
-	tfrs_run_as_reader(&scope, GetUserId());
+	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
 	SPI_cursor_fetch(job->portal, true, FETCH_ROWS);
 	tfrs_run_as_end(&scope);
 	job->rows = SPI_tuptable;
