@@ -1,5 +1,6 @@
 /*
- * live_relation.h: a relation that a recommender rests on, read as the caller and as it is now.
+ * live_relation.h: a relation that a recommender rests on, read as the caller (but see
+ * tfrs_live_reader) and as it is now.
  *
  * The interactions, or the candidates.  What the caller may not read, or what was dropped, is left
  * out, with a NOTICE once a session.  All is read as run_as.h has it for
@@ -31,6 +32,10 @@ typedef struct tfrs_live_relation
 	Oid			id_type;		/* its base type */
 	struct tfrs_live_entry *entry;	/* what the session keeps of it */
 } tfrs_live_relation;
+
+/* Whose privileges it is read with: the caller's, but a superuser's only where he is the owner, so
+ * that a view of others' can't run their code as him. */
+extern Oid	tfrs_live_reader(const tfrs_recommender *recommender);
 
 /* Finds a relation; false where it must be left out. */
 extern bool tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,

@@ -9,7 +9,6 @@
 #include "common/int.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -22,9 +21,9 @@
 #include "server/run_as.h"
 
 static void
-begin_reading(tfrs_run_as *scope)
+begin_reading(tfrs_run_as *scope, const tfrs_recommender *recommender)
 {
-	tfrs_run_as_reader(scope, GetUserId());
+	tfrs_run_as_reader(scope, tfrs_live_reader(recommender));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
 }
@@ -119,7 +118,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	append_column(&sql, ", ", recommender->at_column);
 	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
 					 tfrs_relation_text(live.relation), quote_identifier(live.id_column));
-	begin_reading(&scope);
+	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data, type, query);
 	MemoryContextSwitchTo(caller);
 	add_events(profile);
@@ -230,7 +229,7 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	initStringInfo(&sql);
 	append_candidates(&sql, &live);
 	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)", quote_identifier(live.id_column));
-	begin_reading(&scope);
+	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data,
 							  get_array_type(tfrs_live_relation_parameter_type(&live)), keys);
 	MemoryContextSwitchTo(caller);
@@ -277,7 +276,7 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 	initStringInfo(&sql);
 	append_candidates(&sql, &live);
 	appendStringInfo(&sql, "%s IS NOT NULL", quote_identifier(live.id_column));
-	begin_reading(&scope);
+	begin_reading(&scope, recommender);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the candidates");
 	MemoryContextSwitchTo(caller);

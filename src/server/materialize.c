@@ -172,7 +172,7 @@ open_interactions(materialize_job *job)
 	char	   *sql = tfrs_live_events_statement(job->recommender);
 	SPIPlanPtr	plan;
 
-	tfrs_run_as_reader(&scope, GetUserId());
+	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
 	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
@@ -201,7 +201,7 @@ fetch(materialize_job *job)
 
 	if (job->rows != NULL)
 		SPI_freetuptable(job->rows);
-	tfrs_run_as_reader(&scope, GetUserId());
+	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
 	SPI_cursor_fetch(job->portal, true, FETCH_ROWS);
 	tfrs_run_as_end(&scope);
 	job->rows = SPI_tuptable;
@@ -493,9 +493,12 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	bool		nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic;
 
+	PreventCommandDuringRecovery("a materialization");
+	PreventCommandIfReadOnly("a materialization");
 	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
-	context = AllocSetContextCreate(PortalContext, "tfrs materialization", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(nonatomic ? PortalContext : CurTransactionContext,
+									"tfrs materialization", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	job = palloc0(sizeof(materialize_job));
 	job->context = context;

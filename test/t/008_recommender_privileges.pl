@@ -167,6 +167,13 @@ is(as('mallory', q{SELECT string_agg(DISTINCT place, ' ' ORDER BY place) FROM lo
 is(as('mallory', q{SELECT string_agg(DISTINCT who::text, ' ') FROM log}), 'mallory', 'as their owner, without effect');
 is(as('mallory', q{SELECT count(*) FROM log WHERE path NOT IN ('pg_catalog, pg_temp', 'mallory')}), 0, 'and with a search path of their own');
 is(root(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', 'no superuser was made');
+($out, $errors) = as('postgres', q{
+	SELECT count(*) FROM tfrs.recommend('mine', 1);
+	CALL tfrs.materialize('mine', 'mallory.advice');
+	SELECT current_user});
+like($errors, qr/the view is met by mallory.*queries in mallory.advice/s, 'what a superuser asks for is read as the owner too');
+unlike($errors, qr/met by postgres|succeeded: /, '... and never as a superuser');
+like($out, qr/^postgres$/m, '... who stays one');
 
 # What would happen at the commit, when the role is the caller's again.
 as('mallory', q{
