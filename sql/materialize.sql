@@ -153,6 +153,11 @@ CALL tfrs.materialize('things', 'advice', version => 7);
 CALL tfrs.materialize('nothing', 'advice');
 SELECT tfrs.materialize('things', 'advice');
 
+-- where nothing may be written
+BEGIN READ ONLY;
+CALL tfrs.materialize('things', 'advice');
+ROLLBACK;
+
 -- names that need quotes, ids of other types
 SET client_min_messages = warning;
 CREATE SCHEMA "Od""d";

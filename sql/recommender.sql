@@ -124,8 +124,8 @@ SELECT version, (SELECT count(*) FROM shop.films_recommender) AS models FROM tfr
 -- Changes.
 CALL tfrs.alter_recommender('films', query => 'customer');
 CALL tfrs.alter_recommender('films', options => '{"dims": 1}');
-CALL tfrs.alter_recommender('films', candidates => '-');
-CALL tfrs.alter_recommender('films', candidates => '-', candidate_key => '', label => '', available => '', weight => '',
+CALL tfrs.alter_recommender('films', candidates => '-', label => 'title');
+CALL tfrs.alter_recommender('films', candidates => '-', weight => '',
 	at => 'on', held_out => 0, keep_versions => 1, new_name => 'movies');
 SELECT recommender, candidates, interactions FROM tfrs.recommender_status;
 SET client_min_messages = warning;
@@ -152,6 +152,7 @@ SELECT recommender, estimated_new_rows IS NULL AS no_estimate, problem FROM tfrs
 -- What is dropped is reported, and can be dropped or replaced.
 DROP VIEW shop.none;
 CALL tfrs.refresh('empty');
+SELECT state, error FROM tfrs.training_run WHERE recommender = 'empty' ORDER BY run_id DESC LIMIT 1;
 SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
 CALL tfrs.alter_recommender('empty', interactions => 'shop.rating');
 SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';

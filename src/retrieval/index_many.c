@@ -15,8 +15,9 @@
 #include "retrieval/index_structure.h"
 #include "retrieval/space.h"
 
-/* Whole queries that a step gives to each thread. */
-#define STEP_QUERIES 32
+/* Whole queries that a step gives to each thread at most, and what they may read: some 20 ms. */
+#define STEP_QUERIES 128
+#define STEP_BYTES ((double) ((size_t) 1 << 29))
 
 /* A tile of products stays in the second-level cache. */
 #define TILE_QUERIES 256
@@ -152,11 +153,25 @@ answer_query(void *context, int worker, size_t task)
 										   queries->hits + i * queries->stride);
 }
 
+static size_t
+queries_of_step(const tfrs_index_many *many)
+{
+	size_t		threads = (size_t) many->queries.threads;
+	size_t		most = tfrs_size_smaller(many->queries.count - many->queries_done,
+										 STEP_QUERIES * threads);
+	size_t		count = 0;
+	double		bytes = 0;
+
+	while (count < most && (count < threads || bytes < STEP_BYTES * (double) threads))
+		bytes += tfrs_index_cost(many->index,
+								 &many->queries.searches[many->queries_done + count++]);
+	return count;
+}
+
 static tfrs_status
 step_queries(tfrs_index_many *many)
 {
-	size_t		most = (size_t) STEP_QUERIES * many->queries.threads;
-	size_t		tasks = tfrs_size_smaller(many->queries.count - many->queries_done, most);
+	size_t		tasks = queries_of_step(many);
 
 	tfrs_team_run(many->queries.threads, tasks, answer_query, many);
 	many->queries_done += tasks;

@@ -11,6 +11,9 @@
 #define UNTUNED_LEAVES_SHARE 16
 #define UNTUNED_RERANK_PER_K 16
 
+/* What an excluded row may cost, if all are a query's best: more of the others are looked at. */
+#define EXCLUDED_BYTES 5000.0
+
 /* A ranked search serves k up to this many times the one it was tuned for; bounds serve any. */
 #define MOST_GROWTH 4
 
@@ -127,6 +130,21 @@ size_t
 tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search *search)
 {
 	return choose_effort(index, search).rerank;
+}
+
+double
+tfrs_index_cost(const tfrs_index *index, const tfrs_search *search)
+{
+	const tfrs_index_structure *structure = index->structure;
+	double		all = (double) (index->count * index->dim * sizeof(float));
+	double		bytes = all;
+
+	if (structure != NULL)
+		bytes = choose_effort(index, search).reach < 1 ? structure->tuned.bytes
+			: structure->tuned.bounded_bytes;
+	bytes += cost_of_rows(index, (double) search->k) +
+		EXCLUDED_BYTES * (double) search->excluded_count;
+	return fmin(bytes, 2 * all);
 }
 
 static tfrs_status

@@ -40,6 +40,9 @@ extern tfrs_status tfrs_index_check_search(const tfrs_corpus *corpus, const floa
 /* The most rows that the search re-ranks: what its scratch memory must have room for. */
 extern size_t tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search *search);
 
+/* What the search will read, about, in the bytes of tfrs_probe_take_bytes_read. */
+extern double tfrs_index_cost(const tfrs_index *index, const tfrs_search *search);
+
 /* Answers a checked search; scratch is NULL where the index has no structure. */
 extern size_t tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer,
 								const tfrs_search *search, tfrs_probe_scratch *scratch,

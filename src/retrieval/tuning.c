@@ -16,8 +16,9 @@
 /* Rows that stand in for queries where none are given. */
 #define SAMPLE_QUERIES 256
 
-/* Queries of a step and thread: far below 100 ms even where each reads a whole index. */
+/* Queries of a step and thread at most, and the bytes that they may read: some 20 ms. */
 #define STEP_QUERIES 8
+#define STEP_BYTES ((double) ((size_t) 1 << 29))
 
 /* Steps of both numbers: each 1.33 or 1.5 times the one before (2, 3, 4, 6, 8, 12, ...). */
 #define MOST_STEPS 40
@@ -339,9 +340,21 @@ end_reach(tfrs_tuning *tuning, double bytes)
 	return true;
 }
 
+/* What the last round would have read at least with fewer rows re-ranked. */
+static double
+least_bytes(const tfrs_tuning *tuning, double bytes)
+{
+	uint32_t	spared = tuning->rerank_steps[tuning->rerank_at] - tuning->rerank_steps[0];
+
+	return bytes - spared * (TFRS_TREE_ROW_FACTOR * (double) tuning->corpus->dim * sizeof(float) +
+							 TFRS_TREE_ROW_COST);
+}
+
 static bool
 end_ranks(tfrs_tuning *tuning, double bytes)
 {
+	double		least = least_bytes(tuning, bytes);
+
 	if (judge(tuning, bytes))
 	{
 		if (tuning->reached_at < 0)
@@ -352,15 +365,25 @@ end_ranks(tfrs_tuning *tuning, double bytes)
 		return false;
 	/* More leaves only read more. */
 	return ++tuning->leaves_at < tuning->leaves_count &&
-		(tuning->options.leaves > 0 || bytes < tuning->result.bytes);
+		(tuning->options.leaves > 0 || least < tuning->result.bytes);
+}
+
+static size_t
+queries_of_step(const tfrs_tuning *tuning)
+{
+	const tfrs_corpus *corpus = tuning->corpus;
+	double		each = tuning->phase == TRUTH
+		? (double) (corpus->count * corpus->dim * sizeof(float)) : tuning->result.bounded_bytes;
+	size_t		most = each * STEP_QUERIES < STEP_BYTES ? STEP_QUERIES
+		: (size_t) (STEP_BYTES / each) + 1;
+
+	return tfrs_size_smaller(tuning->count - tuning->done, most * tuning->options.threads);
 }
 
 tfrs_status
 tfrs_tuning_step(tfrs_tuning *tuning)
 {
-	size_t		most = (size_t) STEP_QUERIES * tuning->options.threads;
-	size_t		left = tuning->count - tuning->done;
-	size_t		tasks = left < most ? left : most;
+	size_t		tasks = queries_of_step(tuning);
 	double		bytes;
 	bool		more;
 

@@ -8,7 +8,6 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -104,21 +103,6 @@ entry_of(const tfrs_recommender *recommender, tfrs_live_role role)
 	return entry;
 }
 
-void
-tfrs_read_scope_begin(tfrs_read_scope *scope)
-{
-	tfrs_run_as_begin(&scope->run_as, GetUserId());
-	scope->read_only = XactReadOnly;
-	XactReadOnly = true;
-}
-
-void
-tfrs_read_scope_end(tfrs_read_scope *scope)
-{
-	XactReadOnly = scope->read_only;
-	tfrs_run_as_end(&scope->run_as);
-}
-
 static AttrNumber
 need_column(Oid relation, const char *column)
 {
@@ -133,24 +117,30 @@ need_column(Oid relation, const char *column)
 	return number;
 }
 
-/* Whether the caller may read a column; one that has no name is none. */
+Oid
+tfrs_live_reader(const tfrs_recommender *recommender)
+{
+	return superuser() ? recommender->owner : GetUserId();
+}
+
+/* Whether a role may read a column; one that has no name is none. */
 static bool
-may_read_column(Oid relation, const char *column)
+may_read_column(Oid role, Oid relation, const char *column)
 {
 	return column == NULL ||
-		pg_attribute_aclcheck(relation, need_column(relation, column), GetUserId(),
+		pg_attribute_aclcheck(relation, need_column(relation, column), role,
 							  ACL_SELECT) == ACLCHECK_OK;
 }
 
 static bool
-may_read(Oid relation, const char *const columns[3])
+may_read(Oid role, Oid relation, const char *const columns[3])
 {
-	if (tfrs_schema_aclcheck(get_rel_namespace(relation), GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+	if (tfrs_schema_aclcheck(get_rel_namespace(relation), role, ACL_USAGE) != ACLCHECK_OK)
 		return false;
-	if (pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+	if (pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK)
 		return true;
-	return may_read_column(relation, columns[0]) && may_read_column(relation, columns[1]) &&
-		may_read_column(relation, columns[2]);
+	return may_read_column(role, relation, columns[0]) &&
+		may_read_column(role, relation, columns[1]) && may_read_column(role, relation, columns[2]);
 }
 
 static const char *
@@ -208,7 +198,8 @@ tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recomm
 		: recommender->candidates;
 	live->id_column = columns[0];
 	live->entry = entry_of(recommender, role);
-	if (!OidIsValid(live->relation) || !may_read(live->relation, columns))
+	if (!OidIsValid(live->relation) ||
+		!may_read(tfrs_live_reader(recommender), live->relation, columns))
 	{
 		tell_left_out(live);
 		return false;

@@ -1,9 +1,10 @@
 /*
- * live_relation.h: a relation that a recommender rests on, read as the caller and as it is now.
+ * live_relation.h: a relation that a recommender rests on, read as the caller (but see
+ * tfrs_live_reader) and as it is now.
  *
  * The interactions, or the candidates.  What the caller may not read, or what was dropped, is left
- * out, with a NOTICE once a session.  All is read within a security-restricted, read-only
- * operation: whatever a view or a policy calls can change nothing.
+ * out, with a NOTICE once a session.  All is read as run_as.h has it for
+ * readers: whatever a view or a policy calls can change nothing in the database.
  *
  * A statement's plan is kept in the session; another statement takes its place.
  */
@@ -15,20 +16,6 @@
 #include "base/id_set.h"
 #include "server/candidate_ids.h"
 #include "server/registry.h"
-#include "server/run_as.h"
-
-/*
- * Between begin and end what is run can do no more than read.  An error needs no end: the abort of
- * the transaction or subtransaction restores all of it.
- */
-typedef struct tfrs_read_scope
-{
-	tfrs_run_as run_as;
-	bool		read_only;
-} tfrs_read_scope;
-
-extern void tfrs_read_scope_begin(tfrs_read_scope *scope);
-extern void tfrs_read_scope_end(tfrs_read_scope *scope);
 
 typedef enum tfrs_live_role
 {
@@ -46,6 +33,10 @@ typedef struct tfrs_live_relation
 	struct tfrs_live_entry *entry;	/* what the session keeps of it */
 } tfrs_live_relation;
 
+/* Whose privileges it is read with: the caller's, but a superuser's only where he is the owner, so
+ * that a view of others' can't run their code as him. */
+extern Oid	tfrs_live_reader(const tfrs_recommender *recommender);
+
 /* Finds a relation; false where it must be left out. */
 extern bool tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
 									tfrs_live_role role);
@@ -61,7 +52,7 @@ extern Oid	tfrs_live_relation_parameter_type(const tfrs_live_relation *live);
 extern bool tfrs_live_relation_value(const tfrs_live_relation *live, tfrs_id_writer *writer,
 									 uint32 tag, tfrs_id id, Datum *value);
 
-/* Runs a SELECT with one parameter; the SPI is connected, within a read scope.  The rows are in
+/* Runs a SELECT with one parameter; the SPI is connected, as a reader.  The rows are in
  * SPI_tuptable. */
 extern void tfrs_live_relation_select(const tfrs_live_relation *live, const char *sql, Oid type,
 									  Datum parameter);

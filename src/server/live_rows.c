@@ -18,20 +18,21 @@
 #include "base/limits.h"
 #include "server/live_relation.h"
 #include "server/row_reader.h"
+#include "server/run_as.h"
 
 static void
-begin_reading(tfrs_read_scope *scope)
+begin_reading(tfrs_run_as *scope, const tfrs_recommender *recommender)
 {
-	tfrs_read_scope_begin(scope);
+	tfrs_run_as_reader(scope, tfrs_live_reader(recommender));
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
 }
 
 static void
-end_reading(tfrs_read_scope *scope)
+end_reading(tfrs_run_as *scope)
 {
 	SPI_finish();
-	tfrs_read_scope_end(scope);
+	tfrs_run_as_end(scope);
 }
 
 int64
@@ -99,7 +100,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	MemoryContext caller = CurrentMemoryContext;
 	tfrs_id_writer writer = {0};
 	StringInfoData sql;
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	tfrs_live_relation live;
 	Oid			type;
 	Datum		query;
@@ -117,7 +118,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	append_column(&sql, ", ", recommender->at_column);
 	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
 					 tfrs_relation_text(live.relation), quote_identifier(live.id_column));
-	begin_reading(&scope);
+	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data, type, query);
 	MemoryContextSwitchTo(caller);
 	add_events(profile);
@@ -208,7 +209,7 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	MemoryContext caller = CurrentMemoryContext;
 	asked_row  *asked;
 	StringInfoData sql;
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	tfrs_live_relation live;
 	Datum		keys;
 	bool		look_up;
@@ -228,7 +229,7 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	initStringInfo(&sql);
 	append_candidates(&sql, &live);
 	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)", quote_identifier(live.id_column));
-	begin_reading(&scope);
+	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data,
 							  get_array_type(tfrs_live_relation_parameter_type(&live)), keys);
 	MemoryContextSwitchTo(caller);
@@ -258,7 +259,7 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 {
 	asked_row  *asked = palloc_extended(ids->count * sizeof(asked_row) + 1, MCXT_ALLOC_HUGE);
 	MemoryContext caller = CurrentMemoryContext;
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	StringInfoData sql;
 	tfrs_live_relation live;
 	bool		look_up;
@@ -275,7 +276,7 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 	initStringInfo(&sql);
 	append_candidates(&sql, &live);
 	appendStringInfo(&sql, "%s IS NOT NULL", quote_identifier(live.id_column));
-	begin_reading(&scope);
+	begin_reading(&scope, recommender);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the candidates");
 	MemoryContextSwitchTo(caller);

@@ -29,6 +29,7 @@
 #include "server/profile.h"
 #include "server/recommendation_table.h"
 #include "server/row_reader.h"
+#include "server/run_as.h"
 #include "server/settings.h"
 #include "server/live_relation.h"
 #include "server/live_rows.h"
@@ -167,11 +168,11 @@ prepare_slices(materialize_job *job)
 static void
 open_interactions(materialize_job *job)
 {
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 	char	   *sql = tfrs_live_events_statement(job->recommender);
 	SPIPlanPtr	plan;
 
-	tfrs_read_scope_begin(&scope);
+	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
 	plan = SPI_prepare(sql, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
@@ -181,7 +182,7 @@ open_interactions(materialize_job *job)
 		PinPortal(job->portal);
 		HoldPinnedPortals();
 	}
-	tfrs_read_scope_end(&scope);
+	tfrs_run_as_end(&scope);
 }
 
 static void
@@ -196,13 +197,13 @@ close_interactions(materialize_job *job)
 static bool
 fetch(materialize_job *job)
 {
-	tfrs_read_scope scope;
+	tfrs_run_as scope;
 
 	if (job->rows != NULL)
 		SPI_freetuptable(job->rows);
-	tfrs_read_scope_begin(&scope);
+	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
 	SPI_cursor_fetch(job->portal, true, FETCH_ROWS);
-	tfrs_read_scope_end(&scope);
+	tfrs_run_as_end(&scope);
 	job->rows = SPI_tuptable;
 	job->fetched = SPI_processed;
 	job->next = 0;
@@ -492,9 +493,12 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	bool		nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic;
 
+	PreventCommandDuringRecovery("a materialization");
+	PreventCommandIfReadOnly("a materialization");
 	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
-	context = AllocSetContextCreate(PortalContext, "tfrs materialization", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(nonatomic ? PortalContext : CurTransactionContext,
+									"tfrs materialization", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	job = palloc0(sizeof(materialize_job));
 	job->context = context;

@@ -80,6 +80,14 @@ type_text(Oid relation, const char *column)
 	char	   *text;
 
 	get_atttypetypmodcoll(relation, get_attnum(relation, column), &type, &modifier, &collation);
+	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of %s has a nondeterministic collation", column,
+						tfrs_relation_text(relation)),
+				 errdetail("Ids that are equal by it are not one id to a model."),
+				 errhint("Let the recommender use a view with %s COLLATE \"C\".",
+						 quote_identifier(column))));
 	text = format_type_extended(type, modifier,
 								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 	if (!OidIsValid(collation) || collation == DEFAULT_COLLATION_OID)

@@ -103,6 +103,18 @@ set_float(FunctionCallInfo fcinfo, int argument, double *target)
 		*target = PG_GETARG_FLOAT8(argument);
 }
 
+/* Without candidates there are none of their columns. */
+static void
+set_candidates(tfrs_recommender *recommender, Oid candidates)
+{
+	recommender->candidates = candidates;
+	if (OidIsValid(candidates))
+		return;
+	recommender->candidate_key = NULL;
+	recommender->label_column = NULL;
+	recommender->available_column = NULL;
+}
+
 /* What is given of the arguments that create and alter share. */
 static void
 set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
@@ -114,7 +126,7 @@ set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
 	set_text(fcinfo, WEIGHT, &recommender->weight_column);
 	set_text(fcinfo, AT, &recommender->at_column);
 	if (!PG_ARGISNULL(CANDIDATES))
-		recommender->candidates = PG_GETARG_OID(CANDIDATES);
+		set_candidates(recommender, PG_GETARG_OID(CANDIDATES));
 	set_text(fcinfo, CANDIDATE_KEY, &recommender->candidate_key);
 	set_text(fcinfo, LABEL, &recommender->label_column);
 	set_text(fcinfo, AVAILABLE, &recommender->available_column);
@@ -266,6 +278,18 @@ tfrs_create_recommender(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* The recommender, that no other session changes before the transaction's end. */
+static tfrs_recommender *
+find_to_change(const char *name)
+{
+	tfrs_recommender *recommender = tfrs_recommender_find_owned(name);
+
+	tfrs_registry_lock_row(recommender);
+	recommender = tfrs_recommender_find_owned(name);
+	tfrs_recommender_check_store(recommender);
+	return recommender;
+}
+
 Datum
 tfrs_alter_recommender(PG_FUNCTION_ARGS)
 {
@@ -274,8 +298,7 @@ tfrs_alter_recommender(PG_FUNCTION_ARGS)
 
 	need_argument(fcinfo, NAME, "name");
 	connect_spi();
-	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, NAME));
-	tfrs_recommender_check_store(recommender);
+	recommender = find_to_change(text_argument(fcinfo, NAME));
 	if (!PG_ARGISNULL(NEW_NAME))
 	{
 		recommender->name = text_argument(fcinfo, NEW_NAME);
@@ -314,19 +337,6 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* The recommender whose name is the first argument, for a change of the version in use. */
-static tfrs_recommender *
-find_locked(FunctionCallInfo fcinfo)
-{
-	char	   *name = text_argument(fcinfo, 0);
-	tfrs_recommender *recommender = tfrs_recommender_find_owned(name);
-
-	tfrs_registry_lock_row(recommender);
-	recommender = tfrs_recommender_find_owned(name);
-	tfrs_recommender_check_store(recommender);
-	return recommender;
-}
-
 /* Makes a version the one in use, whatever was held against it. */
 static void
 use_version(const tfrs_recommender *recommender, int version)
@@ -353,7 +363,7 @@ tfrs_publish(PG_FUNCTION_ARGS)
 	need_argument(fcinfo, 1, "version");
 	connect_spi();
 	version = PG_GETARG_INT32(1);
-	recommender = find_locked(fcinfo);
+	recommender = find_to_change(text_argument(fcinfo, 0));
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, version);
 	if (tfrs_registry_execute("SELECT FROM tfrs.recommender_version "
@@ -378,7 +388,7 @@ tfrs_revert(PG_FUNCTION_ARGS)
 
 	need_argument(fcinfo, 0, "name");
 	connect_spi();
-	recommender = find_locked(fcinfo);
+	recommender = find_to_change(text_argument(fcinfo, 0));
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, recommender->current_version);
 	if (tfrs_registry_execute("SELECT version FROM tfrs.recommender_version "

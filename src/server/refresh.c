@@ -19,7 +19,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -131,25 +130,6 @@ unlock(refresh *refresh)
 	refresh->locked = false;
 }
 
-/*
- * Records what ended the run, in the transaction that is open.  A second cancel waits: it would
- * leave a run that seems to go on.
- */
-static void
-record_failure(refresh *refresh, const ErrorData *error)
-{
-	tfrs_training_run *run = &refresh->run;
-	const char *state = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
-
-	if (run->run == 0 || !tfrs_registry_is_there(run->recommender))
-		return;
-	HOLD_INTERRUPTS();
-	tfrs_run_failed(run->run, state, error);
-	tfrs_run_notify(run->recommender, run->run, state, 0);
-	SPI_commit();
-	RESUME_INTERRUPTS();
-}
-
 /* A copy of the error that is being handled, which is over. */
 static ErrorData *
 take_error(refresh *refresh)
@@ -160,6 +140,49 @@ take_error(refresh *refresh)
 	error = CopyErrorData();
 	FlushErrorState();
 	return error;
+}
+
+static void
+write_failure(const tfrs_training_run *run, const ErrorData *error)
+{
+	const char *state = error->sqlerrcode == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
+
+	tfrs_run_failed(run->run, state, error);
+	tfrs_run_notify(run->recommender, run->run, state, 0);
+}
+
+/*
+ * Records what ended the run, in the transaction that is open.  A second cancel waits: it would
+ * leave a run that seems to go on.  Where it can't be recorded the run is abandoned, and the
+ * transaction is whole all the same: refresh_all goes on in it.
+ */
+static void
+record_failure(refresh *refresh, const ErrorData *error)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext context = refresh->run.context;
+
+	if (refresh->run.run == 0 || !tfrs_registry_is_there(refresh->run.recommender))
+		return;
+	HOLD_CANCEL_INTERRUPTS();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		write_failure(&refresh->run, error);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		HOLD_CANCEL_INTERRUPTS();	/* the error has ended it */
+		take_error(refresh);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	SPI_commit();
+	RESUME_CANCEL_INTERRUPTS();
 }
 
 /* Runs a phase; where that may commit, so that its error is recorded before it goes on. */

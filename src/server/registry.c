@@ -397,13 +397,13 @@ tfrs_recommender_check_sources(const tfrs_recommender *recommender)
 char *
 tfrs_relation_text(Oid relation)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(relation));
 	char	   *name = get_rel_name(relation);
+	char	   *schema = get_namespace_name(get_rel_namespace(relation));
 
-	if (schema == NULL || name == NULL)
+	if (name == NULL || schema == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("a relation of the recommender was dropped meanwhile")));
+				 errmsg("relation with OID %u was dropped meanwhile", relation)));
 	return quote_qualified_identifier(schema, name);
 }
 
@@ -527,7 +527,7 @@ tfrs_registry_lock_row(const tfrs_recommender *recommender)
 	tfrs_parameters parameters = {0};
 
 	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_registry_execute("SELECT FROM tfrs.recommender WHERE recommender_id = $1 "
+	tfrs_registry_execute("SELECT FROM tfrs.recommender WHERE recommender_id = $1::integer "
 						  "FOR NO KEY UPDATE", &parameters);
 }
 

@@ -120,8 +120,8 @@ extern bool tfrs_registry_is_there(const tfrs_recommender *recommender);
 /* The type tfrs.model. */
 extern Oid	tfrs_registry_model_type(void);
 
-/* Keeps others from changing which versions are kept and in use, until the end of the
- * transaction. */
+/* Locks the recommender's row until the end of the transaction: settings and the version in use
+ * that are read after it can't change before that. */
 extern void tfrs_registry_lock_row(const tfrs_recommender *recommender);
 
 /* Notes what the recommender's relations are now, and what they are called. */

@@ -18,9 +18,13 @@ typedef struct tfrs_run_as
 	Oid			user;			/* the caller's */
 	int			context;
 	int			settings;		/* nest level */
+	bool		read_only;
 } tfrs_run_as;
 
 extern void tfrs_run_as_begin(tfrs_run_as *scope, Oid role);
+
+/* As in a read-only transaction, too: for what rests on relations of others. */
+extern void tfrs_run_as_reader(tfrs_run_as *scope, Oid role);
 extern void tfrs_run_as_end(tfrs_run_as *scope);
 
 #endif							/* TFRS_RUN_AS_H */

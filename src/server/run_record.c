@@ -6,6 +6,7 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -13,6 +14,9 @@
 
 /* Runs of a recommender that are remembered. */
 #define MOST_RUNS 1000
+
+/* Bytes of an error that are: a function that a view calls may raise one of any length. */
+#define MOST_ERROR_BYTES 4096
 
 #define CHANNEL "tfrs_refresh"
 
@@ -118,6 +122,16 @@ tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts)
 						  "WHERE run_id = $1", &parameters);
 }
 
+static void
+append_clipped(StringInfo text, const char *words)
+{
+	int			length = (int) strlen(words);
+
+	appendBinaryStringInfo(text, words, pg_mbcliplen(words, length, MOST_ERROR_BYTES));
+	if (length > MOST_ERROR_BYTES)
+		appendStringInfoString(text, "...");
+}
+
 void
 tfrs_run_failed(int64 run, const char *state, const ErrorData *error)
 {
@@ -125,9 +139,13 @@ tfrs_run_failed(int64 run, const char *state, const ErrorData *error)
 	StringInfoData text;
 
 	initStringInfo(&text);
-	appendStringInfoString(&text, error->message == NULL ? "unknown error" : error->message);
+	append_clipped(&text, error->message == NULL ? "unknown error" : error->message);
 	if (error->detail != NULL)
-		appendStringInfo(&text, " (%s)", error->detail);
+	{
+		appendStringInfoString(&text, " (");
+		append_clipped(&text, error->detail);
+		appendStringInfoChar(&text, ')');
+	}
 	tfrs_parameters_integer(&parameters, run);
 	tfrs_parameters_text(&parameters, state);
 	tfrs_parameters_text(&parameters, text.data);

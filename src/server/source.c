@@ -3,7 +3,7 @@
  *
  * Its result goes to a receiver of our own, not through a cursor: rows are not copied, and the plan
  * may be a parallel one.  Everything that the query reaches (a view, a function in it) runs as the
- * owner, restricted (run_as.h).  A time without zone counts as UTC, so that a run does not depend
+ * owner, who can only read then (run_as.h).  A time without zone counts as UTC, so that a run does not depend
  * on the session's time zone.
  */
 #include "server/source.h"
@@ -183,15 +183,15 @@ tfrs_source_read(const tfrs_recommender *recommender, const tfrs_source *source)
 	};
 	tfrs_run_as scope;
 
-	LockRelationOid(recommender->interactions, AccessShareLock);
 	tfrs_recommender_check_sources(recommender);
+	LockRelationOid(recommender->interactions, AccessShareLock);
 	check_columns(recommender);
 	source->collection->has_weight = recommender->weight_column != NULL;
 	source->collection->has_time = recommender->at_column != NULL;
 	to.row_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs source row",
 										   ALLOCSET_DEFAULT_SIZES);
 	tfrs_collecting_init(&to.collecting, "refresh", source->collection->context);
-	tfrs_run_as_begin(&scope, recommender->owner);
+	tfrs_run_as_reader(&scope, recommender->owner);
 	execute(recommender, &to);
 	tfrs_collecting_end(&to.collecting);
 	tfrs_run_as_end(&scope);

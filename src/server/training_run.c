@@ -38,9 +38,10 @@
 void
 tfrs_training_run_begin(tfrs_training_run *run)
 {
-	tfrs_recommender_check_sources(run->recommender);
-	tfrs_registry_note_relations(run->recommender);
+	tfrs_recommender_check_store(run->recommender);
 	run->run = tfrs_run_begin(run->recommender, run->warm ? "warm" : "full");
+	if (tfrs_recommender_problem(run->recommender) == NULL)
+		tfrs_registry_note_relations(run->recommender);
 }
 
 /* Reads the version in use from the store, as its owner. */
@@ -58,7 +59,7 @@ read_current(tfrs_training_run *run)
 		return;
 	LockRelationOid(recommender->store, AccessShareLock);
 	tfrs_recommender_check_store(recommender);
-	tfrs_run_as_begin(&scope, recommender->owner);
+	tfrs_run_as_reader(&scope, recommender->owner);
 	SPI_execute_with_args(psprintf("SELECT model FROM %s WHERE version = $1",
 								   tfrs_relation_text(recommender->store)),
 						  1, &type, &version, NULL, true, 1);
@@ -403,7 +404,8 @@ look_again(tfrs_training_run *run)
 				 errhint("Refresh it again.")));
 }
 
-static void
+/* Returns the number of rows. */
+static uint64
 execute_on_store(const tfrs_training_run *run, const char *sql, tfrs_parameters *parameters)
 {
 	tfrs_run_as scope;
@@ -416,6 +418,7 @@ execute_on_store(const tfrs_training_run *run, const char *sql, tfrs_parameters 
 	if (result < 0)
 		elog(ERROR, "a statement on the store failed: %s", SPI_result_code_string(result));
 	tfrs_run_as_end(&scope);
+	return SPI_processed;
 }
 
 static void
@@ -426,7 +429,11 @@ store_value(tfrs_training_run *run)
 	run->version = tfrs_run_next_version(run->recommender);
 	tfrs_parameters_version(&parameters, run->version);
 	tfrs_parameters_model(&parameters, run->value);
-	execute_on_store(run, "INSERT INTO %s (version, model) VALUES ($1, $2)", &parameters);
+	if (execute_on_store(run, "INSERT INTO %s (version, model) VALUES ($1, $2)", &parameters) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s did not take the model", tfrs_relation_text(run->recommender->store)),
+				 errhint("Drop the trigger or rule that keeps rows out of it.")));
 }
 
 static void

@@ -131,7 +131,22 @@ as('mallory', q{
 		PERFORM set_config('search_path', 'mallory', false), set_config('work_mem', '64kB', false);
 		RETURN true;
 	END $$;
-	CREATE VIEW trap AS SELECT u, c FROM alice.event WHERE mallory.attack('view');
+	CREATE FUNCTION spy() RETURNS boolean LANGUAGE plpgsql AS $$
+	DECLARE
+		attempt text;
+	BEGIN
+		RAISE NOTICE 'the view is met by %', current_user;
+		FOREACH attempt IN ARRAY ARRAY['INSERT INTO mallory.log VALUES (''view'')', 'ALTER ROLE mallory SUPERUSER', 'RESET ROLE',
+			'SET transaction_read_only = off', 'CREATE TEMP TABLE recommender (a int)'] LOOP
+			BEGIN
+				EXECUTE attempt;
+				RAISE NOTICE 'succeeded: %', attempt;
+			EXCEPTION WHEN others THEN NULL;
+			END;
+		END LOOP;
+		RETURN true;
+	END $$;
+	CREATE VIEW trap AS SELECT u, c FROM alice.event WHERE mallory.spy() AND c > 40;
 	CREATE FUNCTION on_store() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM mallory.attack('trigger'); RETURN new; END $$;
 	CREATE TRIGGER trap BEFORE INSERT OR DELETE ON mine FOR EACH ROW EXECUTE FUNCTION on_store();
 	CREATE FUNCTION pure(version int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM mallory.attack('index'); RETURN 1; END $$;
@@ -145,11 +160,20 @@ as('mallory', q{
 	CALL tfrs.refresh('mine', force => true);
 	SELECT current_user, current_setting('search_path'), current_setting('work_mem')});
 like($errors, qr/version 3 is in use/, 'a refresh with traps');
+like($errors, qr/the view is met by mallory/, 'its view is read as the owner');
+unlike($errors, qr/succeeded: /, 'who can only read then');
 like($out, qr/^postgres\|"\$user", public\|5MB$/m, 'leaves role and settings as they were');
-is(as('mallory', q{SELECT string_agg(DISTINCT place, ' ' ORDER BY place) FROM log}), 'default index trigger view', 'the traps were met');
+is(as('mallory', q{SELECT string_agg(DISTINCT place, ' ' ORDER BY place) FROM log}), 'default index trigger', 'the traps were met');
 is(as('mallory', q{SELECT string_agg(DISTINCT who::text, ' ') FROM log}), 'mallory', 'as their owner, without effect');
 is(as('mallory', q{SELECT count(*) FROM log WHERE path NOT IN ('pg_catalog, pg_temp', 'mallory')}), 0, 'and with a search path of their own');
 is(root(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', 'no superuser was made');
+($out, $errors) = as('postgres', q{
+	SELECT count(*) FROM tfrs.recommend('mine', 1);
+	CALL tfrs.materialize('mine', 'mallory.advice');
+	SELECT current_user});
+like($errors, qr/the view is met by mallory.*queries in mallory.advice/s, 'what a superuser asks for is read as the owner too');
+unlike($errors, qr/met by postgres|succeeded: /, '... and never as a superuser');
+like($out, qr/^postgres$/m, '... who stays one');
 
 # What would happen at the commit, when the role is the caller's again.
 as('mallory', q{
