@@ -157,7 +157,18 @@ SELECT tfrs.materialize('things', 'advice');
 BEGIN READ ONLY;
 CALL tfrs.materialize('things', 'advice');
 ROLLBACK;
-
+-- what fails leaves no plan in the session
+SET client_min_messages = warning;
+CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'stop'; END $$;
+CREATE TRIGGER fails BEFORE INSERT ON advice FOR EACH STATEMENT EXECUTE FUNCTION fails();
+DO $$
+BEGIN
+	CALL tfrs.materialize('things', 'advice');
+EXCEPTION WHEN raise_exception THEN
+	RAISE WARNING '%', SQLERRM;
+END $$;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE ident LIKE 'WITH new AS%';
+DROP FUNCTION fails CASCADE;
 -- names that need quotes, ids of other types
 SET client_min_messages = warning;
 CREATE SCHEMA "Od""d";

@@ -97,6 +97,7 @@ typedef struct materialize_job
 	bool		has_last;		/* of the slice before */
 	Datum		last;			/* in context */
 	uint64		answered;		/* queries */
+	MemoryContextCallback end;
 } materialize_job;
 
 PG_FUNCTION_INFO_V1(tfrs_materialize);
@@ -485,6 +486,12 @@ tell(const materialize_job *job)
 					table->added, table->changed, table->removed)));
 }
 
+static void
+forget_plan(void *argument)
+{
+	tfrs_recommendation_table_forget_plan(&((materialize_job *) argument)->table);
+}
+
 Datum
 tfrs_materialize(PG_FUNCTION_ARGS)
 {
@@ -502,6 +509,9 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(context);
 	job = palloc0(sizeof(materialize_job));
 	job->context = context;
+	job->end.func = forget_plan;
+	job->end.arg = job;
+	MemoryContextRegisterResetCallback(context, &job->end);
 	read_arguments(fcinfo, job);
 	job->recommender = tfrs_recommender_find(text_to_cstring(PG_GETARG_TEXT_PP(RECOMMENDER)));
 	tfrs_recommender_check_sources(job->recommender);

@@ -412,8 +412,14 @@ tfrs_recommendation_table_close(tfrs_recommendation_table *table, bool over_tran
 		execute(psprintf("ANALYZE %s", table->name), SPI_OK_UTILITY);
 		tfrs_run_as_end(&scope);
 	}
-	if (table->plan != NULL)
-		SPI_freeplan(table->plan);
 	if (over_transactions)
 		UnlockRelationIdForSession(&lock, LOCK);
+}
+
+void
+tfrs_recommendation_table_forget_plan(tfrs_recommendation_table *table)
+{
+	if (table->plan != NULL)
+		SPI_freeplan(table->plan);
+	table->plan = NULL;
 }

@@ -69,4 +69,7 @@ extern void tfrs_recommendation_table_write(tfrs_recommendation_table *table,
 extern void tfrs_recommendation_table_close(tfrs_recommendation_table *table,
 											bool over_transactions);
 
+/* At the end, and after an error. */
+extern void tfrs_recommendation_table_forget_plan(tfrs_recommendation_table *table);
+
 #endif							/* TFRS_RECOMMENDATION_TABLE_H */
