@@ -100,6 +100,34 @@ SELECT version, problem FROM tfrs.recommender_status;
 CALL tfrs.revert('films');
 CALL tfrs.revert('films');
 CALL tfrs.publish('films', 1);
+SELECT version, held_back, in_use FROM tfrs.training_run WHERE state = 'succeeded' AND kept ORDER BY run_id;
+
+-- The version to come back to is the one published before, not the one with the number before; it is kept.
+CALL tfrs.publish('films', 3);
+CALL tfrs.publish('films', 2);
+CALL tfrs.revert('films');
+CALL tfrs.publish('films', 2);
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CALL tfrs.refresh('films', force => true, publish => false);
+CALL tfrs.refresh('films', force => true, publish => false);
+CALL tfrs.refresh('films', force => true);
+SELECT array_agg(version ORDER BY version) FROM shop.films_recommender;
+SET LOCAL client_min_messages = notice;
+CALL tfrs.revert('films');
+ROLLBACK;
+
+-- What the guard held back is a problem until somebody decides.
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CALL tfrs.alter_recommender('films', options => '{"history": false, "learning_rate": 1e30}', tolerance => 0);
+CALL tfrs.refresh('films');
+CALL tfrs.refresh('films');
+SELECT state FROM tfrs.training_run ORDER BY run_id DESC LIMIT 1;
+SELECT version, regexp_replace(problem, '0\.\d+', '_', 'g') AS problem FROM tfrs.recommender_status;
+CALL tfrs.publish('films', 2);
+SELECT version, problem FROM tfrs.recommender_status;
+ROLLBACK;
 
 -- Going on from the version in use.
 SET client_min_messages = warning;

@@ -19,6 +19,7 @@
 #include "server/compat.h"
 #include "server/recommender_check.h"
 #include "server/registry.h"
+#include "server/run_record.h"
 
 /* Arguments of create and alter, after the name. */
 enum
@@ -337,9 +338,8 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Makes a version the one in use, whatever was held against it. */
 static void
-use_version(const tfrs_recommender *recommender, int version)
+set_current_version(const tfrs_recommender *recommender, int version)
 {
 	tfrs_parameters parameters = {0};
 
@@ -347,9 +347,33 @@ use_version(const tfrs_recommender *recommender, int version)
 	tfrs_parameters_version(&parameters, version);
 	tfrs_registry_execute("UPDATE tfrs.recommender SET current_version = $2 "
 						  "WHERE recommender_id = $1::integer", &parameters);
+}
+
+/* Makes a version the one in use, whatever was held against it. */
+static void
+publish(const tfrs_recommender *recommender, int version)
+{
+	tfrs_parameters parameters = {0};
+
+	set_current_version(recommender, version);
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_registry_execute("UPDATE tfrs.recommender_version SET published_at = clock_timestamp(), "
+						  "held_back = NULL, deliberate = false "
+						  "WHERE recommender_id = $1 AND version = $2", &parameters);
+}
+
+/* The version in use is not the one to come back to when a later one is reverted. */
+static void
+take_back(const tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, recommender->current_version);
 	tfrs_registry_execute("UPDATE tfrs.recommender_version "
-						  "SET published_at = now(), held_back = NULL "
-						  "WHERE recommender_id = $1::integer AND version = $2", &parameters);
+						  "SET held_back = 'tfrs.revert took it back', deliberate = true "
+						  "WHERE recommender_id = $1 AND version = $2", &parameters);
 }
 
 Datum
@@ -373,7 +397,9 @@ tfrs_publish(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
 				 errhint("Its versions are in %s.", tfrs_relation_text(recommender->store))));
-	use_version(recommender, version);
+	publish(recommender, version);
+	ereport(NOTICE,
+			(errmsg("recommender \"%s\" uses version %d", recommender->name, version)));
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -382,28 +408,20 @@ Datum
 tfrs_revert(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender;
-	tfrs_parameters parameters = {0};
-	bool		null;
 	int			version;
 
 	need_argument(fcinfo, 0, "name");
 	connect_spi();
 	recommender = find_to_change(text_argument(fcinfo, 0));
-	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_parameters_integer(&parameters, recommender->current_version);
-	if (tfrs_registry_execute("SELECT version FROM tfrs.recommender_version "
-							  "WHERE recommender_id = $1 AND version < $2 "
-							  "AND published_at IS NOT NULL AND pruned_at IS NULL "
-							  "ORDER BY version DESC LIMIT 1",
-							  &parameters) == 0)
+	version = tfrs_run_version_before(recommender);
+	if (version == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("recommender \"%s\" has no earlier version that was published",
 						recommender->name),
 				 errhint("CALL tfrs.publish(name, version) takes any version that is kept.")));
-	version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-										  &null));
-	use_version(recommender, version);
+	take_back(recommender);
+	set_current_version(recommender, version);
 	ereport(NOTICE,
 			(errmsg("recommender \"%s\" uses version %d again", recommender->name, version)));
 	SPI_finish();

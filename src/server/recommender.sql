@@ -36,7 +36,7 @@ COMMENT ON PROCEDURE publish IS 'makes a version of a recommender the one in use
 
 CREATE PROCEDURE revert(name text)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_revert';
-COMMENT ON PROCEDURE revert IS 'goes back to the version of a recommender that was published before the one in use';
+COMMENT ON PROCEDURE revert IS 'takes back the version of a recommender that is in use: the one published before it is used again';
 
 CREATE PROCEDURE grant_recommender(name text, role text, privilege text)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_grant_recommender';

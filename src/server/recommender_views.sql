@@ -99,14 +99,19 @@ SELECT r.name AS recommender,
 			WHEN 'abandoned' THEN 'was abandoned' WHEN 'cancelled' THEN 'was cancelled'
 			ELSE 'failed' || coalesce(': ' || l.error, '') END END,
 		CASE WHEN r.current_version IS NULL THEN 'no version is published' END,
-		'the last version was held back: ' || l.held_back) AS problem
+		'version ' || h.version || ' was held back: ' || h.held_back) AS problem
 FROM recommender r
 CROSS JOIN LATERAL recommender_about(r.name) a
 LEFT JOIN recommender_version v ON v.recommender_id = r.recommender_id AND v.version = r.current_version
 LEFT JOIN recommender_run n ON n.run_id = v.run_id
 LEFT JOIN LATERAL (
-	SELECT t.state, t.started_at, t.error, t.held_back
+	SELECT t.state, t.started_at, t.error
 	FROM training_run t WHERE t.recommender = r.name ORDER BY t.run_id DESC LIMIT 1) l ON true
+-- The last version, where the guard kept it from use and nobody has decided about versions since.
+LEFT JOIN LATERAL (
+	SELECT k.version, k.held_back, k.deliberate, k.created_at
+	FROM recommender_version k WHERE k.recommender_id = r.recommender_id
+	ORDER BY k.version DESC LIMIT 1) h ON NOT h.deliberate AND h.created_at > v.published_at
 WHERE a.privilege IS NOT NULL;
 
 GRANT SELECT ON recommender_status, training_run, training_epoch, metric TO PUBLIC;
@@ -147,7 +152,7 @@ COMMENT ON COLUMN training_run.queries IS 'distinct queries among them';
 COMMENT ON COLUMN training_run.candidates IS 'distinct candidates among them';
 COMMENT ON COLUMN training_run.held_out_rows IS 'interactions that were held out to measure it';
 COMMENT ON COLUMN training_run.published_at IS 'when its version was put to use; NULL: never';
-COMMENT ON COLUMN training_run.held_back IS 'why its version was not put to use';
+COMMENT ON COLUMN training_run.held_back IS 'why its version is not in use';
 COMMENT ON COLUMN training_run.in_use IS 'whether its version is the one in use';
 COMMENT ON COLUMN training_run.kept IS 'whether its version can still be put to use';
 COMMENT ON COLUMN training_run.error IS 'what went wrong; for the owner''s eyes';

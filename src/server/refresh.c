@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -262,6 +264,22 @@ lock(refresh *refresh)
 	return true;
 }
 
+/* What the new version is worth, beside rankings that need no training; "" where that is not
+ * known. */
+static char *
+worth(const tfrs_training_run *run)
+{
+	const double *ndcg = run->new_ndcg;
+	char	   *others;
+
+	if (run->new_report == NULL)
+		return "";
+	others = psprintf("popular %.3f", ndcg[TFRS_RANKING_POPULARITY]);
+	if (!isnan(ndcg[TFRS_RANKING_ITEM_ITEM]))
+		others = psprintf("%s, item-item %.3f", others, ndcg[TFRS_RANKING_ITEM_ITEM]);
+	return psprintf(": NDCG@10 is %.3f (%s)", ndcg[TFRS_RANKING_MODEL], others);
+}
+
 static void
 report(const refresh *refresh)
 {
@@ -282,8 +300,8 @@ report(const refresh *refresh)
 				 errhint("CALL tfrs.publish(name, version) puts it to use.")));
 	else
 		ereport(NOTICE,
-				(errmsg("recommender \"%s\": version %d is in use", refresh->name,
-						run->version)));
+				(errmsg("recommender \"%s\": version %d is in use%s", refresh->name,
+						run->version, worth(run))));
 }
 
 static void

@@ -61,6 +61,7 @@ CREATE TABLE recommender_version (
 	created_at timestamptz NOT NULL,
 	published_at timestamptz,
 	held_back text,
+	deliberate boolean NOT NULL DEFAULT false,
 	pruned_at timestamptz,
 	PRIMARY KEY (recommender_id, version)
 );

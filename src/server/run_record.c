@@ -168,7 +168,7 @@ tfrs_run_next_version(const tfrs_recommender *recommender)
 
 void
 tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
-					 const char *held_back)
+					 const char *held_back, bool deliberate)
 {
 	tfrs_parameters parameters = {0};
 
@@ -179,10 +179,27 @@ tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version
 							  "WHERE recommender_id = $1", &parameters);
 	tfrs_parameters_integer(&parameters, run);
 	tfrs_parameters_text(&parameters, held_back);
-	tfrs_registry_execute("INSERT INTO tfrs.recommender_version "
-						  "(recommender_id, version, run_id, created_at, published_at, held_back) "
+	tfrs_parameters_integer(&parameters, deliberate);
+	tfrs_registry_execute("INSERT INTO tfrs.recommender_version (recommender_id, version, run_id, "
+						  "created_at, published_at, held_back, deliberate) "
 						  "VALUES ($1::integer, $2, $3, clock_timestamp(), "
-						  "CASE WHEN $4 IS NULL THEN clock_timestamp() END, $4)", &parameters);
+						  "CASE WHEN $4 IS NULL THEN clock_timestamp() END, $4, $5 <> 0)",
+						  &parameters);
+}
+
+int
+tfrs_run_version_before(const tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	return integer_of_result(tfrs_registry_execute(
+		"SELECT v.version FROM tfrs.recommender r JOIN tfrs.recommender_version c "
+		"ON c.recommender_id = $1 AND c.version = r.current_version "
+		"JOIN tfrs.recommender_version v ON v.recommender_id = $1 "
+		"AND v.published_at < c.published_at "
+		"WHERE r.recommender_id = $1 AND v.held_back IS NULL AND v.pruned_at IS NULL "
+		"ORDER BY v.published_at DESC LIMIT 1", &parameters));
 }
 
 static ArrayType *
@@ -257,13 +274,15 @@ tfrs_run_prune(const tfrs_recommender *recommender, int *count)
 						  "AND v.pruned_at IS NULL)", &parameters);
 	parameters.count = 1;
 	tfrs_parameters_integer(&parameters, recommender->keep_versions);
+	tfrs_parameters_version(&parameters, recommender->keep_versions == 1 ? 0 :
+							tfrs_run_version_before(recommender));
 	rows = tfrs_registry_execute(
 		"UPDATE tfrs.recommender_version SET pruned_at = clock_timestamp() "
 		"WHERE recommender_id = $1 AND pruned_at IS NULL AND version NOT IN "
 		"(SELECT version FROM tfrs.recommender_version WHERE recommender_id = $1 "
 		"AND pruned_at IS NULL ORDER BY version DESC LIMIT $2) AND version IS DISTINCT FROM "
 		"(SELECT current_version FROM tfrs.recommender WHERE recommender_id = $1) "
-		"RETURNING version", &parameters);
+		"AND version IS DISTINCT FROM $3 RETURNING version", &parameters);
 	versions = palloc((rows + 1) * sizeof(int));
 	for (uint64 i = 0; i < rows; i++)
 		versions[i] = DatumGetInt32(value_of_row(i, &null));

@@ -41,16 +41,20 @@ extern void tfrs_run_failed(int64 run, const char *state, const ErrorData *error
 /* One above all versions that the recommender has had. */
 extern int	tfrs_run_next_version(const tfrs_recommender *recommender);
 
-/* Adds the version that a run made; held_back: why it is not the one in use from now on, or
- * NULL. */
+/* Adds the version that a run made; held_back: why it is not the one in use from now on, or NULL;
+ * deliberate: because somebody wanted it so. */
 extern void tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
-								 const char *held_back);
+								 const char *held_back, bool deliberate);
+
+/* The version that was published before the one in use, is kept and was not taken back; 0: none. */
+extern int	tfrs_run_version_before(const tfrs_recommender *recommender);
 extern void tfrs_run_add_epochs(int64 run, const tfrs_model *model);
 
 /* report: what tfrs.evaluate returns, with baselines. */
 extern void tfrs_run_add_metrics(int64 run, int version, const char *report);
 
-/* Forgets old versions, but for the one in use, and old runs; returns the versions that went. */
+/* Forgets old runs, and old versions but for the one in use and (unless only one is to be kept) that
+ * published before it; returns the versions that went. */
 extern int *tfrs_run_prune(const tfrs_recommender *recommender, int *count);
 
 /* NOTIFY tfrs_refresh at the end of the transaction; version 0: none. */

@@ -283,20 +283,21 @@ add_pairs(const tfrs_training_run *run, tfrs_evaluation_run *evaluation)
 	}
 }
 
-/* NDCG at the guard's k; NaN where there was nothing to measure. */
-static double
-ndcg_of(const tfrs_evaluation_result *result, const tfrs_evaluation_options *options)
+/* NDCG at the guard's k of each ranking that was measured. */
+static void
+take_ndcg(const tfrs_evaluation_result *result, const tfrs_evaluation_options *options,
+		  double ndcg[TFRS_RANKINGS])
 {
 	for (size_t i = 0; i < options->cutoff_count; i++)
-		if (options->cutoffs[i] == GUARD_CUTOFF && result->queries > 0)
-			return result->figures[TFRS_RANKING_MODEL].metrics[i].ndcg;
-	return NAN;
+		for (int r = 0; r < TFRS_RANKINGS; r++)
+			if (options->cutoffs[i] == GUARD_CUTOFF && result->queries > 0 && result->ranked[r])
+				ndcg[r] = result->figures[r].metrics[i].ndcg;
 }
 
-/* Figures of a model as JSON, NULL where nothing is left to test; *ndcg is what the guard
- * compares. */
+/* Figures of a model as JSON, NULL where nothing is left to test; ndcg: what the guard compares. */
 static char *
-measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double *ndcg)
+measure(const tfrs_training_run *run, const tfrs_model *model, bool warn,
+		double ndcg[TFRS_RANKINGS])
 {
 	tfrs_evaluation_run evaluation = {0};
 	tfrs_evaluation_options options;
@@ -310,7 +311,7 @@ measure(const tfrs_training_run *run, const tfrs_model *model, bool warn, double
 	rows.rows = tfrs_split_held_out(run->split)->count;
 	add_pairs(run, &evaluation);
 	result = tfrs_evaluation_run_finish(&evaluation, &options, &rows.distinct);
-	*ndcg = ndcg_of(result, &options);
+	take_ndcg(result, &options, ndcg);
 	report = result->queries == 0 ? NULL :
 		tfrs_evaluate_report(result, &options, &rows, model->candidate_ids.count);
 	if (warn && result->queries > 0)
@@ -334,25 +335,27 @@ is_comparable(const tfrs_training_run *run)
 static void
 measure_versions(tfrs_training_run *run)
 {
-	run->new_ndcg = run->current_ndcg = NAN;
+	for (int r = 0; r < TFRS_RANKINGS; r++)
+		run->new_ndcg[r] = run->current_ndcg[r] = NAN;
 	if (run->split == NULL || tfrs_split_held_out(run->split)->count == 0)
 		return;
-	run->new_report = measure(run, &run->model, true, &run->new_ndcg);
+	run->new_report = measure(run, &run->model, true, run->new_ndcg);
 	if (is_comparable(run))
-		run->current_report = measure(run, run->current, false, &run->current_ndcg);
+		run->current_report = measure(run, run->current, false, run->current_ndcg);
 }
 
 /* Why the new version is not put to use, or NULL. */
 static char *
 reason_to_hold_back(const tfrs_training_run *run)
 {
-	double		least = (1 - run->recommender->tolerance) * run->current_ndcg;
+	double		ndcg = run->new_ndcg[TFRS_RANKING_MODEL];
+	double		before = run->current_ndcg[TFRS_RANKING_MODEL];
 
 	if (!run->publish)
 		return "it was made with publish => false";
-	if (run->new_ndcg < least)
+	if (ndcg < (1 - run->recommender->tolerance) * before)
 		return psprintf("NDCG@%d is %.4f, and %.4f for version %d, which is in use",
-						GUARD_CUTOFF, run->new_ndcg, run->current_ndcg, run->current_version);
+						GUARD_CUTOFF, ndcg, before, run->current_version);
 	return NULL;
 }
 
@@ -456,7 +459,8 @@ tfrs_training_run_write(tfrs_training_run *run)
 {
 	look_again(run);
 	store_value(run);
-	tfrs_run_add_version(run->recommender, run->run, run->version, run->held_back);
+	tfrs_run_add_version(run->recommender, run->run, run->version, run->held_back,
+						 !run->publish);
 	tfrs_run_add_epochs(run->run, &run->model);
 	if (run->new_report != NULL)
 		tfrs_run_add_metrics(run->run, run->version, run->new_report);

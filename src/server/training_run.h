@@ -46,8 +46,8 @@ typedef struct tfrs_training_run
 	tfrs_model	model;			/* in it */
 	char	   *new_report;		/* figures as JSON, NULL: nothing was held out */
 	char	   *current_report;
-	double		new_ndcg;
-	double		current_ndcg;
+	double		new_ndcg[TFRS_RANKINGS];	/* and of rankings without training; NaN: not measured */
+	double		current_ndcg[TFRS_RANKINGS];
 	int			version;
 	char	   *held_back;		/* why it is not published, or NULL */
 } tfrs_training_run;

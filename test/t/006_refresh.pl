@@ -217,7 +217,8 @@ sql(q{
 	CALL tfrs.create_recommender('empty', 'nothing', 'a', 'b')});
 my $all = errors_of('CALL tfrs.refresh_all(force => true)');
 like($all, qr/WARNING:  recommender "empty" was not refreshed: public.nothing has no row/, 'refresh_all tells of an error');
-like($all, qr/NOTICE:  recommender "films": version 5 is in use/, 'and refreshes the others');
+like($all, qr/NOTICE:  recommender "films": version 5 is in use: NDCG\@10 is 0\.\d{3} \(popular 0\.\d{3}, item-item 0\.\d{3}\)$/m,
+	'and refreshes the others, and tells what they are worth');
 like($all, qr/ERROR:  1 of 2 recommenders were not refreshed/, 'and fails at its end');
 
 # NOTIFY of both outcomes.
