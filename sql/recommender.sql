@@ -20,6 +20,7 @@ CALL tfrs.create_recommender('films', 'shop.ratings', 'user_id', 'film_id');
 CALL tfrs.create_recommender('films', 'shop.film_pkey', 'user_id', 'film_id');
 CALL tfrs.create_recommender('films', 'shop.rating', 'customer', 'film_id');
 CALL tfrs.create_recommender('films', 'shop.rating', 'user_id', '');
+CALL tfrs.create_recommender('films', 'shop.rating', 'user_id', 'user_id');
 CALL tfrs.create_recommender('films', 'shop.rating', 'user_id', 'note');
 CALL tfrs.create_recommender('films', 'shop.rating', 'stars', 'film_id');
 CALL tfrs.create_recommender('films', 'shop.rating', 'user_id', 'film_id', weight => 'rated');
@@ -184,9 +185,44 @@ SELECT state, error FROM tfrs.training_run WHERE recommender = 'empty' ORDER BY 
 SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
 CALL tfrs.alter_recommender('empty', interactions => 'shop.rating');
 SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
+SET client_min_messages = warning;
+CALL tfrs.refresh('empty');
+CALL tfrs.refresh('movies', force => true);
+RESET client_min_messages;
 ALTER TABLE shop.rating RENAME film_id TO movie_id;
 CALL tfrs.refresh('empty');
+SELECT count(*) FROM tfrs.recommend('empty', 7);
+SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
 ALTER TABLE shop.rating RENAME movie_id TO film_id;
+CALL tfrs.alter_recommender('empty', candidates => 'shop.film', label => 'title');
+ALTER TABLE shop.film RENAME title TO name;
+SELECT count(*) FROM tfrs.recommend('empty', 7);
+SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
+ALTER TABLE shop.film RENAME name TO title;
+SELECT problem FROM tfrs.recommender_status WHERE recommender = 'empty';
+
+-- What is said of wrong ids, of a weight, and of rows that are left out.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+SELECT * FROM tfrs.recommend('empty', 'seven');
+SELECT * FROM tfrs.recommend('empty', 7, among => ARRAY['a']);
+SELECT * FROM tfrs.top_k('empty', 7);
+CALL tfrs.alter_recommender('empty', weight => 'stars', options => '{"dim": 8, "history": {"steps": 20}}', held_out => 0);
+BEGIN;
+CALL tfrs.refresh('empty');
+ROLLBACK;
+UPDATE shop.rating SET stars = -3 WHERE ctid = (SELECT max(ctid) FROM shop.rating WHERE film_id = 1 AND user_id = 7);
+CALL tfrs.refresh('empty');
+\set VERBOSITY terse
+
+-- The primary key of the candidates, where they have no column of the candidates' name.
+CREATE TABLE shop.item (id int PRIMARY KEY, name text);
+CALL tfrs.create_recommender('keyed', 'shop.rating', 'user_id', 'film_id', candidates => 'shop.item', label => 'name');
+SELECT candidate_key FROM tfrs.recommender WHERE name = 'keyed';
+CALL tfrs.drop_recommender('keyed');
+CREATE TABLE shop.pair (a int, b int, PRIMARY KEY (a, b));
+CALL tfrs.create_recommender('keyed', 'shop.rating', 'user_id', 'film_id', candidates => 'shop.pair');
+
 DROP TABLE shop.empty_recommender;
 SELECT problem, owner IS NULL AS no_owner FROM tfrs.recommender_status WHERE recommender = 'empty';
 CALL tfrs.refresh('empty');
@@ -194,6 +230,7 @@ CALL tfrs.publish('empty', 1);
 CALL tfrs.drop_recommender('empty');
 CALL tfrs.grant_recommender('movies', 'public', 'everything');
 CALL tfrs.drop_recommender('movies');
+CALL tfrs.refresh_all();
 SELECT (SELECT count(*) FROM tfrs.recommender_status) AS recommenders, (SELECT count(*) FROM tfrs.training_run) AS runs,
 	(SELECT count(*) FROM tfrs.metric) AS metrics, to_regclass('shop.films_recommender') AS store;
 

@@ -84,7 +84,8 @@ refuse(const tfrs_block_type *type, Node *context, int sqlstate, const tfrs_erro
 			 errmsg("invalid %s value", type->name),
 			 error->detail[0] != '\0' ? errdetail("%s", error->detail)
 			 : errdetail("%c%s.", pg_toupper((unsigned char) error->message[0]),
-						 error->message + 1)));
+						 error->message + 1),
+			 type->hint == NULL ? 0 : errhint("%s", type->hint)));
 }
 
 /* A refusal by this module; why is a sentence. */

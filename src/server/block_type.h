@@ -35,6 +35,7 @@ typedef struct tfrs_block_type
 	/* Checks that the parts mean what they should; the header, the table of parts and the digest
 	 * are checked before.  May raise, for lack of memory. */
 	tfrs_status (*check) (const tfrs_block *block, tfrs_error *error);
+	const char *hint;			/* for a value that is refused, or NULL */
 } tfrs_block_type;
 
 /* The bodies of the input and output functions.  Bytes that come in are treated as hostile; what is

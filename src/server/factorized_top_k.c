@@ -313,7 +313,8 @@ tfrs_factorized_top_k_id_row(PG_FUNCTION_ARGS)
 	ids = &state->block->candidates;
 	candidate = PG_GETARG_TEXT_PP(TRUE_CANDIDATE);
 	waiting.row = tfrs_id_view_find(ids, tfrs_id_from_text(ids->tag, VARDATA_ANY(candidate),
-														   VARSIZE_ANY_EXHDR(candidate)));
+														   VARSIZE_ANY_EXHDR(candidate),
+														   "candidate"));
 	/* one that is not in the index is among no first k */
 	if (waiting.row == TFRS_NO_ROW)
 		waiting.row = (uint32) ids->count;

@@ -24,7 +24,9 @@ check_index(const tfrs_block *block, tfrs_error *error)
 	return status;
 }
 
-const tfrs_block_type tfrs_index_type = {"tfrs.candidate_index", TFRS_BLOCK_INDEX, check_index};
+const tfrs_block_type tfrs_index_type = {
+	"tfrs.candidate_index", TFRS_BLOCK_INDEX, check_index, NULL
+};
 
 tfrs_status
 tfrs_index_of_block(const tfrs_block *block, tfrs_id_view *candidates, tfrs_index *index,

@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 
 #include "server/compat.h"
+#include "server/recommender_sources.h"
 #include "server/row_reader.h"
 
 /* Plans of a session; with more all are made anew. */
@@ -103,44 +104,10 @@ entry_of(const tfrs_recommender *recommender, tfrs_live_role role)
 	return entry;
 }
 
-static AttrNumber
-need_column(Oid relation, const char *column)
-{
-	AttrNumber	number = get_attnum(relation, column);
-
-	if (number <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation %s does not exist", column,
-						tfrs_relation_text(relation)),
-				 errhint("Name another one: CALL tfrs.alter_recommender(name, ...).")));
-	return number;
-}
-
 Oid
 tfrs_live_reader(const tfrs_recommender *recommender)
 {
 	return superuser() ? recommender->owner : GetUserId();
-}
-
-/* Whether a role may read a column; one that has no name is none. */
-static bool
-may_read_column(Oid role, Oid relation, const char *column)
-{
-	return column == NULL ||
-		pg_attribute_aclcheck(relation, need_column(relation, column), role,
-							  ACL_SELECT) == ACLCHECK_OK;
-}
-
-static bool
-may_read(Oid role, Oid relation, const char *const columns[3])
-{
-	if (tfrs_schema_aclcheck(get_rel_namespace(relation), role, ACL_USAGE) != ACLCHECK_OK)
-		return false;
-	if (pg_class_aclcheck(relation, role, ACL_SELECT) == ACLCHECK_OK)
-		return true;
-	return may_read_column(role, relation, columns[0]) &&
-		may_read_column(role, relation, columns[1]) && may_read_column(role, relation, columns[2]);
 }
 
 static const char *
@@ -155,7 +122,7 @@ static void
 tell_left_out(const tfrs_live_relation *live)
 {
 	const char *what = live->role == TFRS_LIVE_INTERACTIONS
-		? "What was chosen since the training is not known."
+		? "What was chosen since the training, or was held out of it, is not known."
 		: "There are no labels, and candidates that are not available are shown.";
 
 	if (live->entry->told)
@@ -172,12 +139,6 @@ tell_left_out(const tfrs_live_relation *live)
 						relation_name(live), live->recommender->name),
 				 errdetail("%s", what),
 				 errhint("GRANT SELECT on it.")));
-}
-
-static Oid
-type_of_column(Oid relation, const char *column)
-{
-	return getBaseType(get_atttype(relation, need_column(relation, column)));
 }
 
 bool
@@ -198,13 +159,16 @@ tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recomm
 		: recommender->candidates;
 	live->id_column = columns[0];
 	live->entry = entry_of(recommender, role);
+	if (OidIsValid(live->relation))
+		tfrs_recommender_check_columns(recommender, live->relation);
 	if (!OidIsValid(live->relation) ||
-		!may_read(tfrs_live_reader(recommender), live->relation, columns))
+		!tfrs_may_read_columns(tfrs_live_reader(recommender), live->relation, columns, 3))
 	{
 		tell_left_out(live);
 		return false;
 	}
-	live->id_type = type_of_column(live->relation, live->id_column);
+	live->id_type = getBaseType(get_atttype(live->relation, get_attnum(live->relation,
+																	   live->id_column)));
 	return true;
 }
 
@@ -228,7 +192,7 @@ is_index_over(Oid index, AttrNumber column)
 void
 tfrs_live_relation_check_index(const tfrs_live_relation *live)
 {
-	AttrNumber	column = need_column(live->relation, live->id_column);
+	AttrNumber	column = get_attnum(live->relation, live->id_column);
 	char		kind = get_rel_relkind(live->relation);
 	Relation	relation;
 	ListCell   *cell;

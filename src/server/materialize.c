@@ -28,6 +28,7 @@
 #include "server/model_query.h"
 #include "server/profile.h"
 #include "server/recommendation_table.h"
+#include "server/recommender_sources.h"
 #include "server/row_reader.h"
 #include "server/run_as.h"
 #include "server/settings.h"

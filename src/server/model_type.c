@@ -61,7 +61,10 @@ check_model(const tfrs_block *block, tfrs_error *error)
 	return status;
 }
 
-const tfrs_block_type tfrs_model_type = {"tfrs.model", TFRS_BLOCK_MODEL, check_model};
+const tfrs_block_type tfrs_model_type = {
+	"tfrs.model", TFRS_BLOCK_MODEL, check_model,
+	"To ask a recommender by its name, call tfrs.recommend or tfrs.similar."
+};
 
 PG_FUNCTION_INFO_V1(tfrs_model_in);
 PG_FUNCTION_INFO_V1(tfrs_model_out);

@@ -93,14 +93,14 @@ COMMENT ON FUNCTION recommend_as(anyelement, text, text, integer, "any", "any", 
 COMMENT ON FUNCTION recommend_as(anyelement, text, jsonb, integer, "any", "any", boolean, text, integer, real) IS
 	'as recommend, with candidates of the type of the first argument';
 COMMENT ON FUNCTION similar(text, "any", integer, "any", "any", real, integer) IS
-	'the candidates of a recommender most like one of them, by cosine, any bias left out';
+	'the candidates of a recommender most like one of them, by cosine, any bias left out; no rows for one that the model does not know';
 COMMENT ON FUNCTION similar(text, text, integer, "any", "any", real, integer) IS
-	'the candidates of a recommender most like one of them, by cosine, any bias left out';
+	'the candidates of a recommender most like one of them, by cosine, any bias left out; no rows for one that the model does not know';
 COMMENT ON FUNCTION explain(text, "any", "any", integer, integer) IS
-	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
 COMMENT ON FUNCTION explain(text, "any", text, integer, integer) IS
-	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
 COMMENT ON FUNCTION explain(text, text, "any", integer, integer) IS
-	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
 COMMENT ON FUNCTION explain(text, text, text, integer, integer) IS
-	'which of what a query has chosen speaks most for a candidate: parts of the inner product, and their shares of it';
+	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';

@@ -110,6 +110,12 @@ create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, Ra
 {
 	Oid			schema = RangeVarGetCreationNamespace(name);
 
+	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", get_namespace_name(schema)),
+				 errhint("Name a target in a schema where you may create a table: "
+						 "'schema.table'.")));
 	table->name = quote_qualified_identifier(get_namespace_name(schema), name->relname);
 	execute(psprintf("CREATE TABLE %s (query %s, rank pg_catalog.int4 NOT NULL, candidate %s, "
 					 "label pg_catalog.text, score pg_catalog.float8 NOT NULL, "
@@ -137,8 +143,7 @@ check_mark(const tfrs_recommendation_table *table, const tfrs_recommender *recom
 				 errmsg("%s is not a table of recommendations of \"%s\"", table->name,
 						recommender->name),
 				 errdetail("Its comment does not say so, and all of its rows would be replaced."),
-				 errhint("Take another name, or: COMMENT ON TABLE %s IS %s.", table->name,
-						 quote_literal_cstr(mark))));
+				 errhint("Take another name for the target: a table is created.")));
 }
 
 static void

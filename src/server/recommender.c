@@ -158,7 +158,8 @@ check_new_name(const char *name)
 	if (recommender_exists(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("recommender \"%s\" already exists", name)));
+				 errmsg("recommender \"%s\" already exists", name),
+				 errhint("CALL tfrs.alter_recommender(...) changes it; or take another name.")));
 }
 
 /* Beside the interactions where the caller may create a table there, else where tables go. */
@@ -170,6 +171,24 @@ default_schema(Oid interactions)
 	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
 		return schema;
 	return RangeVarGetCreationNamespace(makeRangeVar(NULL, "store", -1));
+}
+
+/* ERROR where the caller can't create a table of that name there. */
+static void
+check_store_name(Oid schema, const char *name)
+{
+	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", get_namespace_name(schema)),
+				 errhint("Name the table of the models in a schema where you may create one: "
+						 "store => 'schema.table'.")));
+	if (OidIsValid(get_relname_relid(name, schema)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("the table to create for the models, %s, already exists",
+						quote_qualified_identifier(get_namespace_name(schema), name)),
+				 errhint("Name another one: store => 'schema.table'.")));
 }
 
 /* The qualified, quoted name of the table to create. */
@@ -196,6 +215,7 @@ choose_store(FunctionCallInfo fcinfo, const tfrs_recommender *recommender)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("the table of a recommender's models can't be temporary")));
+	check_store_name(schema, store->relname);
 	return quote_qualified_identifier(get_namespace_name(schema), store->relname);
 }
 

@@ -5,7 +5,9 @@
 #include "server/recommender_check.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -113,14 +115,30 @@ check_at(const tfrs_recommender *recommender)
 				 errhint("\"at\" is a column of type timestamptz, timestamp or date.")));
 }
 
+/* The column that is all of a relation's primary key, or NULL. */
+static char *
+single_primary_key(Oid relation)
+{
+	Oid			constraint;
+	Bitmapset  *columns = get_primary_key_attnos(relation, false, &constraint);
+
+	if (bms_membership(columns) != BMS_SINGLETON)
+		return NULL;
+	return get_attname(relation, bms_singleton_member(columns) +
+					   FirstLowInvalidHeapAttributeNumber, false);
+}
+
 /* The column of the candidates that interactions refer to, where it isn't named: that of the same
- * name. */
+ * name, else the primary key. */
 static void
 choose_candidate_key(tfrs_recommender *recommender)
 {
 	if (recommender->candidate_key != NULL)
 		return;
+	recommender->candidate_key = recommender->candidate_column;
 	if (get_attnum(recommender->candidates, recommender->candidate_column) <= 0)
+		recommender->candidate_key = single_primary_key(recommender->candidates);
+	if (recommender->candidate_key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("relation %s has no column \"%s\"",
@@ -128,7 +146,6 @@ choose_candidate_key(tfrs_recommender *recommender)
 						recommender->candidate_column),
 				 errhint("Name the column that the interactions refer to: "
 						 "candidate_key => '...'.")));
-	recommender->candidate_key = recommender->candidate_column;
 }
 
 static void
@@ -145,7 +162,9 @@ check_candidates(tfrs_recommender *recommender, const tfrs_id_reader *candidate)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("candidates are of type %s in the interactions, of type %s in %s",
 						tfrs_id_tag_name(candidate->tag), tfrs_id_tag_name(key.tag),
-						tfrs_relation_text(recommender->candidates))));
+						tfrs_relation_text(recommender->candidates)),
+				 errhint("Use a view that casts one of them, or name another column: "
+						 "candidate_key => '...'.")));
 	if (recommender->label_column != NULL)
 		column_type(recommender->candidates, recommender->label_column);
 	check_category(recommender->candidates, recommender->available_column, TYPCATEGORY_BOOLEAN,
@@ -183,6 +202,12 @@ tfrs_recommender_check_definition(tfrs_recommender *recommender)
 	check_relation(recommender->interactions, "interactions");
 	need_column(recommender->query_column, "query");
 	need_column(recommender->candidate_column, "candidate");
+	if (strcmp(recommender->query_column, recommender->candidate_column) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"query\" and \"candidate\" are both column \"%s\"",
+						recommender->query_column),
+				 errhint("\"query\" is who chooses, \"candidate\" what is chosen.")));
 	tfrs_id_reader_init(&query, column_type(recommender->interactions,
 											recommender->query_column), "query");
 	tfrs_id_reader_init(&candidate, column_type(recommender->interactions,

@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "server/registry.h"
+#include "server/recommender_sources.h"
 
 PG_FUNCTION_INFO_V1(tfrs_recommender_about);
 

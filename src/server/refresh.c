@@ -284,6 +284,7 @@ static void
 report(const refresh *refresh)
 {
 	const tfrs_training_run *run = &refresh->run;
+	uint64		skipped = run->all.skipped_query + run->all.skipped_candidate;
 
 	if (refresh->unchanged)
 		ereport(NOTICE,
@@ -301,7 +302,9 @@ report(const refresh *refresh)
 	else
 		ereport(NOTICE,
 				(errmsg("recommender \"%s\": version %d is in use%s", refresh->name,
-						run->version, worth(run))));
+						run->version, worth(run)),
+				 skipped == 0 ? 0 : errdetail(UINT64_FORMAT " rows without a query or a candidate "
+											  "were left out.", skipped)));
 }
 
 static void
@@ -540,6 +543,10 @@ tfrs_refresh_all(PG_FUNCTION_ARGS)
 
 	connect_spi(&request);
 	names = owned_names();
+	if (names == NIL)
+		ereport(NOTICE,
+				(errmsg("there is no recommender that you own"),
+				 errhint("CALL tfrs.create_recommender(...) creates one.")));
 	foreach(cell, names)
 		failed += !try_refresh(&request, lfirst(cell));
 	if (failed > 0)

@@ -354,20 +354,11 @@ tfrs_recommender_find_owned(const char *name)
 	tfrs_recommender *recommender = find(name, false);
 
 	if (!tfrs_recommender_may_own(recommender))
-		refuse(recommender, "Only the owner of its store may do that.");
+		refuse(recommender, OidIsValid(recommender->owner) ?
+			   psprintf("Only %s, the owner of its store, may do that.",
+						GetUserNameFromId(recommender->owner, true)) :
+			   "Its store was dropped: the owner of the database may do that.");
 	return recommender;
-}
-
-const char *
-tfrs_recommender_problem(const tfrs_recommender *recommender)
-{
-	if (!OidIsValid(recommender->store))
-		return psprintf("its store, table %s, was dropped", recommender->store_name);
-	if (!OidIsValid(recommender->interactions))
-		return psprintf("its interactions, %s, were dropped", recommender->interactions_name);
-	if (recommender->candidates_name != NULL && !OidIsValid(recommender->candidates))
-		return psprintf("its candidates, %s, were dropped", recommender->candidates_name);
-	return NULL;
 }
 
 void
@@ -376,22 +367,9 @@ tfrs_recommender_check_store(const tfrs_recommender *recommender)
 	if (!OidIsValid(recommender->store))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("recommender \"%s\" is broken: %s", recommender->name,
-						tfrs_recommender_problem(recommender)),
+				 errmsg("recommender \"%s\" is broken: its store, table %s, was dropped",
+						recommender->name, recommender->store_name),
 				 errhint("CALL tfrs.drop_recommender(name), and create it anew.")));
-}
-
-void
-tfrs_recommender_check_sources(const tfrs_recommender *recommender)
-{
-	const char *problem = tfrs_recommender_problem(recommender);
-
-	tfrs_recommender_check_store(recommender);
-	if (problem != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("recommender \"%s\" is broken: %s", recommender->name, problem),
-				 errhint("Name others with CALL tfrs.alter_recommender(...).")));
 }
 
 char *

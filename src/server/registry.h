@@ -69,11 +69,8 @@ extern bool tfrs_recommender_may_own(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_use(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_read(const tfrs_recommender *recommender);
 
-/* What was dropped that it needs, in words, or NULL; ERRORs for the same, or for the store
- * alone. */
-extern const char *tfrs_recommender_problem(const tfrs_recommender *recommender);
+/* ERROR where its store was dropped. */
 extern void tfrs_recommender_check_store(const tfrs_recommender *recommender);
-extern void tfrs_recommender_check_sources(const tfrs_recommender *recommender);
 
 /* The qualified, quoted name of a relation, ERROR where it was dropped; and the relation of such a
  * name, whoever may see its schema, InvalidOid without one. */

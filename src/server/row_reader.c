@@ -49,7 +49,7 @@ kind_of_tag(uint32 tag)
 }
 
 double
-tfrs_weight_of(const NullableDatum *value)
+tfrs_weight_of(const NullableDatum *value, const char *column)
 {
 	double		weight = value->isnull ? 1 : DatumGetFloat8(value->value);
 
@@ -57,6 +57,7 @@ tfrs_weight_of(const NullableDatum *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("a sample weight must be a finite number of at least 0"),
+				 column == NULL ? 0 : errdetail("Column \"%s\" has a row with %g.", column, weight),
 				 errhint("A row of weight 0 counts for nothing; null counts as 1.")));
 	return weight;
 }
@@ -64,7 +65,7 @@ tfrs_weight_of(const NullableDatum *value)
 double
 tfrs_weight_read(FunctionCallInfo fcinfo, int argument)
 {
-	return tfrs_weight_of(&fcinfo->args[argument]);
+	return tfrs_weight_of(&fcinfo->args[argument], NULL);
 }
 
 const char *
@@ -206,17 +207,27 @@ tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value, const cha
 				 tag == TFRS_TAG_TEXT || name == NULL ? errhint("Cast it to text.")
 				 : errhint("Cast it to %s, or to text.", name)));
 	string_of_value(reader, value, &bytes, &length);
-	return tfrs_id_from_text(tag, bytes, length);
+	return tfrs_id_from_text(tag, bytes, length, role);
 }
 
-tfrs_id
-tfrs_id_from_text(uint32 tag, const char *bytes, size_t length)
+/* Of an id that is read from text: for the message where that fails. */
+typedef struct reading
 {
-	Datum		string;
+	const char *type;
+	const char *role;
+} reading;
 
-	if (tag == TFRS_TAG_TEXT)
-		return id_of_string(bytes, length);
-	string = CStringGetDatum(pnstrdup(bytes, length));
+static void
+describe_reading(void *argument)
+{
+	const reading *what = argument;
+
+	errhint("The %s is looked up among ids of type %s.", what->role, what->type);
+}
+
+static tfrs_id
+id_of_text(uint32 tag, Datum string)
+{
 	switch ((tfrs_id_tag) tag)
 	{
 		case TFRS_TAG_BOOLEAN:
@@ -231,6 +242,21 @@ tfrs_id_from_text(uint32 tag, const char *bytes, size_t length)
 			break;
 	}
 	return tfrs_id_of_integer(DatumGetInt64(DirectFunctionCall1(int8in, string)));
+}
+
+tfrs_id
+tfrs_id_from_text(uint32 tag, const char *bytes, size_t length, const char *role)
+{
+	reading		what = {tfrs_id_tag_name(tag), role};
+	ErrorContextCallback callback = {error_context_stack, describe_reading, &what};
+	tfrs_id		id;
+
+	if (tag == TFRS_TAG_TEXT)
+		return id_of_string(bytes, length);
+	error_context_stack = &callback;
+	id = id_of_text(tag, CStringGetDatum(pnstrdup(bytes, length)));
+	error_context_stack = callback.previous;
+	return id;
 }
 
 bool
@@ -248,7 +274,8 @@ tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id)
 		return false;
 	if (value.type == jbvString)
 	{
-		*id = tfrs_id_from_text(tag, value.val.string.val, (size_t) value.val.string.len);
+		*id = tfrs_id_from_text(tag, value.val.string.val, (size_t) value.val.string.len,
+								role);
 		return true;
 	}
 	if (value.type == jbvBool)
@@ -256,7 +283,7 @@ tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id)
 	else
 		text = DatumGetCString(DirectFunctionCall1(numeric_out,
 												   NumericGetDatum(value.val.numeric)));
-	*id = tfrs_id_from_text(tag, text, strlen(text));
+	*id = tfrs_id_from_text(tag, text, strlen(text), role);
 	return true;
 }
 

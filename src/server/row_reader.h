@@ -79,8 +79,9 @@ tfrs_id_read(const tfrs_id_reader *reader, Datum value)
 extern tfrs_id tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value,
 							   const char *role);
 
-/* A sample weight, 1 where it is NULL.  Raises unless it is at least 0 and a finite float4. */
-extern double tfrs_weight_of(const NullableDatum *value);
+/* A sample weight, 1 where it is NULL.  Raises unless it is at least 0 and a finite float4, and then
+ * names the column, if it is of one. */
+extern double tfrs_weight_of(const NullableDatum *value, const char *column);
 extern double tfrs_weight_read(FunctionCallInfo fcinfo, int argument);
 
 /* The name of a tag's type, for messages and model_info; NULL for a tag that is none. */
@@ -91,7 +92,7 @@ extern const char *tfrs_id_tag_name(uint32 tag);
 extern char *tfrs_id_to_cstring(uint32 tag, tfrs_id id);
 
 /* The id that text stands for, as the type's input function reads it. */
-extern tfrs_id tfrs_id_from_text(uint32 tag, const char *bytes, size_t length);
+extern tfrs_id tfrs_id_from_text(uint32 tag, const char *bytes, size_t length, const char *role);
 
 /* The id that a JSON string, number or boolean stands for, for clients that can bind neither a
  * value of its type nor a row; false for a JSON null.  Raises on an object or array. */

@@ -11,6 +11,7 @@
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
@@ -19,6 +20,7 @@
 
 #include "server/compat.h"
 #include "server/progress.h"
+#include "server/recommender_sources.h"
 #include "server/run_as.h"
 
 enum
@@ -35,6 +37,7 @@ typedef struct receiver
 	DestReceiver functions;
 	const tfrs_source *source;
 	MemoryContext row_context;
+	const char *weight_column;
 	tfrs_source_sum sum;
 	tfrs_collecting collecting;
 } receiver;
@@ -89,7 +92,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	if (tfrs_collection_ids(collection, &values[QUERY], &values[CANDIDATE], &ids))
 	{
 		float		weight = collection->has_weight ?
-			(float) tfrs_weight_of(&values[column++]) : 1;
+			(float) tfrs_weight_of(&values[column++], to->weight_column) : 1;
 		int64		at = collection->has_time ? tfrs_collection_time(&values[column]) : 0;
 
 		add_to_sum(&to->sum, &ids, weight, at);
@@ -120,22 +123,26 @@ append_at(StringInfo sql, const tfrs_recommender *recommender)
 		appendStringInfo(sql, ", pg_catalog.timezone('UTC', %s::pg_catalog.timestamp)", column);
 }
 
-/* ERROR for a column that the interactions have lost, in words that say so. */
+/* ERROR where the owner, as who they are read, may not read the interactions. */
 static void
-check_columns(const tfrs_recommender *recommender)
+check_privilege(const tfrs_recommender *recommender)
 {
 	const char *columns[] = {
 		recommender->query_column, recommender->candidate_column,
 		recommender->weight_column, recommender->at_column
 	};
+	char	   *name = tfrs_relation_text(recommender->interactions);
+	char	   *owner = GetUserNameFromId(recommender->owner, false);
 
-	for (int i = 0; i < lengthof(columns); i++)
-		if (columns[i] != NULL && get_attnum(recommender->interactions, columns[i]) <= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("relation %s has no column \"%s\" any more",
-							tfrs_relation_text(recommender->interactions), columns[i]),
-					 errhint("Name another with CALL tfrs.alter_recommender(...).")));
+	if (!tfrs_may_read_columns(recommender->owner, recommender->interactions, columns,
+							   lengthof(columns)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for relation %s", name),
+				 errdetail("It is read as %s, the owner of recommender \"%s\".", owner,
+						   recommender->name),
+				 errhint("GRANT SELECT ON %s TO %s, and USAGE of its schema.", name,
+						 quote_identifier(owner))));
 }
 
 static char *
@@ -179,13 +186,15 @@ tfrs_source_read(const tfrs_recommender *recommender, const tfrs_source *source)
 			.receiveSlot = receive_row, .rStartup = start_rows, .rShutdown = end_rows,
 			.rDestroy = end_rows, .mydest = DestNone
 		},
-		.source = source
+		.source = source,
+		.weight_column = recommender->weight_column
 	};
 	tfrs_run_as scope;
 
 	tfrs_recommender_check_sources(recommender);
 	LockRelationOid(recommender->interactions, AccessShareLock);
-	check_columns(recommender);
+	tfrs_recommender_check_columns(recommender, recommender->interactions);
+	check_privilege(recommender);
 	source->collection->has_weight = recommender->weight_column != NULL;
 	source->collection->has_time = recommender->at_column != NULL;
 	to.row_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs source row",

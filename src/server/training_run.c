@@ -27,6 +27,7 @@
 #include "server/evaluate_report.h"
 #include "server/model_type.h"
 #include "server/progress.h"
+#include "server/recommender_sources.h"
 #include "server/run_as.h"
 #include "server/settings.h"
 #include "server/source.h"
@@ -163,7 +164,9 @@ collect_rows(tfrs_training_run *run)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("%s has no row with a query and a candidate",
-						tfrs_relation_text(run->recommender->interactions))));
+						tfrs_relation_text(run->recommender->interactions)),
+				 errhint("Name other interactions with CALL tfrs.alter_recommender(...), or fill "
+						 "them.")));
 	run->counts.rows = sum.rows;
 	run->counts.fingerprint = fingerprint(run, &sum);
 	run->counts.split = psprintf("%s %g", run->all.has_time ? "time" : "pairs",
