@@ -147,6 +147,17 @@ CALL tfrs.materialize('things', 'no_schema.advice');
 CALL tfrs.materialize('things', 'a.b.c.d');
 CALL tfrs.materialize('things', NULL);
 CALL tfrs.materialize('things', 'advice', k => -1);
+-- Without k it is as before.
+CALL tfrs.materialize('things', 'ten', k => 3);
+CALL tfrs.materialize('things', 'ten');
+SELECT max(rank), obj_description('ten'::regclass) FROM ten;
+CALL tfrs.materialize('things', 'ten', k => 2);
+CALL tfrs.materialize('things', 'ten');
+SELECT max(rank), obj_description('ten'::regclass) FROM ten;
+COMMENT ON TABLE ten IS 'recommendations of "things", by tfrs.materialize; mine';
+CALL tfrs.materialize('things', 'ten', k => 3);
+SELECT max(rank), obj_description('ten'::regclass) FROM ten;
+DROP TABLE ten;
 CALL tfrs.materialize('things', 'advice', tolerance => -1);
 CALL tfrs.materialize('things', 'advice', tolerance => 'NaN');
 CALL tfrs.materialize('things', 'advice', version => 7);

@@ -462,7 +462,6 @@ read_arguments(FunctionCallInfo fcinfo, materialize_job *job)
 	need_argument(fcinfo, RECOMMENDER, "name");
 	need_argument(fcinfo, TARGET, "target");
 	tfrs_search_default(&job->search);
-	job->search.k = tfrs_search_k(fcinfo, K);
 	job->include_seen = !PG_ARGISNULL(INCLUDE_SEEN) && PG_GETARG_BOOL(INCLUDE_SEEN);
 	job->tolerance = PG_ARGISNULL(TOLERANCE) ? 0 : PG_GETARG_FLOAT8(TOLERANCE);
 	if (!(job->tolerance >= 0 && job->tolerance < INFINITY))
@@ -518,7 +517,9 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	tfrs_recommender_check_sources(job->recommender);
 	open_model(job);
 	tfrs_recommendation_table_open(&job->table, job->recommender, PG_GETARG_TEXT_PP(TARGET),
+								   PG_ARGISNULL(K) ? -1 : (int) tfrs_search_k(fcinfo, K),
 								   job->commits);
+	job->search.k = (size_t) job->table.k;
 	read_candidates(job);
 	prepare_slices(job);
 	open_interactions(job);

@@ -31,6 +31,9 @@
 /* Only one session at a time may write; reading and vacuuming by hand are not held up. */
 #define LOCK ShareUpdateExclusiveLock
 
+/* Rows of a query where nothing else is known. */
+#define DEFAULT_K 10
+
 typedef struct table_column
 {
 	const char *name;
@@ -95,11 +98,22 @@ type_text(Oid relation, const char *column)
 	return psprintf("%s COLLATE %s", text, generate_collation_name(collation));
 }
 
+#define K_TEXT ", k = %d"
+
+/* Keeps k for the next time, behind the mark. */
+static void
+comment_table(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
+{
+	char	   *text = psprintf("%s" K_TEXT, mark_of(recommender), table->k);
+
+	execute(psprintf("COMMENT ON TABLE %s IS %s", table->name, quote_literal_cstr(text)),
+			SPI_OK_UTILITY);
+}
+
 static void
 comment(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
 {
-	execute(psprintf("COMMENT ON TABLE %s IS %s", table->name,
-					 quote_literal_cstr(mark_of(recommender))), SPI_OK_UTILITY);
+	comment_table(table, recommender);
 	for (size_t i = 0; i < lengthof(columns); i++)
 		execute(psprintf("COMMENT ON COLUMN %s.%s IS %s", table->name, columns[i].name,
 						 quote_literal_cstr(columns[i].comment)), SPI_OK_UTILITY);
@@ -131,9 +145,12 @@ create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, Ra
 	table->relation = get_relname_relid(name->relname, schema);
 }
 
-static void
+/* Raises where the table is not the recommender's.  Else returns k as its comment has it; -1: not at
+ * all, since the owner may write there what he likes. */
+static int
 check_mark(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
 {
+	int			k;
 	char	   *mark = mark_of(recommender);
 	char	   *found = GetComment(table->relation, RelationRelationId, 0);
 
@@ -144,6 +161,7 @@ check_mark(const tfrs_recommendation_table *table, const tfrs_recommender *recom
 						recommender->name),
 				 errdetail("Its comment does not say so, and all of its rows would be replaced."),
 				 errhint("Take another name for the target: a table is created.")));
+	return sscanf(found + strlen(mark), K_TEXT, &k) == 1 && k >= 0 ? k : -1;
 }
 
 static void
@@ -159,15 +177,17 @@ check_column(const tfrs_recommendation_table *table, const table_column *column,
 				 errhint("Drop the table, or take another name.")));
 }
 
-/* Raises unless the caller may write to the table and it is as we made it. */
-static void
+/* Raises unless the caller may write to the table and it is as we made it; returns k. */
+static int
 check_table(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
 {
+	int			k;
+
 	if (strchr("rp", get_rel_relkind(table->relation)) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s is not a table", table->name)));
-	check_mark(table, recommender);
+	k = check_mark(table, recommender);
 	for (size_t i = 0; i < lengthof(columns); i++)
 	{
 		Oid			type = columns[i].type;
@@ -176,6 +196,18 @@ check_table(const tfrs_recommendation_table *table, const tfrs_recommender *reco
 			type = i == 0 ? table->query_type : table->candidate_type;
 		check_column(table, &columns[i], type);
 	}
+	return k;
+}
+
+/* A table that is there. */
+static void
+use_table(tfrs_recommendation_table *table, const tfrs_recommender *recommender, int k)
+{
+	int			before = check_table(table, recommender);
+
+	table->k = k >= 0 ? k : before >= 0 ? before : DEFAULT_K;
+	if (k >= 0 && before >= 0 && k != before)
+		comment_table(table, recommender);
 }
 
 static Oid
@@ -217,7 +249,7 @@ owner_of(Oid relation)
 
 void
 tfrs_recommendation_table_open(tfrs_recommendation_table *table,
-							   const tfrs_recommender *recommender, text *name,
+							   const tfrs_recommender *recommender, text *name, int k,
 							   bool over_transactions)
 {
 	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(name));
@@ -229,11 +261,14 @@ tfrs_recommendation_table_open(tfrs_recommendation_table *table,
 											 recommender->candidate_column);
 	table->relation = RangeVarGetRelidExtended(range, LOCK, RVR_MISSING_OK, check_owner, NULL);
 	if (!OidIsValid(table->relation))
+	{
+		table->k = k < 0 ? DEFAULT_K : k;
 		create(table, recommender, range);
+	}
 	else
 	{
 		table->name = tfrs_relation_text(table->relation);
-		check_table(table, recommender);
+		use_table(table, recommender, k);
 	}
 	table->owner = owner_of(table->relation);
 	lock = lock_id(table);

@@ -23,6 +23,7 @@ typedef struct tfrs_recommendation_table
 	char	   *name;			/* qualified, quoted */
 	Oid			query_type;		/* base types of the columns */
 	Oid			candidate_type;
+	int			k;				/* rows of a query */
 	SPIPlanPtr	plan;			/* of the statement that writes, kept */
 	uint64		added;			/* rows, all slices together */
 	uint64		changed;
@@ -54,11 +55,11 @@ typedef struct tfrs_recommendation_rows
 /*
  * Finds or makes the table, and locks it against another that would write to it: until the end of
  * the transaction or, over transactions, until it is closed or fails.  The SPI is connected.
- * ERROR where it is not the caller's, or something else.
+ * ERROR where it is not the caller's, or something else.  k: rows of a query, -1: as the last time.
  */
 extern void tfrs_recommendation_table_open(tfrs_recommendation_table *table,
 										   const tfrs_recommender *recommender, text *name,
-										   bool over_transactions);
+										   int k, bool over_transactions);
 
 /* A score that differs by at most the tolerance is the same. */
 extern void tfrs_recommendation_table_write(tfrs_recommendation_table *table,
