@@ -39,6 +39,8 @@ SET client_min_messages = warning;
 SELECT count(*) FROM tfrs.explain('shop', 7, 7);
 SELECT count(model) FROM shop.shop_recommender;
 SET ROLE regress_tfrs_reader;
+CALL tfrs.publish('shop', 1);
+CALL tfrs.materialize('shop', 'tfrs.mine');
 SELECT count(*) > 0 AS stored_events FROM tfrs.explain('shop', 7, 7);
 
 -- rights on the columns are enough, on the schema too they are needed

@@ -145,8 +145,8 @@ create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, Ra
 	table->relation = get_relname_relid(name->relname, schema);
 }
 
-/* Raises where the table is not the recommender's.  Else returns k as its comment has it; -1: not at
- * all, since the owner may write there what he likes. */
+/* Raises where the table is not the recommender's.  Else returns k as its comment has it; -1: not
+ * at all, since the owner may write there what he likes. */
 static int
 check_mark(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
 {

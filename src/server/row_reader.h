@@ -79,8 +79,8 @@ tfrs_id_read(const tfrs_id_reader *reader, Datum value)
 extern tfrs_id tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value,
 							   const char *role);
 
-/* A sample weight, 1 where it is NULL.  Raises unless it is at least 0 and a finite float4, and then
- * names the column, if it is of one. */
+/* A sample weight, 1 where it is NULL.  Raises unless it is at least 0 and a finite float4; column:
+ * named then, or NULL. */
 extern double tfrs_weight_of(const NullableDatum *value, const char *column);
 extern double tfrs_weight_read(FunctionCallInfo fcinfo, int argument);
 

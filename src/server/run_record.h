@@ -53,8 +53,8 @@ extern void tfrs_run_add_epochs(int64 run, const tfrs_model *model);
 /* report: what tfrs.evaluate returns, with baselines. */
 extern void tfrs_run_add_metrics(int64 run, int version, const char *report);
 
-/* Forgets old runs, and old versions but for the one in use and (unless only one is to be kept) that
- * published before it; returns the versions that went. */
+/* Forgets old runs, and old versions but for the one in use and (unless only one is to be kept) the
+ * one published before it; returns the versions that went. */
 extern int *tfrs_run_prune(const tfrs_recommender *recommender, int *count);
 
 /* NOTIFY tfrs_refresh at the end of the transaction; version 0: none. */

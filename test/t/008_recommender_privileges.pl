@@ -65,7 +65,7 @@ as('alice', 'GRANT SELECT (u, c) ON event TO mallory');
 refused('mallory', q{CALL tfrs.create_recommender('mine', 'alice.event', 'u', 'note')},
 	qr/permission denied for column "note"/, 'a column that one may not read');
 refused('mallory', q{CALL tfrs.create_recommender('mine', 'alice.event', 'u', 'c', store => 'alice.mine')},
-	qr/permission denied for schema alice/, 'a schema where one may not create');
+	qr/permission denied for schema alice\nHINT:  .*store => 'schema.table'/, 'a schema where one may not create');
 
 # Privileges given, and what they are good for.
 as('alice', q{CALL tfrs.grant_recommender('films', 'bob', 'use')});
