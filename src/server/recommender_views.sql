@@ -137,7 +137,8 @@ COMMENT ON COLUMN recommender_status.last_run_state IS
 COMMENT ON COLUMN recommender_status.last_run_at IS 'when the last refresh began';
 COMMENT ON COLUMN recommender_status.problem IS 'what needs somebody''s attention; NULL: nothing';
 
-COMMENT ON VIEW training_run IS 'one row a refresh, running ones included';
+COMMENT ON VIEW training_run IS
+	'one row a refresh, running ones included, in no order: ORDER BY run_id';
 COMMENT ON COLUMN training_run.run_id IS 'number of the run';
 COMMENT ON COLUMN training_run.recommender IS 'name of the recommender';
 COMMENT ON COLUMN training_run.version IS 'the version that it made';
@@ -147,7 +148,8 @@ COMMENT ON COLUMN training_run.state IS
 COMMENT ON COLUMN training_run.started_at IS 'when it began';
 COMMENT ON COLUMN training_run.finished_at IS 'when it ended';
 COMMENT ON COLUMN training_run.seconds IS 'how long it took, or has been running';
-COMMENT ON COLUMN training_run.rows IS 'interactions that it trained on';
+COMMENT ON COLUMN training_run.rows IS
+	'interactions that it trained on; where the state is unchanged, all that there were';
 COMMENT ON COLUMN training_run.queries IS 'distinct queries among them';
 COMMENT ON COLUMN training_run.candidates IS 'distinct candidates among them';
 COMMENT ON COLUMN training_run.held_out_rows IS 'interactions that were held out to measure it';
@@ -158,16 +160,19 @@ COMMENT ON COLUMN training_run.kept IS 'whether its version can still be put to 
 COMMENT ON COLUMN training_run.error IS 'what went wrong; for the owner''s eyes';
 COMMENT ON COLUMN training_run.sqlstate IS 'the error''s SQLSTATE';
 
-COMMENT ON VIEW training_epoch IS 'one row an epoch of each run';
+COMMENT ON VIEW training_epoch IS 'one row an epoch of each run, in no order: ORDER BY run_id, epoch';
 COMMENT ON COLUMN training_epoch.recommender IS 'name of the recommender';
 COMMENT ON COLUMN training_epoch.run_id IS 'number of the run';
 COMMENT ON COLUMN training_epoch.version IS 'the version that it made';
 COMMENT ON COLUMN training_epoch.epoch IS 'number of the epoch, from 1';
-COMMENT ON COLUMN training_epoch.loss IS 'loss as trained';
-COMMENT ON COLUMN training_epoch.loss_per_row IS 'loss of one interaction';
+COMMENT ON COLUMN training_epoch.loss IS
+	'sum of the losses of the epoch''s steps; it depends on how many there are';
+COMMENT ON COLUMN training_epoch.loss_per_row IS
+	'the loss to look at: mean of the steps (histories) or of the rows (plain tables)';
 COMMENT ON COLUMN training_epoch.validation_value IS 'the metric of option validation, where it was measured';
 
-COMMENT ON VIEW metric IS 'quality of each version, and of two rankings that need no training';
+COMMENT ON VIEW metric IS
+	'quality of each version, and of two rankings that need no training, in no order: ORDER BY recorded_at';
 COMMENT ON COLUMN metric.recommender IS 'name of the recommender';
 COMMENT ON COLUMN metric.version IS 'the version that was measured';
 COMMENT ON COLUMN metric.recorded_at IS 'when; versions measured at the same time can be compared';
