@@ -43,8 +43,6 @@ tfrs_validation_begin(tfrs_validation *validation, tfrs_arena *arena,
 	tfrs_pair_set_init(&validation->relevant, arena);
 	status = tfrs_event_split_begin(&validation->split, arena, &options->validation,
 									options->seed, events, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(arena, &validation->unknown, options->dim, error);
 	if (status != TFRS_OK)
 		tfrs_validation_free(validation);
 	return status;

@@ -277,10 +277,11 @@ draw_groups(size_t count)
 static int
 count_right(const tfrs_model *model)
 {
-	float		query[64];
+	float		query[128];
 	float		scores[100];
 	int			right = 0;
 
+	CHECK(model->shape->dim <= 128);
 	for (uint32_t i = 0; i < model->query_ids.count; i++)
 	{
 		int			best = 0;
@@ -313,6 +314,9 @@ CHECK_TEST(groups_are_learned)
 	CHECK(count_right(&result.model) > 450);
 	tfrs_train_options_default(&options);
 	options.history.steps = 100;
+	CHECK_OK(collect_and_train(&result, &options, 20000, SIZE_MAX, &check_error));
+	CHECK(count_right(&result.model) > 450);
+	options.validation.on = true;	/* by tables whose dim the data have chosen */
 	CHECK_OK(collect_and_train(&result, &options, 20000, SIZE_MAX, &check_error));
 	CHECK(count_right(&result.model) > 450);
 }

@@ -152,7 +152,7 @@ SKIP:
 {
 	my $session = start(q{
 		SELECT pg_column_size(tfrs.build_index(i, ARRAY(SELECT sin(i * d)::real FROM generate_series(1, 32) d)::tfrs.embedding,
-			'{"kind": "tree", "target_recall": 0.99}')) > 0 FROM generate_series(1, 100000) i});
+			'{"kind": "tree", "target_recall": 0.99}')) > 0 FROM generate_series(1, 300000) i});
 
 	ok($server->poll_query_until('postgres', q{SELECT kind = 'build_index' AND phase = 'collecting rows'
 			AND rows_per_second > 0 AND total IS NULL FROM tfrs.progress}), 'an index collects its rows');
