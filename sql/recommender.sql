@@ -118,6 +118,12 @@ SET LOCAL client_min_messages = notice;
 CALL tfrs.revert('films');
 ROLLBACK;
 
+-- Nor does a version come into use whose model somebody has deleted.
+BEGIN;
+DELETE FROM shop.films_recommender WHERE version = 1;
+CALL tfrs.publish('films', 1);
+ROLLBACK;
+
 -- What the guard held back is a problem until somebody decides.
 BEGIN;
 SET LOCAL client_min_messages = warning;

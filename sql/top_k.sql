@@ -167,6 +167,14 @@ SELECT count(*) AS answers, count(*) FILTER (WHERE seen) AS seen
 FROM recommender, LATERAL (SELECT build_index(id, embedding) AS i FROM candidate_embeddings(model) WHERE id < 'thing 3') x,
 	top_k(model, 42, 57, exclude => '{thing 1}', index => i) t,
 	LATERAL (SELECT EXISTS (SELECT FROM click c WHERE c.person = 42 AND c.thing = t.candidate) AS seen) s;
+-- ... from an index over the text of its ids too, and never silently kept
+SELECT count(*) AS answers, count(*) FILTER (WHERE seen) AS seen
+FROM (SELECT train(person, split_part(thing, ' ', 2)::int, '{"dim": 4, "epochs": 1}') AS model FROM click) m,
+	LATERAL (SELECT build_index(id, embedding) AS i FROM candidate_embeddings(model)) x,
+	top_k(model, 42, 57, index => i) t,
+	LATERAL (SELECT EXISTS (SELECT FROM click c WHERE c.person = 42 AND c.thing = 'thing ' || t.candidate) AS seen) s;
+SELECT count(*) FROM recommender, LATERAL (SELECT build_index(row_number, embedding) AS i
+	FROM (SELECT row_number() OVER (), embedding FROM candidate_embeddings(model)) numbered) x, top_k(model, 42, index => i);
 SELECT count(*) > 10 AS all FROM recommender, top_k(model, 42, 57, search => '{"seen": true}') t;
 SELECT count(*) FROM (SELECT train(person, thing, '{"preset": "tfrs"}') AS model FROM click) m, top_k(model, 42, 57);
 SELECT count(*) FROM shelf, top_k(by_int, '[1,1]', search => '{"seen": true}');

@@ -8,11 +8,34 @@
 #include "base/limits.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
+#include "server/row_reader.h"
 
 static bool
 is_own(const tfrs_model *model, const tfrs_id_view *candidates)
 {
 	return candidates->slots == model->candidate_ids.slots;
+}
+
+/* The row that a candidate of the model has in an index over ids of its type or their text. */
+static uint32_t
+row_in_index(const tfrs_id_view *candidates, const tfrs_id_view *own, uint32_t row)
+{
+	tfrs_id		id = tfrs_id_view_get(own, row);
+	char	   *text;
+
+	if (candidates->tag == own->tag)
+		return tfrs_id_view_find(candidates, id);
+	if (candidates->tag != TFRS_TAG_TEXT)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the index has candidates of type %s, but the model of type %s",
+						tfrs_id_tag_name(candidates->tag), tfrs_id_tag_name(own->tag)),
+				 errhint("Build the index over ids of the model's type or their text, or keep what "
+						 "the query has seen: search => '{\"seen\": true}'.")));
+	text = tfrs_id_to_cstring(own->tag, id);
+	row = tfrs_id_view_find(candidates, tfrs_id_of_bytes(text, strlen(text)));
+	pfree(text);
+	return row;
 }
 
 /* Leaves out what the model has stored for the query. */
@@ -28,7 +51,7 @@ exclude_seen(const tfrs_model *model, const tfrs_id_view *candidates, uint32_t q
 		uint32_t	row = seen.candidate[i];
 
 		if (!is_own(model, candidates))
-			row = tfrs_id_view_find(candidates, tfrs_id_view_get(&model->candidate_ids, row));
+			row = row_in_index(candidates, &model->candidate_ids, row);
 		if (row != TFRS_NO_ROW)
 			list.rows[list.count++] = row;
 	}

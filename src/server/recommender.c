@@ -20,6 +20,7 @@
 #include "server/recommender_check.h"
 #include "server/registry.h"
 #include "server/run_record.h"
+#include "server/store.h"
 
 /* Arguments of create and alter, after the name. */
 enum
@@ -363,6 +364,7 @@ set_current_version(const tfrs_recommender *recommender, int version)
 {
 	tfrs_parameters parameters = {0};
 
+	tfrs_store_check_version(recommender, version);
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_version(&parameters, version);
 	tfrs_registry_execute("UPDATE tfrs.recommender SET current_version = $2 "

@@ -129,3 +129,13 @@ tfrs_store_model(const tfrs_recommender *recommender, int version, tfrs_block_si
 	table_close(store, AccessShareLock);
 	return block;
 }
+
+void
+tfrs_store_check_version(const tfrs_recommender *recommender, int version)
+{
+	Relation	store = table_open(recommender->store, AccessShareLock);
+
+	if (find_version(store, need_column(recommender, store, "version", INT4OID), version) == NULL)
+		report_missing(recommender, version);
+	table_close(store, AccessShareLock);
+}

@@ -19,4 +19,7 @@
 extern const tfrs_cached_block *tfrs_store_model(const tfrs_recommender *recommender, int version,
 												 tfrs_block_site *site, MemoryContext context);
 
+/* ERROR where the store has no row of that version. */
+extern void tfrs_store_check_version(const tfrs_recommender *recommender, int version);
+
 #endif							/* TFRS_STORE_H */
