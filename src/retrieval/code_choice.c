@@ -11,9 +11,12 @@
 #include "retrieval/exact.h"
 #include "retrieval/tree.h"
 
-/* Rows of the corpus that stand in for queries, and the rank whose score is their threshold. */
+/*
+ * Rows of the corpus that stand in for queries, and the rank whose score is their threshold: deeper
+ * than most ask for, since what a query has seen is often left out.
+ */
 #define QUERIES 16
-#define RANK 10
+#define RANK 32
 
 /* Rows that are coded, fewer where they are long, and how many a task codes. */
 #define SAMPLE_ROWS 4096
@@ -210,7 +213,6 @@ static void
 judge_codes(tfrs_code_choice *choice)
 {
 	size_t		tasks = (choice->rows + TASK_ROWS - 1) / TASK_ROWS;
-	size_t		row_bytes = choice->partition->corpus->dim * sizeof(float);
 	size_t		reached = 0;
 	double		bytes;
 
@@ -219,7 +221,7 @@ judge_codes(tfrs_code_choice *choice)
 		reached += choice->reached[task];
 	bytes = (double) choice->quantizer.codes / 2 +
 		(double) reached / (double) (choice->rows * choice->queries) *
-		(double) (TFRS_TREE_ROW_FACTOR * row_bytes + TFRS_TREE_ROW_COST);
+		(double) (choice->quantizer.width + TFRS_TREE_LOOK_COST);
 	if (bytes < choice->best_bytes)
 	{
 		choice->best_bytes = bytes;

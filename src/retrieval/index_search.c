@@ -38,7 +38,8 @@ tfrs_index_describe(const tfrs_index *index)
 	facts.leaves = structure->tree.leaves;
 	facts.codes = structure->tree.quantizer.codes;
 	facts.structure_bytes = structure->tree.blocks *
-		(sizeof(float) + TFRS_CODE_ROWS * (sizeof(uint32_t) + 1) + facts.codes * 16) +
+		(sizeof(float) + sizeof(tfrs_int8_scale) + facts.codes * 16 +
+		 TFRS_CODE_ROWS * (sizeof(uint32_t) + 1 + structure->tree.space.width)) +
 		facts.leaves * (structure->tree.space.width + 3) * sizeof(float);
 	if (index->kind == TFRS_INDEX_EXACT)
 		return facts;

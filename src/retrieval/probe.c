@@ -3,6 +3,7 @@
  */
 #include "retrieval/probe.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -13,9 +14,13 @@
  */
 #define RADIUS_SHARE 0.2f
 
-/* How far ahead of its use a row number and a row are fetched. */
+/* How far ahead of their use codes, a row number and a row are fetched. */
+#define CODES_AHEAD 24
 #define NUMBERS_AHEAD 24
 #define ROWS_AHEAD 12
+
+/* Bytes of a row, or of its codes, that are asked for ahead; the processor goes on by itself. */
+#define MOST_AHEAD 1024
 
 tfrs_status
 tfrs_probe_scratch_get(tfrs_probe_scratch **result, const tfrs_tree *tree, size_t rerank,
@@ -25,7 +30,7 @@ tfrs_probe_scratch_get(tfrs_probe_scratch **result, const tfrs_tree *tree, size_
 	size_t		capacity = rerank + 2 * TFRS_PROBE_ROWS;
 	size_t		bytes = sizeof(tfrs_probe_scratch) + capacity * sizeof(tfrs_probe_candidate) +
 		tree->leaves * (sizeof(tfrs_hit) + sizeof(float) + sizeof(bool)) +
-		tree->space.width * sizeof(float) + table * (sizeof(float) + 1);
+		tree->space.width * (sizeof(float) + 1) + table * (sizeof(float) + 1);
 	tfrs_probe_scratch *scratch;
 	tfrs_status status = tfrs_arena_get(arena, (void **) &scratch, bytes, 1, error);
 
@@ -39,7 +44,8 @@ tfrs_probe_scratch_get(tfrs_probe_scratch **result, const tfrs_tree *tree, size_
 	scratch->leaf_scores = scratch->query + tree->space.width;
 	scratch->products = scratch->leaf_scores + tree->leaves;
 	scratch->entries = (uint8_t *) (scratch->products + table);
-	scratch->visited = (bool *) (scratch->entries + table);
+	scratch->int8_query = (int8_t *) (scratch->entries + table);
+	scratch->visited = (bool *) (scratch->int8_query + tree->space.width);
 	*result = scratch;
 	return TFRS_OK;
 }
@@ -84,6 +90,8 @@ tfrs_probe_begin(tfrs_probe *probe)
 	probe->pending_count = 0;
 	tfrs_space_query(&tree->space, probe->scorer, scratch->query);
 	probe->query_norm = tfrs_vector_norm(scratch->query, width);
+	probe->int8.codes = scratch->int8_query;
+	tfrs_int8_query_set(&probe->int8, scratch->query, width);
 	probe->tables.entries = scratch->entries;
 	tfrs_quantizer_tabulate(&tree->quantizer, scratch->query, scratch->products, &probe->tables);
 	memset(scratch->leaf_scores, 0, tree->leaves * sizeof(float));
@@ -149,6 +157,42 @@ tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row)
 	return (search->has_among || may_be_excluded(probe, row)) && !tfrs_search_allows(search, row);
 }
 
+static void
+fetch_codes(const tfrs_tree *tree, uint32_t position)
+{
+	const int8_t *codes = tree->int8_codes + (size_t) position * tree->space.width;
+
+	for (size_t w = 0; w < tree->space.width && w < MOST_AHEAD; w += TFRS_ALIGNMENT)
+		__builtin_prefetch(codes + w);
+}
+
+/* Leaves those pending whose bytes let them reach the threshold. */
+static void
+keep_promising(tfrs_probe *probe)
+{
+	const tfrs_tree *tree = probe->tree;
+	size_t		width = tree->space.width;
+	uint32_t   *pending = probe->scratch->pending;
+	size_t		count = probe->pending_count;
+	float		needed = tfrs_space_product_of(&tree->space, probe->scratch->query,
+											   probe->collector->threshold);
+
+	for (size_t i = 0; i < count && i < CODES_AHEAD; i++)
+		fetch_codes(tree, pending[i]);
+	probe->pending_count = 0;
+	for (size_t i = 0; i < count; i++)
+	{
+		uint32_t	position = pending[i];
+
+		if (i + CODES_AHEAD < count)
+			fetch_codes(tree, pending[i + CODES_AHEAD]);
+		if (!(tfrs_int8_most(&probe->int8, &tree->int8_scales[position / TFRS_CODE_ROWS],
+							 tree->int8_codes + (size_t) position * width, width) < needed))
+			pending[probe->pending_count++] = position;
+	}
+	probe->scratch->bytes_read += count * (width + TFRS_TREE_LOOK_COST);
+}
+
 /*
  * Begins to fetch a row; TFRS_NO_ROW where it is not to be scored.  Row numbers from outside are
  * not checked before they are used.
@@ -161,7 +205,7 @@ fetch_row(const tfrs_probe *probe, uint32_t row)
 	if (row >= corpus->count ||
 		(may_be_excluded(probe, row) && !tfrs_search_allows(probe->collector->search, row)))
 		return TFRS_NO_ROW;
-	for (size_t d = 0; d < corpus->dim && d < 256; d += 16)
+	for (size_t d = 0; d < corpus->dim && d < MOST_AHEAD / sizeof(float); d += 16)
 		__builtin_prefetch(corpus->vectors + (size_t) row * corpus->dim + d);
 	return row;
 }
@@ -171,10 +215,13 @@ tfrs_probe_score_pending(tfrs_probe *probe)
 {
 	const uint32_t *rows = probe->tree->rows;
 	const uint32_t *pending = probe->scratch->pending;
-	size_t		count = probe->pending_count;
+	size_t		count;
 	size_t		scored = 0;
 	uint32_t	coming[ROWS_AHEAD];
 
+	if (probe->collector->threshold > -INFINITY)
+		keep_promising(probe);
+	count = probe->pending_count;
 	for (size_t i = 0; i < count && i < NUMBERS_AHEAD; i++)
 		__builtin_prefetch(&rows[pending[i]]);
 	for (size_t i = 0; i < count + ROWS_AHEAD; i++)

@@ -37,6 +37,7 @@ typedef struct tfrs_probe_scratch
 {
 	uint64_t	bytes_read;
 	float	   *query;			/* (W) */
+	int8_t	   *int8_query;		/* (W) */
 	float	   *leaf_scores;	/* (L): q . c */
 	float	   *products;		/* (M, 16) */
 	uint8_t    *entries;		/* (M, 16) */
@@ -71,6 +72,7 @@ typedef struct tfrs_probe
 	tfrs_collector *collector;
 	tfrs_probe_scratch *scratch;
 	tfrs_quantizer_tables tables;
+	tfrs_int8_query int8;
 	float		query_norm;
 	size_t		pending_count;
 } tfrs_probe;
@@ -90,7 +92,10 @@ extern void tfrs_probe_scan(tfrs_probe *probe, size_t leaf, size_t first, size_t
 /* Whether the predicates keep a row out. */
 extern bool tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row);
 
-/* Scores the rows at the pending positions, but for excluded ones. */
+/*
+ * Scores the rows at the pending positions, but for excluded ones and those whose bytes say that
+ * they can't reach the threshold.
+ */
 extern void tfrs_probe_score_pending(tfrs_probe *probe);
 
 #endif							/* TFRS_PROBE_H */

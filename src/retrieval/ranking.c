@@ -143,7 +143,7 @@ tfrs_ranking_score(tfrs_ranking *ranking)
 	for (size_t i = 0; i < ranking->count; i++)
 	{
 		probe->scratch->pending[probe->pending_count++] = probe->scratch->candidates[i].position;
-		if (probe->pending_count == TFRS_PROBE_ROWS)
+		if (probe->pending_count == TFRS_PROBE_PENDING)
 			tfrs_probe_score_pending(probe);
 	}
 	tfrs_probe_score_pending(probe);

@@ -8,23 +8,26 @@
  * The first two terms are cheap (one product a leaf, M table entries a row).  e is the length of
  * what the code leaves over, allowance for rounding included.  Rows of a leaf are ordered by it,
  * and the largest of each block of 32 is what the scan works with; a row that reaches that bound is
- * looked at with its own e, a share of the block's, before it is fetched.  tree_search.h says how
- * it is searched.
+ * looked at with its own e, a share of the block's.  What is left is looked at in bytes
+ * (int8_rows.h) before it is fetched.  tree_search.h says how a tree is searched.
  */
 #ifndef TFRS_TREE_H
 #define TFRS_TREE_H
 
 #include <stdint.h>
 
+#include "retrieval/int8_rows.h"
 #include "retrieval/quantizer.h"
 #include "retrieval/space.h"
 
 /*
  * What fetching a row from anywhere costs, in bytes read one after another: so many times its own,
- * and so many more (fitted to measurements at 128 and 400 bytes a row).
+ * and so many more (fitted to measurements at 128 and 400 bytes a row).  The same for a look at its
+ * int8 codes.
  */
 #define TFRS_TREE_ROW_FACTOR 3
 #define TFRS_TREE_ROW_COST 640
+#define TFRS_TREE_LOOK_COST 400
 
 /* A checked view. */
 typedef struct tfrs_tree
@@ -40,6 +43,8 @@ typedef struct tfrs_tree
 	const float *errors;		/* (blocks): the largest e */
 	const uint8_t *shares;		/* (blocks, 32): a row's e in 255ths of that, rounded up */
 	const uint8_t *codes;		/* (blocks, 16 M) */
+	const tfrs_int8_scale *int8_scales; /* (blocks) */
+	const int8_t *int8_codes;	/* (blocks, 32, W) */
 	const uint32_t *rows;		/* (blocks, 32): row numbers; past a leaf's size TFRS_NO_ROW */
 } tfrs_tree;
 

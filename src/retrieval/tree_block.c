@@ -16,7 +16,7 @@ typedef struct part
 	const void **data;			/* where the tree points to it */
 } part;
 
-#define PARTS 9
+#define PARTS 11
 
 /* Every array of a tree whose sizes are set. */
 static void
@@ -36,6 +36,10 @@ list_parts(tfrs_tree *tree, part parts[PARTS])
 		{"tree.shares", places, sizeof(uint8_t), (const void **) &tree->shares},
 		{"tree.codes", tree->blocks * tree->quantizer.codes * 16, sizeof(uint8_t),
 		(const void **) &tree->codes},
+		{"tree.int8_scales", tree->blocks, sizeof(tfrs_int8_scale),
+		(const void **) &tree->int8_scales},
+		{"tree.int8_codes", places * tree->space.width, sizeof(int8_t),
+		(const void **) &tree->int8_codes},
 		{"tree.rows", places, sizeof(uint32_t), (const void **) &tree->rows}
 	};
 

@@ -65,6 +65,7 @@ typedef struct workplace
 	float	   *row;			/* (W) */
 	float	   *residual;		/* (W) */
 	float	   *measures;		/* (32 M) */
+	float	   *block;			/* (TFRS_CODE_ROWS, W) */
 	uint8_t    *codes;			/* (CHUNK_ROWS, M) */
 } workplace;
 
@@ -87,6 +88,8 @@ struct tfrs_tree_builder
 	float	   *errors;
 	uint8_t    *shares;
 	uint8_t    *codes;
+	tfrs_int8_scale *int8_scales;
+	int8_t	   *int8_codes;
 	uint32_t   *rows;
 	/* training */
 	float	   *sample;			/* residuals */
@@ -223,6 +226,11 @@ place(tfrs_tree_builder *builder, tfrs_error *error)
 		status = tfrs_arena_get_zero(arena, (void **) &builder->codes, blocks,
 									 builder->options.codes * 16, error);
 	if (status == TFRS_OK)
+		status = TFRS_GET(arena, &builder->int8_scales, blocks, error);
+	if (status == TFRS_OK)
+		status = tfrs_arena_get(arena, (void **) &builder->int8_codes, blocks * TFRS_CODE_ROWS,
+								builder->tree.space.width, error);
+	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &builder->chunks, builder->chunk_count, error);
 	if (status != TFRS_OK)
 		return status;
@@ -310,8 +318,8 @@ get_workplaces(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	size_t		width = builder->tree.space.width;
 	size_t		codes = builder->options.codes;
-	size_t		bytes = sizeof(workplace) + (2 * width + 2 * codes * TFRS_CENTRES) * sizeof(float) +
-		CHUNK_ROWS * codes;
+	size_t		floats = (2 + TFRS_CODE_ROWS) * width + 2 * codes * TFRS_CENTRES;
+	size_t		bytes = sizeof(workplace) + floats * sizeof(float) + CHUNK_ROWS * codes;
 	tfrs_status status;
 
 	status = TFRS_GET_ZERO(builder->arena, &builder->workplaces, builder->options.threads, error);
@@ -325,7 +333,8 @@ get_workplaces(tfrs_tree_builder *builder, tfrs_error *error)
 		place->row = (float *) (place + 1);
 		place->residual = place->row + width;
 		place->measures = place->residual + width;
-		place->codes = (uint8_t *) (place->measures + 2 * codes * TFRS_CENTRES);
+		place->block = place->measures + 2 * codes * TFRS_CENTRES;
+		place->codes = (uint8_t *) (place->block + TFRS_CODE_ROWS * width);
 		builder->workplaces[i] = place;
 	}
 	return status;
@@ -367,6 +376,27 @@ allowance(const tfrs_tree_builder *builder, const chunk *chunk)
 	return tfrs_space_rounding(space) * lengths + LEAST_ERROR;
 }
 
+/* The chunk's rows in their final order, as bytes. */
+static void
+encode_int8(tfrs_tree_builder *builder, const chunk *chunk, workplace *place)
+{
+	const tfrs_space *space = &builder->tree.space;
+
+	for (size_t first = 0; first < chunk->rows; first += TFRS_CODE_ROWS)
+	{
+		size_t		block = chunk->first_block + first / TFRS_CODE_ROWS;
+		size_t		count = tfrs_size_smaller(chunk->rows - first, TFRS_CODE_ROWS);
+		const uint32_t *rows = builder->rows + block * TFRS_CODE_ROWS;
+
+		for (size_t i = 0; i < count; i++)
+			tfrs_space_row(space, builder->corpus, rows[i], place->block + i * space->width);
+		builder->int8_scales[block] =
+			tfrs_int8_encode(place->block, count, space->width, tfrs_space_rounding(space),
+							 space->centre_norm,
+							 builder->int8_codes + block * TFRS_CODE_ROWS * space->width);
+	}
+}
+
 static void
 encode_chunk(void *context, int worker, size_t task)
 {
@@ -375,7 +405,6 @@ encode_chunk(void *context, int worker, size_t task)
 	workplace  *place = builder->workplaces[worker];
 	chunk	   *chunk = &builder->chunks[builder->chunks_done + task];
 	uint32_t   *rows = builder->rows + (size_t) chunk->first_block * TFRS_CODE_ROWS;
-
 	float		rounding;
 
 	encode_rows(builder, chunk, place);
@@ -396,6 +425,7 @@ encode_chunk(void *context, int worker, size_t task)
 							 i % TFRS_CODE_ROWS, builder->codes + block * quantizer->codes * 16);
 	}
 	chunk->radius += rounding;
+	encode_int8(builder, chunk, place);
 }
 
 /* Radii of the leaves from those of their chunks, and centroids component by component. */
@@ -430,6 +460,8 @@ finish(tfrs_tree_builder *builder, tfrs_error *error)
 	tree->errors = builder->errors;
 	tree->shares = builder->shares;
 	tree->codes = builder->codes;
+	tree->int8_scales = builder->int8_scales;
+	tree->int8_codes = builder->int8_codes;
 	tree->rows = builder->rows;
 	tfrs_partition_free(&builder->partition);
 	return TFRS_OK;
@@ -558,6 +590,8 @@ tfrs_tree_builder_destroy(tfrs_tree_builder *builder)
 	tfrs_arena_release(arena, builder->errors);
 	tfrs_arena_release(arena, builder->shares);
 	tfrs_arena_release(arena, builder->codes);
+	tfrs_arena_release(arena, builder->int8_scales);
+	tfrs_arena_release(arena, builder->int8_codes);
 	tfrs_arena_release(arena, builder->rows);
 	tfrs_arena_release(arena, builder->chunks);
 	tfrs_arena_release(arena, builder);
