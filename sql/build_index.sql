@@ -81,10 +81,12 @@ SELECT build_index(id, e, '{"metric": "hamming"}') FROM item;
 SELECT build_index(id, e, '{"target_recall": 0}') FROM item;
 SELECT build_index(id, e, '{"k": 0}') FROM item;
 SELECT build_index(id, e, '[]') FROM item;
-SELECT build_index(id, e, '{"quantization": "int8"}') FROM item;
+SELECT build_index(id, e, '{"quantization": "int4"}') FROM item;
 SELECT build_index(id, e, '{"quantization": "none", "kind": "tree"}') FROM item;
-SELECT q, index_info(build_index(i, ARRAY[i % 7, sqrt(i), sin(i)]::embedding, jsonb_build_object('quantization', q))) ? 'codes' AS codes
-FROM generate_series(1, 30000) i, unnest('{none,pq4}'::text[]) q GROUP BY q ORDER BY q;
+WITH built AS (SELECT q, build_index(i, ARRAY[i % 7, sqrt(i), sin(i)]::embedding, jsonb_build_object('quantization', q)) AS index
+	FROM generate_series(1, 30000) i, unnest('{none,pq4,int8}'::text[]) q GROUP BY q)
+SELECT q, index_info(index) ->> 'quantization' AS quantization, index_info(index) ? 'codes' AS codes,
+	ARRAY(SELECT candidate FROM top_k(index, '[1,-0.5,2]', 5)) AS best FROM built ORDER BY q;
 SELECT build_index(id, e, jsonb_build_object('seed', id)) FROM item;
 
 -- what is in it, how well it finds

@@ -1,5 +1,5 @@
 /*
- * code_choice.c: how many codes a row should have for the bounded search.
+ * code_choice.c: how many codes a row should have.
  */
 #include "retrieval/code_choice.h"
 
@@ -29,6 +29,20 @@ static const size_t codes_for_8[] = {1, 2, 3, 4, 6, 8};
 
 #define TRIALS (sizeof(codes_for_8) / sizeof(*codes_for_8))
 
+/* The first trial for the ranked search: half a code a component, in narrow rows a whole one. */
+#define RANKED_TRIAL 3
+#define NARROW_TRIAL 5
+#define NARROW 32
+
+/*
+ * A row that may be among the best by its codes costs the ranked search so much: it is kept in
+ * mind, sorted, looked at, and often fetched (fitted to measurements).
+ */
+#define CANDIDATE_BYTES 1500
+
+/* Of the best rows, one in so many is not looked for in its leaf. */
+#define MISSED 10
+
 enum
 {
 	PURPOSE_QUERIES = 0x6363,
@@ -39,11 +53,15 @@ struct tfrs_code_choice
 {
 	tfrs_arena *arena;
 	const tfrs_partition_builder *partition;
+	bool		ranked;
+	float		trust;			/* share of an error's length that counts */
+	size_t		reached_bytes;	/* what a row that reaches the threshold costs */
 	size_t		queries;
 	size_t		rows;			/* n */
 	uint32_t	query_rows[QUERIES];
 	float		thresholds[QUERIES];	/* as products */
 	float		lengths[QUERIES];
+	double		scanned[QUERIES];	/* share of the rows whose codes are read */
 	float	   *places;			/* (QUERIES, W) */
 	float	   *sample;			/* (n, W): residuals */
 	uint32_t   *leaf;			/* (n) */
@@ -108,9 +126,24 @@ get_memory(tfrs_code_choice *choice, tfrs_error *error)
 	return status;
 }
 
+static void
+choose_costs(tfrs_code_choice *choice, tfrs_code_choice_options options)
+{
+	size_t		width = choice->partition->space->width;
+
+	choice->ranked = options.ranked;
+	choice->trust = options.ranked ? fminf(1, TFRS_TREE_LIKELY_ERROR / sqrtf((float) width)) : 1;
+	choice->trial = !options.ranked ? 0 : width < NARROW ? NARROW_TRIAL : RANKED_TRIAL;
+	choice->reached_bytes = options.ranked ? CANDIDATE_BYTES
+		: options.int8 ? width + TFRS_TREE_LOOK_COST
+		: TFRS_TREE_ROW_FACTOR * choice->partition->corpus->dim * sizeof(float) +
+		TFRS_TREE_ROW_COST;
+}
+
 tfrs_status
 tfrs_code_choice_begin(tfrs_code_choice **result, tfrs_arena *arena,
-					   const tfrs_partition_builder *partition, tfrs_error *error)
+					   const tfrs_partition_builder *partition,
+					   tfrs_code_choice_options options, tfrs_error *error)
 {
 	size_t		count = partition->corpus->count;
 	size_t		most = SAMPLE_FLOATS / partition->space->width + 1;
@@ -122,6 +155,7 @@ tfrs_code_choice_begin(tfrs_code_choice **result, tfrs_arena *arena,
 	most = most < SAMPLE_ROWS ? most : SAMPLE_ROWS;
 	choice->arena = arena;
 	choice->partition = partition;
+	choose_costs(choice, options);
 	choice->queries = count < QUERIES ? count : QUERIES;
 	choice->rows = count < most ? count : most;
 	choice->best_bytes = INFINITY;
@@ -134,6 +168,33 @@ tfrs_code_choice_begin(tfrs_code_choice **result, tfrs_arena *arena,
 	draw_sample(choice);
 	*result = choice;
 	return TFRS_OK;
+}
+
+static float
+leaf_score(const tfrs_code_choice *choice, const float *place, size_t leaf)
+{
+	size_t		width = choice->partition->space->width;
+
+	return tfrs_kernels.dot(place, choice->partition->centroids + leaf * (width + 1), width);
+}
+
+/* Share of the leaves that are as near as those that most of the hits lie in. */
+static double
+share_scanned(const tfrs_code_choice *choice, const float *place, const tfrs_hit *hits,
+			  size_t count)
+{
+	const tfrs_partition_builder *partition = choice->partition;
+	tfrs_hit	furthest[RANK / MISSED + 1];
+	tfrs_topk	topk;
+	size_t		near = 0;
+
+	tfrs_topk_init(&topk, furthest, count / MISSED + 1);
+	for (size_t i = 0; i < count; i++)
+		tfrs_topk_push(&topk, -leaf_score(choice, place, partition->leaf_of[hits[i].row]),
+					   (uint32_t) i);
+	for (size_t leaf = 0; leaf < partition->leaves; leaf++)
+		near += -leaf_score(choice, place, leaf) <= tfrs_topk_threshold(&topk);
+	return (double) near / (double) partition->leaves;
 }
 
 /* The product that a row must reach to be among a query's best, by the full scan. */
@@ -163,6 +224,9 @@ find_threshold(void *context, int worker, size_t task)
 	tfrs_space_query(space, &scorer, place);
 	choice->lengths[i] = tfrs_vector_norm(place, space->width);
 	choice->thresholds[i] = tfrs_space_product_of(space, place, collector.threshold);
+	choice->scanned[i] = 1;
+	if (choice->ranked)
+		choice->scanned[i] = share_scanned(choice, place, hits, collector.topk.count);
 }
 
 /* row (W) = centroid + what the codes stand for. */
@@ -203,8 +267,8 @@ count_reached(void *context, int worker, size_t task)
 		decode(choice, i, codes, row);
 		tfrs_kernels.dot_rows(row, choice->places, choice->queries, width, products);
 		for (size_t j = 0; j < choice->queries; j++)
-			choice->reached[task] += products[j] + choice->lengths[j] * error >=
-				choice->thresholds[j];
+			choice->reached[task] += products[j] +
+				choice->trust * choice->lengths[j] * error >= choice->thresholds[j];
 	}
 }
 
@@ -214,14 +278,17 @@ judge_codes(tfrs_code_choice *choice)
 {
 	size_t		tasks = (choice->rows + TASK_ROWS - 1) / TASK_ROWS;
 	size_t		reached = 0;
+	double		scanned = 0;
 	double		bytes;
 
 	tfrs_team_run(choice->partition->threads, tasks, count_reached, choice);
 	for (size_t task = 0; task < tasks; task++)
 		reached += choice->reached[task];
-	bytes = (double) choice->quantizer.codes / 2 +
+	for (size_t i = 0; i < choice->queries; i++)
+		scanned += choice->scanned[i] / (double) choice->queries;
+	bytes = scanned * (double) choice->quantizer.codes / 2 +
 		(double) reached / (double) (choice->rows * choice->queries) *
-		(double) (choice->quantizer.width + TFRS_TREE_LOOK_COST);
+		(double) choice->reached_bytes;
 	if (bytes < choice->best_bytes)
 	{
 		choice->best_bytes = bytes;

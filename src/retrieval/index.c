@@ -12,7 +12,7 @@ tfrs_index_options_default(tfrs_index_options *options)
 {
 	memset(options, 0, sizeof(*options));
 	options->kind = TFRS_INDEX_AUTO;
-	options->quantization = TFRS_QUANTIZATION_PQ4;
+	options->quantization = TFRS_QUANTIZATION_INT8;
 	options->metric = TFRS_METRIC_DOT;
 	options->target_recall = 0.97f;
 	options->target_k = 10;
@@ -24,11 +24,11 @@ tfrs_index_options_check(const tfrs_index_options *options)
 {
 	if (options->kind < TFRS_INDEX_EXACT || options->kind > TFRS_INDEX_AUTO)
 		return "kind must be auto, exact or tree";
-	if (options->quantization != TFRS_QUANTIZATION_NONE &&
-		options->quantization != TFRS_QUANTIZATION_PQ4)
-		return "quantization must be none or pq4";
+	if (options->quantization < TFRS_QUANTIZATION_NONE ||
+		options->quantization > TFRS_QUANTIZATION_INT8)
+		return "quantization must be none, pq4 or int8";
 	if (options->kind == TFRS_INDEX_TREE && options->quantization == TFRS_QUANTIZATION_NONE)
-		return "kind tree needs quantization pq4";
+		return "kind tree needs quantization pq4 or int8";
 	if (options->metric < TFRS_METRIC_DOT || options->metric > TFRS_METRIC_L2)
 		return "metric must be dot, cosine or l2";
 	if (!(options->target_recall > 0 && options->target_recall <= 1))

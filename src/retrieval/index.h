@@ -35,7 +35,8 @@ typedef enum tfrs_index_kind
 typedef enum tfrs_quantization
 {
 	TFRS_QUANTIZATION_NONE = 1,	/* nothing: every search reads all of them */
-	TFRS_QUANTIZATION_PQ4		/* leaves and 4-bit codes, where there are rows enough */
+	TFRS_QUANTIZATION_PQ4,		/* leaves and 4-bit codes, where there are rows enough */
+	TFRS_QUANTIZATION_INT8		/* and rows in bytes, to look at before they are fetched */
 } tfrs_quantization;
 
 typedef struct tfrs_index_options
@@ -98,6 +99,7 @@ extern tfrs_status tfrs_index_search(const tfrs_index *index, const float *query
 typedef struct tfrs_index_facts
 {
 	size_t		leaves;			/* 0: no structure, every search reads all vectors */
+	tfrs_quantization quantization;
 	size_t		codes;			/* of 4 bits, a row */
 	size_t		structure_bytes;	/* beside the vectors */
 	uint32_t	leaves_to_search;	/* 0: as many as the bounds demand */

@@ -157,7 +157,7 @@ wants_tree(const tfrs_index_builder *builder)
 	float		shortest = corpus->metric == TFRS_METRIC_COSINE
 		? builder->shortest : builder->longest;
 
-	return builder->options.quantization == TFRS_QUANTIZATION_PQ4 &&
+	return builder->options.quantization != TFRS_QUANTIZATION_NONE &&
 		corpus->count >= LEAST_ROWS && corpus->count * corpus->dim >= LEAST_FLOATS &&
 		shortest >= TFRS_SPACE_LEAST && builder->longest <= TFRS_SPACE_MOST;
 }
@@ -173,14 +173,13 @@ choose_tree(const tfrs_index_builder *builder)
 	options.leaves = builder->options.leaves > 0 ? builder->options.leaves
 		: (size_t) sqrt((double) corpus->count);
 	options.leaves = options.leaves < corpus->count ? options.leaves : corpus->count;
+	options.int8 = builder->options.quantization == TFRS_QUANTIZATION_INT8;
 	options.eta = 1;
 	options.seed = builder->options.seed;
 	options.threads = builder->options.threads;
-	if (builder->kind == TFRS_INDEX_EXACT)
-		return options;			/* codes 0: measured */
-	options.codes = ((width < 32 ? width : width / 2) + 3) / 4 * 4;
-	options.codes = options.codes < TFRS_MAX_CODES ? options.codes : TFRS_MAX_CODES;
-	options.eta = (float) fmax(1, (double) (width - 1) * square / (1 - square));
+	options.ranked = builder->kind != TFRS_INDEX_EXACT;
+	if (options.ranked)
+		options.eta = (float) fmax(1, (double) (width - 1) * square / (1 - square));
 	return options;
 }
 

@@ -31,16 +31,21 @@ tfrs_index_describe(const tfrs_index *index)
 	const tfrs_index_structure *structure = index->structure;
 	tfrs_index_facts facts = {0};
 
+	facts.quantization = TFRS_QUANTIZATION_NONE;
 	facts.recall = 1;
 	facts.reach = 1;
 	if (structure == NULL)
 		return facts;
 	facts.leaves = structure->tree.leaves;
 	facts.codes = structure->tree.quantizer.codes;
+	facts.quantization = structure->tree.int8_codes != NULL
+		? TFRS_QUANTIZATION_INT8 : TFRS_QUANTIZATION_PQ4;
 	facts.structure_bytes = structure->tree.blocks *
-		(sizeof(float) + sizeof(tfrs_int8_scale) + facts.codes * 16 +
-		 TFRS_CODE_ROWS * (sizeof(uint32_t) + 1 + structure->tree.space.width)) +
+		(sizeof(float) + TFRS_CODE_ROWS * (sizeof(uint32_t) + 1) + facts.codes * 16) +
 		facts.leaves * (structure->tree.space.width + 3) * sizeof(float);
+	if (facts.quantization == TFRS_QUANTIZATION_INT8)
+		facts.structure_bytes += structure->tree.blocks *
+			(sizeof(tfrs_int8_scale) + TFRS_CODE_ROWS * structure->tree.space.width);
 	if (index->kind == TFRS_INDEX_EXACT)
 		return facts;
 	facts.leaves_to_search = structure->tuned.effort.leaves;

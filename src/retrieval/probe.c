@@ -219,7 +219,7 @@ tfrs_probe_score_pending(tfrs_probe *probe)
 	size_t		scored = 0;
 	uint32_t	coming[ROWS_AHEAD];
 
-	if (probe->collector->threshold > -INFINITY)
+	if (probe->tree->int8_codes != NULL && probe->collector->threshold > -INFINITY)
 		keep_promising(probe);
 	count = probe->pending_count;
 	for (size_t i = 0; i < count && i < NUMBERS_AHEAD; i++)

@@ -9,7 +9,7 @@
  * what the code leaves over, allowance for rounding included.  Rows of a leaf are ordered by it,
  * and the largest of each block of 32 is what the scan works with; a row that reaches that bound is
  * looked at with its own e, a share of the block's.  What is left is looked at in bytes
- * (int8_rows.h) before it is fetched.  tree_search.h says how a tree is searched.
+ * (int8_rows.h), where there are such, before it is fetched.  tree_search.h says how a tree is searched.
  */
 #ifndef TFRS_TREE_H
 #define TFRS_TREE_H
@@ -29,6 +29,12 @@
 #define TFRS_TREE_ROW_COST 640
 #define TFRS_TREE_LOOK_COST 400
 
+/*
+ * Errors of codes have no direction, so their products with a query are normal with a deviation of
+ * |q| e / sqrt(W).  So many deviations are believed in by searches that may miss.
+ */
+#define TFRS_TREE_LIKELY_ERROR 3.0f
+
 /* A checked view. */
 typedef struct tfrs_tree
 {
@@ -43,8 +49,8 @@ typedef struct tfrs_tree
 	const float *errors;		/* (blocks): the largest e */
 	const uint8_t *shares;		/* (blocks, 32): a row's e in 255ths of that, rounded up */
 	const uint8_t *codes;		/* (blocks, 16 M) */
-	const tfrs_int8_scale *int8_scales; /* (blocks) */
-	const int8_t *int8_codes;	/* (blocks, 32, W) */
+	const tfrs_int8_scale *int8_scales; /* (blocks), or NULL */
+	const int8_t *int8_codes;	/* (blocks, 32, W), or NULL */
 	const uint32_t *rows;		/* (blocks, 32): row numbers; past a leaf's size TFRS_NO_ROW */
 } tfrs_tree;
 

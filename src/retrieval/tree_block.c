@@ -17,8 +17,9 @@ typedef struct part
 } part;
 
 #define PARTS 11
+#define PARTS_WITHOUT_INT8 9
 
-/* Every array of a tree whose sizes are set. */
+/* Every array of a tree whose sizes are set; those of the rows in bytes come last. */
 static void
 list_parts(tfrs_tree *tree, part parts[PARTS])
 {
@@ -36,11 +37,11 @@ list_parts(tfrs_tree *tree, part parts[PARTS])
 		{"tree.shares", places, sizeof(uint8_t), (const void **) &tree->shares},
 		{"tree.codes", tree->blocks * tree->quantizer.codes * 16, sizeof(uint8_t),
 		(const void **) &tree->codes},
+		{"tree.rows", places, sizeof(uint32_t), (const void **) &tree->rows},
 		{"tree.int8_scales", tree->blocks, sizeof(tfrs_int8_scale),
 		(const void **) &tree->int8_scales},
 		{"tree.int8_codes", places * tree->space.width, sizeof(int8_t),
-		(const void **) &tree->int8_codes},
-		{"tree.rows", places, sizeof(uint32_t), (const void **) &tree->rows}
+		(const void **) &tree->int8_codes}
 	};
 
 	memcpy(parts, all, sizeof(all));
@@ -52,6 +53,7 @@ tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head, tfrs_block_writer *w
 {
 	tfrs_tree	copy = *tree;
 	part		parts[PARTS];
+	size_t		count = tree->int8_codes != NULL ? PARTS : PARTS_WITHOUT_INT8;
 	tfrs_status status;
 
 	*head = (tfrs_tree_head) {(uint32_t) tree->leaves, (uint32_t) tree->quantizer.codes,
@@ -61,7 +63,7 @@ tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head, tfrs_block_writer *w
 		status = tfrs_block_writer_add(writer, "tree.centre", tree->space.centre, tree->space.dim,
 									   sizeof(float), error);
 	list_parts(&copy, parts);
-	for (size_t i = 0; status == TFRS_OK && i < PARTS; i++)
+	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 		status = tfrs_block_writer_add(writer, parts[i].name, *parts[i].data, parts[i].count,
 									   parts[i].element_size, error);
 	return status;
@@ -133,6 +135,7 @@ tfrs_tree_load(tfrs_tree *tree, const tfrs_block *block, const char *prefix,
 {
 	tfrs_tree_head head;
 	part		parts[PARTS];
+	size_t		count = PARTS_WITHOUT_INT8;
 	tfrs_status status = load_head(&head, block, prefix, corpus, error);
 
 	if (status == TFRS_OK)
@@ -143,8 +146,12 @@ tfrs_tree_load(tfrs_tree *tree, const tfrs_block *block, const char *prefix,
 	tree->blocks = head.blocks;
 	tree->quantizer.width = tree->space.width;
 	tree->quantizer.codes = head.codes;
+	tree->int8_scales = NULL;
+	tree->int8_codes = NULL;
+	if (tfrs_block_has(block, tfrs_part_name_of(prefix, "tree.int8_codes").text))
+		count = PARTS;
 	list_parts(tree, parts);
-	for (size_t i = 0; status == TFRS_OK && i < PARTS; i++)
+	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 		status = tfrs_block_find_exact(block, tfrs_part_name_of(prefix, parts[i].name).text,
 									   parts[i].element_size, parts[i].count, parts[i].data,
 									   error);

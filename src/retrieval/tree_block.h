@@ -13,6 +13,8 @@
  *     "tree.shares"        uint8 x 32 blocks
  *     "tree.codes"         uint8 x 16 M blocks
  *     "tree.rows"          uint32 x 32 blocks
+ *     "tree.int8_scales"   float x 3 blocks, both or none of these
+ *     "tree.int8_codes"    int8 x 32 W blocks
  */
 #ifndef TFRS_TREE_BLOCK_H
 #define TFRS_TREE_BLOCK_H

@@ -225,9 +225,9 @@ place(tfrs_tree_builder *builder, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = tfrs_arena_get_zero(arena, (void **) &builder->codes, blocks,
 									 builder->options.codes * 16, error);
-	if (status == TFRS_OK)
+	if (status == TFRS_OK && builder->options.int8)
 		status = TFRS_GET(arena, &builder->int8_scales, blocks, error);
-	if (status == TFRS_OK)
+	if (status == TFRS_OK && builder->options.int8)
 		status = tfrs_arena_get(arena, (void **) &builder->int8_codes, blocks * TFRS_CODE_ROWS,
 								builder->tree.space.width, error);
 	if (status == TFRS_OK)
@@ -425,7 +425,8 @@ encode_chunk(void *context, int worker, size_t task)
 							 i % TFRS_CODE_ROWS, builder->codes + block * quantizer->codes * 16);
 	}
 	chunk->radius += rounding;
-	encode_int8(builder, chunk, place);
+	if (builder->options.int8)
+		encode_int8(builder, chunk, place);
 }
 
 /* Radii of the leaves from those of their chunks, and centroids component by component. */
@@ -476,7 +477,8 @@ step_partition(tfrs_tree_builder *builder, tfrs_error *error)
 
 	if (status == TFRS_OK && builder->options.codes == 0)
 		status = tfrs_code_choice_begin(&builder->choice, builder->arena, &builder->partition,
-										error);
+										(tfrs_code_choice_options) {builder->options.ranked,
+										builder->options.int8}, error);
 	if (status != TFRS_OK)
 		return status;
 	builder->phase = builder->options.codes == 0 ? CHOOSING : PLACING;

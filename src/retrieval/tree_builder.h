@@ -4,13 +4,17 @@
 #ifndef TFRS_TREE_BUILDER_H
 #define TFRS_TREE_BUILDER_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "retrieval/tree.h"
 
 typedef struct tfrs_tree_options
 {
 	size_t		leaves;			/* L, 1 .. N */
-	size_t		codes;			/* M; 0: what reads least in the bounded search */
+	size_t		codes;			/* M; 0: what reads least */
+	bool		ranked;			/* in the ranked search; else in the bounded one */
+	bool		int8;			/* whether rows are kept in bytes too */
 	float		eta;			/* weight of errors along the row, >= 1 */
 	uint64_t	seed;
 	int			threads;

@@ -19,12 +19,7 @@
 /* Leaves that the bounded search takes first, nearest first, to raise the threshold early. */
 #define FIRST_LEAVES 16
 
-/*
- * With a reach below 1: errors of codes have no direction, so their products with the query are
- * normal with a deviation of |q| e / sqrt(W).  This many deviations are believed in, and where
- * most of the radius is believed in, that share of the greater number.
- */
-#define LIKELY_ERROR 3.0f
+/* With a reach near 1 more deviations of an error are believed in than TFRS_TREE_LIKELY_ERROR. */
 #define GREATEST_ERROR 5.0f
 
 /* How far the bounds are believed in. */
@@ -212,7 +207,7 @@ tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer, tfrs_tree_eff
 	trust		trust = {effort.reach, 1};
 
 	if (effort.reach < 1)
-		trust.error = fminf(1, fmaxf(LIKELY_ERROR, GREATEST_ERROR * effort.reach) /
+		trust.error = fminf(1, fmaxf(TFRS_TREE_LIKELY_ERROR, GREATEST_ERROR * effort.reach) /
 							sqrtf((float) tree->space.width));
 	tfrs_probe_begin(&probe);
 	if (effort.leaves > 0 && search_ranked(&probe, effort))

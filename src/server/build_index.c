@@ -69,6 +69,7 @@ static const tfrs_option_choice metric_choices[] = {
 static const tfrs_option_choice quantization_choices[] = {
 	{"none", TFRS_QUANTIZATION_NONE},
 	{"pq4", TFRS_QUANTIZATION_PQ4},
+	{"int8", TFRS_QUANTIZATION_INT8},
 	{NULL, 0}
 };
 

@@ -55,7 +55,9 @@ append_structure(StringInfo json, const tfrs_index *index)
 
 	if (facts.leaves == 0)
 		return;
-	appendStringInfo(json, ", \"leaves\": %zu, \"codes\": %zu", facts.leaves, facts.codes);
+	appendStringInfo(json, ", \"quantization\": \"%s\", \"leaves\": %zu, \"codes\": %zu",
+					 facts.quantization == TFRS_QUANTIZATION_INT8 ? "int8" : "pq4",
+					 facts.leaves, facts.codes);
 	if (facts.leaves_to_search > 0)
 		appendStringInfo(json, ", \"leaves_to_search\": %u, \"rerank\": %u",
 						 facts.leaves_to_search, facts.rerank);

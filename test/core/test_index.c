@@ -263,6 +263,16 @@ check_searches(const data *from, const tfrs_index *index, uint64_t seed)
 }
 
 static void
+check_built(const data *from, const tfrs_index_options *options, uint64_t seed)
+{
+	tfrs_index_builder *builder = build(check_arena(), from, options);
+	tfrs_index	index = tfrs_index_builder_index(builder);
+
+	check_searches(from, &index, seed);
+	tfrs_index_builder_destroy(builder);
+}
+
+static void
 check_exact(shape shape, size_t count, size_t dim, uint64_t seed)
 {
 	tfrs_arena *arena = check_arena();
@@ -276,11 +286,12 @@ check_exact(shape shape, size_t count, size_t dim, uint64_t seed)
 		for (int kind = TFRS_INDEX_EXACT; kind <= TFRS_INDEX_TREE; kind++)
 		{
 			tfrs_index_options options = options_of((tfrs_index_kind) kind, metrics[m]);
-			tfrs_index_builder *builder = build(arena, &made, &options);
-			tfrs_index	index = tfrs_index_builder_index(builder);
 
-			check_searches(&made, &index, seed);
-			tfrs_index_builder_destroy(builder);
+			for (int q = TFRS_QUANTIZATION_PQ4; q <= TFRS_QUANTIZATION_INT8; q++)
+			{
+				options.quantization = (tfrs_quantization) q;
+				check_built(&made, &options, seed);
+			}
 		}
 	}
 }
@@ -734,16 +745,21 @@ CHECK_TEST(stored_and_loaded)
 		for (int with_vectors = 0; with_vectors < 2; with_vectors++)
 		{
 			tfrs_index_options options = options_of(TFRS_INDEX_TREE, metrics[m]);
-			tfrs_index_builder *builder = build(arena, &made, &options);
-			stored		kept = store(arena, builder, with_vectors);
+			tfrs_index_builder *builder;
+			stored		kept;
 			tfrs_index	index;
 			tfrs_index_facts facts;
+			size_t		least = COUNT * (with_vectors ? 1 : DIM);
 
+			options.quantization = with_vectors ? TFRS_QUANTIZATION_PQ4 : TFRS_QUANTIZATION_INT8;
+			builder = build(arena, &made, &options);
+			kept = store(arena, builder, with_vectors);
 			CHECK_OK(tfrs_index_load(&index, &kept.block, "index.",
 									 with_vectors ? NULL : made.rows, COUNT, arena,
 									 &check_error));
 			facts = tfrs_index_describe(&index);
-			CHECK(facts.leaves > 0 && facts.structure_bytes > COUNT);
+			CHECK(facts.leaves > 0 && facts.structure_bytes > least);
+			CHECK_EQUAL(facts.quantization, options.quantization);
 			CHECK_EQUAL(index.kind, TFRS_INDEX_TREE);
 			check_searches(&made, &index, 4);
 			CHECK_STATUS(tfrs_index_load(&index, &kept.block, "", made.rows, COUNT, arena,
