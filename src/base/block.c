@@ -320,6 +320,17 @@ tfrs_block_writer_add(tfrs_block_writer *writer, const char *name, const void *d
 	return TFRS_OK;
 }
 
+size_t
+tfrs_block_writer_room(const tfrs_block_writer *writer)
+{
+	size_t		room = TFRS_MAX_BLOCK_BYTES - table_end(TFRS_MAX_BLOCK_PARTS) -
+		TFRS_MAX_BLOCK_PARTS * TFRS_ALIGNMENT;
+
+	for (uint32_t i = 0; i < writer->part_count; i++)
+		room -= writer->parts[i].bytes < room ? writer->parts[i].bytes : room;
+	return room;
+}
+
 tfrs_status
 tfrs_block_writer_size(tfrs_block_writer *writer, size_t *bytes, tfrs_error *error)
 {

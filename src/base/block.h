@@ -127,6 +127,9 @@ extern tfrs_status tfrs_block_writer_add(tfrs_block_writer *writer, const char *
 										 const void *data, size_t count, size_t element_size,
 										 tfrs_error *error);
 
+/* Bytes that further parts may have in all, about. */
+extern size_t tfrs_block_writer_room(const tfrs_block_writer *writer);
+
 /* Lays the parts out.  Error: TFRS_TOO_LARGE past TFRS_MAX_BLOCK_BYTES. */
 extern tfrs_status tfrs_block_writer_size(tfrs_block_writer *writer, size_t *bytes,
 										  tfrs_error *error);

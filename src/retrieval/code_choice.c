@@ -36,7 +36,7 @@ static const size_t codes_for_8[] = {1, 2, 3, 4, 6, 8};
 
 /*
  * A row that may be among the best by its codes costs the ranked search so much: it is kept in
- * mind, sorted, looked at, and often fetched (fitted to measurements).
+ * mind, sorted, looked at, and often fetched (fitted to measurements at 32 and 100 components).
  */
 #define CANDIDATE_BYTES 1500
 
@@ -61,7 +61,7 @@ struct tfrs_code_choice
 	uint32_t	query_rows[QUERIES];
 	float		thresholds[QUERIES];	/* as products */
 	float		lengths[QUERIES];
-	double		scanned[QUERIES];	/* share of the rows whose codes are read */
+	double		scanned[QUERIES];	/* share of the leaves whose codes are read */
 	float	   *places;			/* (QUERIES, W) */
 	float	   *sample;			/* (n, W): residuals */
 	uint32_t   *leaf;			/* (n) */
@@ -134,10 +134,10 @@ choose_costs(tfrs_code_choice *choice, tfrs_code_choice_options options)
 	choice->ranked = options.ranked;
 	choice->trust = options.ranked ? fminf(1, TFRS_TREE_LIKELY_ERROR / sqrtf((float) width)) : 1;
 	choice->trial = !options.ranked ? 0 : width < NARROW ? NARROW_TRIAL : RANKED_TRIAL;
-	choice->reached_bytes = options.ranked ? CANDIDATE_BYTES
-		: options.int8 ? width + TFRS_TREE_LOOK_COST
-		: TFRS_TREE_ROW_FACTOR * choice->partition->corpus->dim * sizeof(float) +
-		TFRS_TREE_ROW_COST;
+	choice->reached_bytes = options.int8 ? tfrs_tree_look_bytes(width)
+		: tfrs_tree_row_bytes(choice->partition->corpus->dim);
+	if (options.ranked && choice->reached_bytes < CANDIDATE_BYTES)
+		choice->reached_bytes = CANDIDATE_BYTES;
 }
 
 tfrs_status

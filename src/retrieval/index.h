@@ -166,7 +166,10 @@ extern tfrs_status tfrs_index_builder_step(tfrs_index_builder *builder, double *
  */
 extern tfrs_index tfrs_index_builder_index(const tfrs_index_builder *builder);
 
-/* with_vectors: whether the vectors become a part too (not for a model's own candidates). */
+/*
+ * with_vectors: whether the vectors become a part too (not for a model's own candidates).  Other
+ * parts of the block are added before: rows in bytes are left out where they find no room.
+ */
 extern tfrs_status tfrs_index_builder_save(tfrs_index_builder *builder, bool with_vectors,
 										   tfrs_block_writer *writer, tfrs_error *error);
 extern void tfrs_index_builder_destroy(tfrs_index_builder *builder);

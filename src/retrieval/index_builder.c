@@ -162,6 +162,13 @@ wants_tree(const tfrs_index_builder *builder)
 		shortest >= TFRS_SPACE_LEAST && builder->longest <= TFRS_SPACE_MOST;
 }
 
+/* Whether vectors, bytes, and codes and ids as they usually are, find room in a block. */
+static bool
+int8_fits(const tfrs_corpus *corpus)
+{
+	return (double) corpus->count * (5.75 * (double) corpus->dim + 16) <= TFRS_MAX_BLOCK_BYTES;
+}
+
 static tfrs_tree_options
 choose_tree(const tfrs_index_builder *builder)
 {
@@ -173,7 +180,7 @@ choose_tree(const tfrs_index_builder *builder)
 	options.leaves = builder->options.leaves > 0 ? builder->options.leaves
 		: (size_t) sqrt((double) corpus->count);
 	options.leaves = options.leaves < corpus->count ? options.leaves : corpus->count;
-	options.int8 = builder->options.quantization == TFRS_QUANTIZATION_INT8;
+	options.int8 = builder->options.quantization == TFRS_QUANTIZATION_INT8 && int8_fits(corpus);
 	options.eta = 1;
 	options.seed = builder->options.seed;
 	options.threads = builder->options.threads;

@@ -60,7 +60,7 @@ tfrs_index_describe(const tfrs_index *index)
 static double
 cost_of_rows(const tfrs_index *index, double rows)
 {
-	return rows * (TFRS_TREE_ROW_FACTOR * sizeof(float) * (double) index->dim + TFRS_TREE_ROW_COST);
+	return rows * (double) tfrs_tree_row_bytes(index->dim);
 }
 
 /*

@@ -11,6 +11,7 @@
 /* Shorter steps lose digits to underflow; such rows are all error. */
 #define LEAST_STEP 1e-30f
 
+/* Lower bound of an allowance: products of such lengths lose digits to underflow. */
 #define LEAST_ERROR 1e-25f
 
 /* The step by which the largest of the components is 127. */
@@ -39,7 +40,8 @@ encode(const float *vector, size_t width, float step, int8_t *codes)
 		float		multiple = step > 0 ? vector[w] / step : 0;
 		float		left;
 
-		codes[w] = (int8_t) (multiple + (multiple < 0 ? -0.5f : 0.5f));
+		/* False for NaN, which bytes from outside may have led to and the length keeps. */
+		codes[w] = fabsf(multiple) < 128 ? (int8_t) (multiple + (multiple < 0 ? -0.5f : 0.5f)) : 0;
 		left = vector[w] - step * codes[w];
 		squares += (double) left * left;
 	}

@@ -37,8 +37,8 @@ typedef struct tfrs_int8_query
 {
 	int8_t	   *codes;			/* (W): b */
 	float		step;			/* t */
-	float		length;			/* |t b|, or more */
-	float		error;			/* |q - t b|, or more */
+	float		length;			/* |t b| and error: what rounds off is in the scale's allowance */
+	float		error;			/* |q - t b| */
 } tfrs_int8_query;
 
 /* query->codes is the caller's. */
@@ -49,7 +49,8 @@ static inline float
 tfrs_int8_most(const tfrs_int8_query *query, const tfrs_int8_scale *scale, const int8_t *codes,
 			   size_t width)
 {
-	return query->step * scale->step * (float) tfrs_kernels.dot_int8(query->codes, codes, width) +
+	/* Not t s first, which may vanish. */
+	return query->step * (float) tfrs_kernels.dot_int8(query->codes, codes, width) * scale->step +
 		query->error * scale->norm + query->length * scale->error;
 }
 

@@ -91,7 +91,8 @@ tfrs_probe_begin(tfrs_probe *probe)
 	tfrs_space_query(&tree->space, probe->scorer, scratch->query);
 	probe->query_norm = tfrs_vector_norm(scratch->query, width);
 	probe->int8.codes = scratch->int8_query;
-	tfrs_int8_query_set(&probe->int8, scratch->query, width);
+	if (tree->int8_codes != NULL)
+		tfrs_int8_query_set(&probe->int8, scratch->query, width);
 	probe->tables.entries = scratch->entries;
 	tfrs_quantizer_tabulate(&tree->quantizer, scratch->query, scratch->products, &probe->tables);
 	memset(scratch->leaf_scores, 0, tree->leaves * sizeof(float));
@@ -157,6 +158,13 @@ tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row)
 	return (search->has_among || may_be_excluded(probe, row)) && !tfrs_search_allows(search, row);
 }
 
+float
+tfrs_probe_least_product(const tfrs_probe *probe)
+{
+	return tfrs_space_product_of(&probe->tree->space, probe->scratch->query,
+								 probe->collector->threshold);
+}
+
 static void
 fetch_codes(const tfrs_tree *tree, uint32_t position)
 {
@@ -174,8 +182,7 @@ keep_promising(tfrs_probe *probe)
 	size_t		width = tree->space.width;
 	uint32_t   *pending = probe->scratch->pending;
 	size_t		count = probe->pending_count;
-	float		needed = tfrs_space_product_of(&tree->space, probe->scratch->query,
-											   probe->collector->threshold);
+	float		needed = tfrs_probe_least_product(probe);
 
 	for (size_t i = 0; i < count && i < CODES_AHEAD; i++)
 		fetch_codes(tree, pending[i]);
@@ -190,7 +197,7 @@ keep_promising(tfrs_probe *probe)
 							 tree->int8_codes + (size_t) position * width, width) < needed))
 			pending[probe->pending_count++] = position;
 	}
-	probe->scratch->bytes_read += count * (width + TFRS_TREE_LOOK_COST);
+	probe->scratch->bytes_read += count * tfrs_tree_look_bytes(width);
 }
 
 /*
@@ -238,7 +245,6 @@ tfrs_probe_score_pending(tfrs_probe *probe)
 		}
 		*place = i < count ? fetch_row(probe, rows[pending[i]]) : TFRS_NO_ROW;
 	}
-	probe->scratch->bytes_read += scored *
-		(TFRS_TREE_ROW_FACTOR * probe->scorer->corpus->dim * sizeof(float) + TFRS_TREE_ROW_COST);
+	probe->scratch->bytes_read += scored * tfrs_tree_row_bytes(probe->scorer->corpus->dim);
 	probe->pending_count = 0;
 }

@@ -60,7 +60,8 @@ extern tfrs_status tfrs_probe_scratch_get(tfrs_probe_scratch **scratch, const tf
 
 /*
  * Bytes of codes, centroids and rows that searches with this scratch have read since the last call,
- * rows at TFRS_TREE_ROW_*: what they cost, in a measure that is the same on every machine.
+ * looks and rows at tfrs_tree_*_bytes: what they cost, in a measure that is the same on every
+ * machine.
  */
 extern uint64_t tfrs_probe_take_bytes_read(tfrs_probe_scratch *scratch);
 
@@ -91,6 +92,9 @@ extern void tfrs_probe_scan(tfrs_probe *probe, size_t leaf, size_t first, size_t
 
 /* Whether the predicates keep a row out. */
 extern bool tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row);
+
+/* The product that a row must have to reach the collector's threshold. */
+extern float tfrs_probe_least_product(const tfrs_probe *probe);
 
 /*
  * Scores the rows at the pending positions, but for excluded ones and those whose bytes say that

@@ -9,7 +9,8 @@
  * what the code leaves over, allowance for rounding included.  Rows of a leaf are ordered by it,
  * and the largest of each block of 32 is what the scan works with; a row that reaches that bound is
  * looked at with its own e, a share of the block's.  What is left is looked at in bytes
- * (int8_rows.h), where there are such, before it is fetched.  tree_search.h says how a tree is searched.
+ * (int8_rows.h), where there are such, before it is fetched.  tree_search.h says how it is all
+ * searched.
  */
 #ifndef TFRS_TREE_H
 #define TFRS_TREE_H
@@ -28,6 +29,18 @@
 #define TFRS_TREE_ROW_FACTOR 3
 #define TFRS_TREE_ROW_COST 640
 #define TFRS_TREE_LOOK_COST 400
+
+static inline size_t
+tfrs_tree_row_bytes(size_t dim)
+{
+	return TFRS_TREE_ROW_FACTOR * dim * sizeof(float) + TFRS_TREE_ROW_COST;
+}
+
+static inline size_t
+tfrs_tree_look_bytes(size_t width)
+{
+	return width + TFRS_TREE_LOOK_COST;
+}
 
 /*
  * Errors of codes have no direction, so their products with a query are normal with a deviation of

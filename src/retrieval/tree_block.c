@@ -47,13 +47,26 @@ list_parts(tfrs_tree *tree, part parts[PARTS])
 	memcpy(parts, all, sizeof(all));
 }
 
+/* Rows in bytes only save time, so they are left out where the block would be too large. */
+static size_t
+parts_to_save(const tfrs_tree *tree, const part *parts, const tfrs_block_writer *writer)
+{
+	size_t		bytes = 0;
+
+	if (tree->int8_codes == NULL)
+		return PARTS_WITHOUT_INT8;
+	for (size_t i = 0; i < PARTS; i++)
+		bytes += parts[i].count * parts[i].element_size;
+	return bytes <= tfrs_block_writer_room(writer) ? PARTS : PARTS_WITHOUT_INT8;
+}
+
 tfrs_status
 tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head, tfrs_block_writer *writer,
 			   tfrs_error *error)
 {
 	tfrs_tree	copy = *tree;
 	part		parts[PARTS];
-	size_t		count = tree->int8_codes != NULL ? PARTS : PARTS_WITHOUT_INT8;
+	size_t		count;
 	tfrs_status status;
 
 	*head = (tfrs_tree_head) {(uint32_t) tree->leaves, (uint32_t) tree->quantizer.codes,
@@ -63,6 +76,7 @@ tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head, tfrs_block_writer *w
 		status = tfrs_block_writer_add(writer, "tree.centre", tree->space.centre, tree->space.dim,
 									   sizeof(float), error);
 	list_parts(&copy, parts);
+	count = parts_to_save(tree, parts, writer);
 	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 		status = tfrs_block_writer_add(writer, parts[i].name, *parts[i].data, parts[i].count,
 									   parts[i].element_size, error);
@@ -148,7 +162,8 @@ tfrs_tree_load(tfrs_tree *tree, const tfrs_block *block, const char *prefix,
 	tree->quantizer.codes = head.codes;
 	tree->int8_scales = NULL;
 	tree->int8_codes = NULL;
-	if (tfrs_block_has(block, tfrs_part_name_of(prefix, "tree.int8_codes").text))
+	if (tfrs_block_has(block, tfrs_part_name_of(prefix, "tree.int8_codes").text) ||
+		tfrs_block_has(block, tfrs_part_name_of(prefix, "tree.int8_scales").text))
 		count = PARTS;
 	list_parts(tree, parts);
 	for (size_t i = 0; status == TFRS_OK && i < count; i++)

@@ -13,7 +13,7 @@
  *     "tree.shares"        uint8 x 32 blocks
  *     "tree.codes"         uint8 x 16 M blocks
  *     "tree.rows"          uint32 x 32 blocks
- *     "tree.int8_scales"   float x 3 blocks, both or none of these
+ *     "tree.int8_scales"   float x 3 blocks, both or none
  *     "tree.int8_codes"    int8 x 32 W blocks
  */
 #ifndef TFRS_TREE_BLOCK_H
@@ -30,7 +30,10 @@ typedef struct tfrs_tree_head
 	float		scale;			/* of the space; 0 where it has none */
 } tfrs_tree_head;
 
-/* head is filled and, like the tree, must outlive the writer. */
+/*
+ * head is filled and, like the tree, must outlive the writer, to which everything else has been
+ * added: rows in bytes are left out where they find no room.
+ */
 extern tfrs_status tfrs_tree_save(const tfrs_tree *tree, tfrs_tree_head *head,
 								  tfrs_block_writer *writer, tfrs_error *error);
 

@@ -81,13 +81,6 @@ add_pending(tfrs_probe *probe, size_t block, size_t place, float needed, float p
 	}
 }
 
-static float
-least_product(const tfrs_probe *probe)
-{
-	return tfrs_space_product_of(&probe->tree->space, probe->scratch->query,
-								 probe->collector->threshold);
-}
-
 /* Scores every row of a leaf that can reach the threshold, some of them later. */
 static void
 visit_bounded(tfrs_probe *probe, float error_share, size_t leaf, float product)
@@ -126,12 +119,12 @@ search_bounded(tfrs_probe *probe, trust trust)
 	for (size_t i = 0; i < nearest; i++)
 	{
 		scratch->visited[scratch->order[i].row] = true;
-		visit_bounded(probe, trust.error, scratch->order[i].row, least_product(probe));
+		visit_bounded(probe, trust.error, scratch->order[i].row, tfrs_probe_least_product(probe));
 		tfrs_probe_score_pending(probe);
 	}
 	for (size_t leaf = 0; leaf < tree->leaves; leaf++)
 	{
-		float		product = least_product(probe);
+		float		product = tfrs_probe_least_product(probe);
 
 		if (!scratch->visited[leaf] &&
 			!(scratch->leaf_scores[leaf] + per_radius * tree->radii[leaf] < product))

@@ -340,14 +340,17 @@ end_reach(tfrs_tuning *tuning, double bytes)
 	return true;
 }
 
-/* What the last round would have read at least with fewer rows re-ranked. */
+/* What the last round would have read with fewer rows re-ranked; few of those were fetched. */
 static double
 least_bytes(const tfrs_tuning *tuning, double bytes)
 {
 	uint32_t	spared = tuning->rerank_steps[tuning->rerank_at] - tuning->rerank_steps[0];
 
-	return bytes - spared * (TFRS_TREE_ROW_FACTOR * (double) tuning->corpus->dim * sizeof(float) +
-							 TFRS_TREE_ROW_COST);
+	size_t		each = tuning->tree->int8_codes != NULL
+		? tfrs_tree_look_bytes(tuning->tree->space.width)
+		: tfrs_tree_row_bytes(tuning->corpus->dim);
+
+	return bytes - (double) spared * (double) each;
 }
 
 static bool

@@ -771,6 +771,57 @@ CHECK_TEST(stored_and_loaded)
 	}
 }
 
+/* A part under another name is not there. */
+static void
+check_needed(const char *name)
+{
+	tfrs_arena *arena = check_arena();
+	data		made = make_data(arena, CLUSTERED, COUNT, DIM, 4);
+	tfrs_index_options options = options_of(TFRS_INDEX_EXACT, TFRS_METRIC_DOT);
+	tfrs_index_builder *builder = build(arena, &made, &options);
+	stored		kept = store(arena, builder, true);
+	char	   *at = (char *) kept.bytes;
+	tfrs_index	index;
+
+	while (memcmp(at, name, strlen(name)) != 0)
+		at++;
+	at[strlen(name) - 1]++;
+	CHECK_STATUS(tfrs_index_load(&index, &kept.block, "index.", NULL, 0, arena, &check_error),
+				 TFRS_CORRUPT);
+	tfrs_index_builder_destroy(builder);
+}
+
+CHECK_TEST(rows_in_bytes_have_both_parts)
+{
+	check_needed("index.tree.int8_codes");
+	check_needed("index.tree.int8_scales");
+}
+
+CHECK_TEST(rows_in_bytes_are_left_out_for_lack_of_room)
+{
+	tfrs_arena *arena = check_arena();
+	data		made = make_data(arena, CLUSTERED, COUNT, DIM, 4);
+	tfrs_index_options options = options_of(TFRS_INDEX_EXACT, TFRS_METRIC_DOT);
+	tfrs_index_builder *builder = build(arena, &made, &options);
+	size_t		others = TFRS_MAX_BLOCK_BYTES - 120 * 1024;	/* 70 KB are needed, or 160 with bytes */
+	uint32_t	parts[2];
+
+	for (int full = 0; full < 2; full++)
+	{
+		tfrs_block_writer writer;
+		size_t		bytes;
+
+		tfrs_block_writer_init(&writer, TFRS_BLOCK_INDEX);
+		CHECK_OK(tfrs_block_writer_add(&writer, "others", made.rows, full ? others : 1, 1,
+									   &check_error));
+		CHECK_OK(tfrs_index_builder_save(builder, false, &writer, &check_error));
+		CHECK_OK(tfrs_block_writer_size(&writer, &bytes, &check_error));
+		parts[full] = writer.part_count;
+	}
+	CHECK_EQUAL(parts[1], parts[0] - 2);
+	tfrs_index_builder_destroy(builder);
+}
+
 CHECK_TEST(threads_do_not_change_a_byte)
 {
 	tfrs_arena *arena = check_arena();
