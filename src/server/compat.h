@@ -32,6 +32,8 @@ extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
 #define tfrs_schema_aclcheck(schema, role, mode) pg_namespace_aclcheck(schema, role, mode)
 #define tfrs_relation_ownercheck(relation, role) pg_class_ownercheck(relation, role)
 #else
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #define tfrs_relation_ownercheck(relation, role) \
 	object_ownercheck(RelationRelationId, relation, role)
 #define tfrs_schema_aclcheck(schema, role, mode) \
