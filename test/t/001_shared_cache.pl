@@ -89,6 +89,7 @@ SKIP:
 	chmod(0500, $directory);
 	is_deeply([ answer_and_cache('a') ], [ $expected, 'f|1' ], 'a read-only directory');
 	chmod(0700, $directory);
+	unlink(glob "$directory/*");	# what takes long leaves a file for tfrs.progress
 	rmdir($directory) or die "could not remove $directory: $!";
 	is_deeply([ answer_and_cache('a') ], [ $expected, 't|1' ], 'a missing directory is made');
 }

@@ -106,7 +106,7 @@ sql(q{SET ROLE alice;
 	CREATE VIEW broken AS SELECT * FROM event WHERE public.boom();
 	CALL tfrs.alter_recommender('films', interactions => 'broken')});
 $server->psql('postgres', q{CALL tfrs.refresh('films')});
-is(sql(q{SELECT state || ' ' || length(error) FROM tfrs.training_run ORDER BY run_id DESC LIMIT 1}), 'failed 2051',
+is(sql(q{SELECT state || ' ' || octet_length(error) FROM tfrs.training_run ORDER BY run_id DESC LIMIT 1}), 'failed 4099',
 	'a long error is clipped');
 sql(qq{
 	CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'no record'; END \$\$;
