@@ -184,7 +184,7 @@ share_scanned(const tfrs_code_choice *choice, const float *place, const tfrs_hit
 			  size_t count)
 {
 	const tfrs_partition_builder *partition = choice->partition;
-	tfrs_hit	furthest[RANK / MISSED + 1];
+	tfrs_hit	furthest[RANK / MISSED + 1] = {{0}};
 	tfrs_topk	topk;
 	size_t		near = 0;
 
