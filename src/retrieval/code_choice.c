@@ -224,9 +224,8 @@ find_threshold(void *context, int worker, size_t task)
 	tfrs_space_query(space, &scorer, place);
 	choice->lengths[i] = tfrs_vector_norm(place, space->width);
 	choice->thresholds[i] = tfrs_space_product_of(space, place, collector.threshold);
-	choice->scanned[i] = 1;
-	if (choice->ranked)
-		choice->scanned[i] = share_scanned(choice, place, hits, collector.topk.count);
+	choice->scanned[i] = choice->ranked
+		? share_scanned(choice, place, hits, collector.topk.count) : 1;
 }
 
 /* row (W) = centroid + what the codes stand for. */

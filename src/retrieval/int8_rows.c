@@ -11,9 +11,6 @@
 /* Shorter steps lose digits to underflow; such rows are all error. */
 #define LEAST_STEP 1e-30f
 
-/* Lower bound of an allowance: products of such lengths lose digits to underflow. */
-#define LEAST_ERROR 1e-25f
-
 /* The step by which the largest of the components is 127. */
 static float
 step_of(const float *values, size_t count)
@@ -49,9 +46,9 @@ encode(const float *vector, size_t width, float step, int8_t *codes)
 }
 
 tfrs_int8_scale
-tfrs_int8_encode(const float *rows, size_t count, size_t width, float rounding, float centre_norm,
-				 int8_t *codes)
+tfrs_int8_encode(const float *rows, size_t count, const tfrs_space *space, int8_t *codes)
 {
+	size_t		width = space->width;
 	tfrs_int8_scale scale = {step_of(rows, count * width), 0, 0};
 
 	for (size_t i = 0; i < count; i++)
@@ -63,7 +60,7 @@ tfrs_int8_encode(const float *rows, size_t count, size_t width, float rounding, 
 		scale.norm = norm > scale.norm ? norm : scale.norm;
 	}
 	memset(codes + count * width, 0, (TFRS_CODE_ROWS - count) * width);
-	scale.error += rounding * (2 * scale.norm + centre_norm) + LEAST_ERROR;
+	scale.error += tfrs_space_allowance(space, 2 * scale.norm + space->centre_norm);
 	return scale;
 }
 
@@ -71,6 +68,7 @@ void
 tfrs_int8_query_set(tfrs_int8_query *query, const float *vector, size_t width)
 {
 	query->step = step_of(vector, width);
-	query->error = encode(vector, width, query->step, query->codes) + LEAST_ERROR;
+	query->error = encode(vector, width, query->step, query->codes) +
+		TFRS_SPACE_LEAST_ERROR;
 	query->length = tfrs_vector_norm(vector, width) + query->error;
 }

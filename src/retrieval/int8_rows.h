@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/kernels.h"
+#include "retrieval/space.h"
 
 /* Of a block of rows. */
 typedef struct tfrs_int8_scale
@@ -27,11 +28,11 @@ typedef struct tfrs_int8_scale
 } tfrs_int8_scale;
 
 /*
- * codes (TFRS_CODE_ROWS, W) of count <= TFRS_CODE_ROWS rows (count, W), the others zero.  rounding:
- * as of tfrs_space_rounding; centre_norm: length that was taken off the rows.
+ * codes (TFRS_CODE_ROWS, W) of count <= TFRS_CODE_ROWS rows (count, W) of the space; the others are
+ * zero.
  */
-extern tfrs_int8_scale tfrs_int8_encode(const float *rows, size_t count, size_t width,
-										float rounding, float centre_norm, int8_t *codes);
+extern tfrs_int8_scale tfrs_int8_encode(const float *rows, size_t count, const tfrs_space *space,
+										int8_t *codes);
 
 typedef struct tfrs_int8_query
 {

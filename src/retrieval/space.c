@@ -136,3 +136,9 @@ tfrs_space_rounding(const tfrs_space *space)
 {
 	return 0x1p-22f * (float) (space->width + 16);
 }
+
+float
+tfrs_space_allowance(const tfrs_space *space, float lengths)
+{
+	return tfrs_space_rounding(space) * lengths + TFRS_SPACE_LEAST_ERROR;
+}

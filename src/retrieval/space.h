@@ -23,6 +23,9 @@
 #define TFRS_SPACE_LEAST 1e-9f
 #define TFRS_SPACE_MOST 1e9f
 
+/* Least allowance for rounding: products of such lengths lose digits to underflow. */
+#define TFRS_SPACE_LEAST_ERROR 1e-25f
+
 typedef struct tfrs_space
 {
 	tfrs_metric metric;
@@ -59,5 +62,8 @@ extern float tfrs_space_product_of(const tfrs_space *space, const float *query, 
  * allowance for it is this times |query| times the lengths that were added up to get the row.
  */
 extern float tfrs_space_rounding(const tfrs_space *space);
+
+/* That allowance, a unit of |query|. */
+extern float tfrs_space_allowance(const tfrs_space *space, float lengths);
 
 #endif							/* TFRS_SPACE_H */

@@ -30,9 +30,6 @@
 /* Components coded by a step and thread: some 20 ms. */
 #define STEP_COMPONENTS ((size_t) 1 << 20)
 
-/* Lower bound of the allowance: products of such lengths lose digits to underflow. */
-#define LEAST_ERROR 1e-25f
-
 enum
 {
 	PURPOSE_RESIDUALS = 0x7472
@@ -78,6 +75,7 @@ struct tfrs_tree_builder
 	tfrs_tree	tree;
 	tfrs_partition_builder partition;
 	tfrs_code_choice *choice;
+	size_t		code_count;		/* M, once it is chosen */
 	float	   *centre;			/* (D), l2 only */
 	/* the tree's parts, where they may be written */
 	float	   *centroids;
@@ -224,7 +222,7 @@ place(tfrs_tree_builder *builder, tfrs_error *error)
 		status = TFRS_GET_ZERO(arena, &builder->shares, blocks * TFRS_CODE_ROWS, error);
 	if (status == TFRS_OK)
 		status = tfrs_arena_get_zero(arena, (void **) &builder->codes, blocks,
-									 builder->options.codes * 16, error);
+									 builder->code_count * 16, error);
 	if (status == TFRS_OK && builder->options.int8)
 		status = TFRS_GET(arena, &builder->int8_scales, blocks, error);
 	if (status == TFRS_OK && builder->options.int8)
@@ -289,7 +287,7 @@ begin_training(tfrs_tree_builder *builder, tfrs_error *error)
 	tfrs_status status;
 
 	status = TFRS_GET_ZERO(arena, &builder->centres, width * TFRS_CENTRES, error);
-	*quantizer = (tfrs_quantizer) {width, builder->options.codes, builder->centres};
+	*quantizer = (tfrs_quantizer) {width, builder->code_count, builder->centres};
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &builder->sample, count * width, error);
 	if (status == TFRS_OK)
@@ -317,7 +315,7 @@ static tfrs_status
 get_workplaces(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	size_t		width = builder->tree.space.width;
-	size_t		codes = builder->options.codes;
+	size_t		codes = builder->code_count;
 	size_t		floats = (2 + TFRS_CODE_ROWS) * width + 2 * codes * TFRS_CENTRES;
 	size_t		bytes = sizeof(workplace) + floats * sizeof(float) + CHUNK_ROWS * codes;
 	tfrs_status status;
@@ -373,7 +371,7 @@ allowance(const tfrs_tree_builder *builder, const chunk *chunk)
 	float		lengths = tfrs_vector_norm(centroid_of(builder, chunk->leaf), space->width) +
 		2 * chunk->radius + space->centre_norm;
 
-	return tfrs_space_rounding(space) * lengths + LEAST_ERROR;
+	return tfrs_space_allowance(space, lengths);
 }
 
 /* The chunk's rows in their final order, as bytes. */
@@ -391,8 +389,7 @@ encode_int8(tfrs_tree_builder *builder, const chunk *chunk, workplace *place)
 		for (size_t i = 0; i < count; i++)
 			tfrs_space_row(space, builder->corpus, rows[i], place->block + i * space->width);
 		builder->int8_scales[block] =
-			tfrs_int8_encode(place->block, count, space->width, tfrs_space_rounding(space),
-							 space->centre_norm,
+			tfrs_int8_encode(place->block, count, space,
 							 builder->int8_codes + block * TFRS_CODE_ROWS * space->width);
 	}
 }
@@ -475,13 +472,13 @@ step_partition(tfrs_tree_builder *builder, tfrs_error *error)
 {
 	tfrs_status status = tfrs_partition_step(&builder->partition);
 
-	if (status == TFRS_OK && builder->options.codes == 0)
+	if (status == TFRS_OK)
 		status = tfrs_code_choice_begin(&builder->choice, builder->arena, &builder->partition,
 										(tfrs_code_choice_options) {builder->options.ranked,
 										builder->options.int8}, error);
 	if (status != TFRS_OK)
 		return status;
-	builder->phase = builder->options.codes == 0 ? CHOOSING : PLACING;
+	builder->phase = CHOOSING;
 	return TFRS_MORE;
 }
 
@@ -490,7 +487,7 @@ step_choice(tfrs_tree_builder *builder)
 {
 	if (tfrs_code_choice_step(builder->choice) == TFRS_OK)
 	{
-		builder->options.codes = tfrs_code_choice_get(builder->choice);
+		builder->code_count = tfrs_code_choice_get(builder->choice);
 		builder->phase = PLACING;
 		tfrs_code_choice_destroy(builder->choice);
 		builder->choice = NULL;

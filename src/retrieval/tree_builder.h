@@ -12,8 +12,7 @@
 typedef struct tfrs_tree_options
 {
 	size_t		leaves;			/* L, 1 .. N */
-	size_t		codes;			/* M; 0: what reads least */
-	bool		ranked;			/* in the ranked search; else in the bounded one */
+	bool		ranked;			/* codes for the ranked search, else for the bounded one */
 	bool		int8;			/* whether rows are kept in bytes too */
 	float		eta;			/* weight of errors along the row, >= 1 */
 	uint64_t	seed;

@@ -340,12 +340,11 @@ end_reach(tfrs_tuning *tuning, double bytes)
 	return true;
 }
 
-/* What the last round would have read with fewer rows re-ranked; few of those were fetched. */
+/* What the last round would have read, about, with the fewest rows re-ranked. */
 static double
-least_bytes(const tfrs_tuning *tuning, double bytes)
+bytes_without_rerank(const tfrs_tuning *tuning, double bytes)
 {
 	uint32_t	spared = tuning->rerank_steps[tuning->rerank_at] - tuning->rerank_steps[0];
-
 	size_t		each = tuning->tree->int8_codes != NULL
 		? tfrs_tree_look_bytes(tuning->tree->space.width)
 		: tfrs_tree_row_bytes(tuning->corpus->dim);
@@ -356,7 +355,7 @@ least_bytes(const tfrs_tuning *tuning, double bytes)
 static bool
 end_ranks(tfrs_tuning *tuning, double bytes)
 {
-	double		least = least_bytes(tuning, bytes);
+	double		least = bytes_without_rerank(tuning, bytes);
 
 	if (judge(tuning, bytes))
 	{

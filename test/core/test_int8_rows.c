@@ -25,12 +25,12 @@ choose_kernels(void)
 	tfrs_kernels_choose(true);
 }
 
-static float
-rounding_of(size_t width)
+static tfrs_int8_scale
+encode(const float *rows, size_t count, size_t width, int8_t *codes)
 {
 	tfrs_space	space = tfrs_space_of(TFRS_METRIC_DOT, width, NULL, 0);
 
-	return tfrs_space_rounding(&space);
+	return tfrs_int8_encode(rows, count, &space, codes);
 }
 
 /* Normal numbers; one component of every fourth row stands out. */
@@ -57,7 +57,7 @@ greatest_slack(tfrs_random *random, size_t count, size_t width, float size, floa
 
 	fill(random, rows, count, width, size);
 	fill(random, vector, 1, width, query_size);
-	scale = tfrs_int8_encode(rows, count, width, rounding_of(width), 0, codes);
+	scale = encode(rows, count, width, codes);
 	tfrs_int8_query_set(&query, vector, width);
 	for (size_t r = 0; r < count; r++)
 	{
@@ -97,11 +97,11 @@ CHECK_TEST(rows_without_length)
 	int8_t		codes[TFRS_CODE_ROWS * 8];
 	int8_t		query_codes[8];
 	tfrs_int8_query query = {.codes = query_codes};
-	tfrs_int8_scale scale = tfrs_int8_encode(rows, TFRS_CODE_ROWS, 8, rounding_of(8), 0, codes);
+	tfrs_int8_scale scale = encode(rows, TFRS_CODE_ROWS, 8, codes);
 
 	CHECK(scale.step == 0 && scale.norm == 0 && scale.error > 0);
 	rows[8] = 1e-38f;
-	scale = tfrs_int8_encode(rows, TFRS_CODE_ROWS, 8, rounding_of(8), 0, codes);
+	scale = encode(rows, TFRS_CODE_ROWS, 8, codes);
 	tfrs_int8_query_set(&query, vector, 8);
 	CHECK(scale.step == 0 && codes[8] == 0);
 	CHECK(tfrs_int8_most(&query, &scale, codes + 8, 8) >= 1e-38f);
@@ -115,7 +115,7 @@ CHECK_TEST(rows_that_are_not_there_are_zero)
 	int8_t		codes[TFRS_CODE_ROWS * 5];
 
 	memset(codes, 77, sizeof(codes));
-	tfrs_int8_encode(rows, 3, 5, rounding_of(5), 0, codes);
+	encode(rows, 3, 5, codes);
 	CHECK_EQUAL(codes[4], 127);
 	CHECK_EQUAL(codes[9], -127);
 	CHECK_EQUAL(codes[14], 25);
