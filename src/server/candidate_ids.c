@@ -159,7 +159,7 @@ tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 	Oid			input;
 
 	tfrs_id_reader_init(&reader, type, "candidate");
-	if (reader.tag != view->tag && type != TEXTOID)
+	if (!tfrs_id_tags_match(reader.tag, view->tag) && type != TEXTOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("candidates are of type %s, not %s", name == NULL ? "unknown" : name,

@@ -41,16 +41,23 @@ tfrs_collection_end(tfrs_collection *collection)
 	collection->interactions = NULL;
 }
 
-/* ERROR where ids of the model and those of the rows are of two types. */
+/* Reads ids as the model has them; ERROR where they are of another type. */
 static void
-check_same_type(uint32 tag, const tfrs_id_reader *reader, const char *role)
+adopt_type(uint32 tag, tfrs_id_reader *reader, const char *role)
 {
-	if (tag != reader->tag)
+	if (!tfrs_id_reader_adopt(reader, tag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("%s ids are of type %s, but the model's of type %s", role,
 						tfrs_id_tag_name(reader->tag), tfrs_id_tag_name(tag)),
 				 errhint("Cast them to %s.", tfrs_id_tag_name(tag))));
+}
+
+void
+tfrs_collection_adopt_types(tfrs_collection *collection, const tfrs_model *model)
+{
+	adopt_type(model->query_ids.tag, &collection->query, "query");
+	adopt_type(model->candidate_ids.tag, &collection->candidate, "candidate");
 }
 
 /* Ids that the interactions are told of between two looks at a cancel. */
@@ -78,8 +85,6 @@ tfrs_collection_know_model(tfrs_collection *collection, const tfrs_model *model)
 
 	tfrs_check(tfrs_warm_start_check(model, &collection->options, collection->has_time, &error),
 			   &error);
-	check_same_type(model->query_ids.tag, &collection->query, "query");
-	check_same_type(model->candidate_ids.tag, &collection->candidate, "candidate");
 	know_ids(collection, &model->query_ids, tfrs_interactions_know_query);
 	know_ids(collection, &model->candidate_ids, tfrs_interactions_know_candidate);
 }

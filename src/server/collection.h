@@ -34,6 +34,10 @@ typedef struct tfrs_collection
 	uint64		skipped_candidate;
 } tfrs_collection;
 
+/* Before it begins: reads ids as a model has them that the training will go on from.  ERROR where
+ * they are of other types. */
+extern void tfrs_collection_adopt_types(tfrs_collection *collection, const tfrs_model *model);
+
 /* Begins to collect; tfrs_collection_end closes temporary files, before the context goes. */
 extern void tfrs_collection_begin(tfrs_collection *collection);
 extern void tfrs_collection_end(tfrs_collection *collection);

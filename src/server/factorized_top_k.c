@@ -82,23 +82,23 @@ compare_ks(const void *a, const void *b)
 }
 
 static void
-report_ks(const char *problem, int32 k)
+report_ks(const char *problem, int64 k)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg(problem, k),
+			 errmsg(problem, (long long) k),
 			 errdetail("ks is an array of 1 to %d numbers from 1 to %d.", TFRS_MAX_CUTOFFS,
 					   TFRS_MAX_CUTOFF)));
 }
 
 /* Checks ks and keeps them ascending and distinct. */
 static void
-take_ks(top_k_state *state, const int32 *values, int count)
+take_ks(top_k_state *state, const int64 *values, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
 		if (values[i] < 1 || values[i] > TFRS_MAX_CUTOFF)
-			report_ks("ks must not contain %d", values[i]);
+			report_ks("ks must not contain %lld", values[i]);
 		state->ks[i] = (uint32) values[i];
 	}
 	qsort(state->ks, count, sizeof(state->ks[0]), compare_ks);
@@ -111,7 +111,7 @@ take_ks(top_k_state *state, const int32 *values, int count)
 static void
 read_ks(FunctionCallInfo fcinfo, top_k_state *state)
 {
-	static const int32 usual[] = {1, 5, 10, 50, 100};
+	static const int64 usual[] = {1, 5, 10, 50, 100};
 	int			count;
 
 	if (PG_ARGISNULL(KS))
@@ -122,12 +122,12 @@ read_ks(FunctionCallInfo fcinfo, top_k_state *state)
 	state->given_ks = PG_GETARG_ARRAYTYPE_P_COPY(KS);
 	count = ArrayGetNItems(ARR_NDIM(state->given_ks), ARR_DIMS(state->given_ks));
 	if (count < 1 || count > TFRS_MAX_CUTOFFS)
-		report_ks("ks must not have %d elements", count);
+		report_ks("ks must not have %lld elements", count);
 	if (array_contains_nulls(state->given_ks))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("ks must not contain nulls")));
-	take_ks(state, (const int32 *) ARR_DATA_PTR(state->given_ks), count);
+	take_ks(state, (const int64 *) ARR_DATA_PTR(state->given_ks), count);
 }
 
 static void
@@ -297,7 +297,7 @@ is_skipped(FunctionCallInfo fcinfo)
 }
 
 /* (internal, query embedding, true_candidate text, sample_weight float8, index candidate_index,
- * ks int[]) -> internal */
+ * ks bigint[]) -> internal */
 Datum
 tfrs_factorized_top_k_id_row(PG_FUNCTION_ARGS)
 {
@@ -337,7 +337,7 @@ score_of(const tfrs_index *index, const tfrs_embedding *query, const tfrs_embedd
 }
 
 /* (internal, query embedding, true_candidate embedding, sample_weight float8,
- * index candidate_index, ks int[]) -> internal */
+ * index candidate_index, ks bigint[]) -> internal */
 Datum
 tfrs_factorized_top_k_score_row(PG_FUNCTION_ARGS)
 {

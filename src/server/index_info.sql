@@ -3,7 +3,7 @@
 CREATE FUNCTION index_info(index candidate_index) RETURNS jsonb
 	AS 'MODULE_PATHNAME', 'tfrs_index_info' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
-CREATE FUNCTION recall(index candidate_index, queries embedding[], k integer = 10,
+CREATE FUNCTION recall(index candidate_index, queries embedding[], k bigint = 10,
 		OUT recall double precision, OUT low double precision, OUT high double precision)
 	AS 'MODULE_PATHNAME', 'tfrs_recall' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000000;
 
@@ -15,7 +15,7 @@ CREATE FUNCTION prewarm(model model) RETURNS bigint
 
 COMMENT ON FUNCTION index_info(candidate_index) IS
 	'kind, metric, counts, sizes in bytes, format and digest of a candidate index';
-COMMENT ON FUNCTION recall(candidate_index, embedding[], integer) IS
+COMMENT ON FUNCTION recall(candidate_index, embedding[], bigint) IS
 	'share of the true best k that a search finds, mean over the queries, with its interval of 99 %';
 COMMENT ON FUNCTION prewarm(candidate_index) IS
 	'reads a candidate index into the cache; the size of its block in bytes';

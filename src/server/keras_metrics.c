@@ -129,15 +129,15 @@ check_same_length(float_vector y_true, float_vector y_pred)
 static int
 read_label(FunctionCallInfo fcinfo, int classes)
 {
-	int32		label = PG_GETARG_INT32(TRUE_VALUE);
+	int64		label = PG_GETARG_INT64(TRUE_VALUE);
 
 	if (label < 0 || label >= classes)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("label %d is out of range", label),
+				 errmsg("label %lld is out of range", (long long) label),
 				 errdetail("y_pred has %d classes, so a label is from 0 to %d.", classes,
 						   classes - 1)));
-	return label;
+	return (int) label;
 }
 
 static keras_state *
@@ -309,18 +309,18 @@ tfrs_crossentropy_finish(PG_FUNCTION_ARGS)
 static int
 read_k(FunctionCallInfo fcinfo)
 {
-	int32		k;
+	int64		k;
 
 	if (PG_ARGISNULL(THIRD))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("k must not be null")));
-	k = PG_GETARG_INT32(THIRD);
+	k = PG_GETARG_INT64(THIRD);
 	if (k < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k must be at least 1, but is %d", k)));
-	return k;
+				 errmsg("k must be at least 1, but is %lld", (long long) k)));
+	return (int) Min(k, PG_INT32_MAX);	/* an array has no more elements */
 }
 
 static keras_state *

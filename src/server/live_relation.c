@@ -215,6 +215,19 @@ tfrs_live_relation_check_index(const tfrs_live_relation *live)
 						 quote_identifier(live->id_column))));
 }
 
+/* An operator over "any enum" takes no domain; the cast changes nothing that an index knows. */
+char *
+tfrs_live_relation_id_text(const tfrs_live_relation *live)
+{
+	Oid			type = get_atttype(live->relation, get_attnum(live->relation, live->id_column));
+
+	if (type == live->id_type)
+		return pstrdup(quote_identifier(live->id_column));
+	return psprintf("%s::%s", quote_identifier(live->id_column),
+					format_type_extended(live->id_type, -1,
+										 FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+}
+
 /* The operator with the column's own type has an index. */
 Oid
 tfrs_live_relation_parameter_type(const tfrs_live_relation *live)
@@ -238,7 +251,7 @@ tfrs_live_relation_check_ids(const tfrs_live_relation *live, const tfrs_id_view 
 	tfrs_id_reader reader;
 
 	tfrs_id_reader_init(&reader, live->id_type, "query");
-	if (reader.tag != ids->tag)
+	if (!tfrs_id_tags_match(reader.tag, ids->tag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of %s is of type %s, but the model was trained on type %s",

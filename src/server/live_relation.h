@@ -47,6 +47,9 @@ extern void tfrs_live_relation_check_ids(const tfrs_live_relation *live, const t
 /* Says once a session where each look-up reads the whole table. */
 extern void tfrs_live_relation_check_index(const tfrs_live_relation *live);
 
+/* The column that is looked up, for a statement: of its base type, so that operators take it. */
+extern char *tfrs_live_relation_id_text(const tfrs_live_relation *live);
+
 /* The type that ids are looked up as, and an id as such a value; false where the type has none. */
 extern Oid	tfrs_live_relation_parameter_type(const tfrs_live_relation *live);
 extern bool tfrs_live_relation_value(const tfrs_live_relation *live, tfrs_id_writer *writer,

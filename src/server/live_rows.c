@@ -117,7 +117,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	append_column(&sql, "SELECT ", recommender->candidate_column);
 	append_column(&sql, ", ", recommender->at_column);
 	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
-					 tfrs_relation_text(live.relation), quote_identifier(live.id_column));
+					 tfrs_relation_text(live.relation), tfrs_live_relation_id_text(&live));
 	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data, type, query);
 	MemoryContextSwitchTo(caller);
@@ -228,7 +228,8 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	keys = array_of_ids(&live, ids, rows, count);
 	initStringInfo(&sql);
 	append_candidates(&sql, &live);
-	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)", quote_identifier(live.id_column));
+	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)",
+					 tfrs_live_relation_id_text(&live));
 	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data,
 							  get_array_type(tfrs_live_relation_parameter_type(&live)), keys);

@@ -468,7 +468,7 @@ read_arguments(FunctionCallInfo fcinfo, materialize_job *job)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"tolerance\" must not be negative, but is %g", job->tolerance)));
-	job->version = PG_ARGISNULL(VERSION) ? 0 : PG_GETARG_INT32(VERSION);
+	job->version = tfrs_search_version(fcinfo, VERSION);
 	job->commits = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic &&
 		(PG_ARGISNULL(IN_ONE_TRANSACTION) || !PG_GETARG_BOOL(IN_ONE_TRANSACTION));

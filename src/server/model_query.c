@@ -25,7 +25,7 @@ row_in_index(const tfrs_id_view *candidates, const tfrs_id_view *own, uint32_t r
 
 	if (candidates->tag == own->tag)
 		return tfrs_id_view_find(candidates, id);
-	if (candidates->tag != TFRS_TAG_TEXT)
+	if (!tfrs_id_tags_match(candidates->tag, TFRS_TAG_TEXT))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("the index has candidates of type %s, but the model of type %s",
@@ -33,7 +33,8 @@ row_in_index(const tfrs_id_view *candidates, const tfrs_id_view *own, uint32_t r
 				 errhint("Build the index over ids of the model's type or their text, or keep what "
 						 "the query has seen: search => '{\"seen\": true}'.")));
 	text = tfrs_id_to_cstring(own->tag, id);
-	row = tfrs_id_view_find(candidates, tfrs_id_of_bytes(text, strlen(text)));
+	row = tfrs_id_view_find(candidates, tfrs_id_from_text(candidates->tag, text, strlen(text),
+														  "candidate"));
 	pfree(text);
 	return row;
 }

@@ -139,19 +139,6 @@ boolean_argument(FunctionCallInfo fcinfo, int argument)
 	return !PG_ARGISNULL(argument) && PG_GETARG_BOOL(argument);
 }
 
-/* A version that is asked for; 0: the one in use. */
-static int
-version_argument(FunctionCallInfo fcinfo, int argument)
-{
-	int			version = PG_ARGISNULL(argument) ? 0 : PG_GETARG_INT32(argument);
-
-	if (version < 0 || (version == 0 && !PG_ARGISNULL(argument)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("version must be above 0, but is %d", version)));
-	return version;
-}
-
 /* An id of one of the model's sides, given in any of the ways; false for a JSON null. */
 static bool
 id_argument(FunctionCallInfo fcinfo, int argument, const tfrs_id_view *ids, const char *role,
@@ -304,7 +291,7 @@ recommend(FunctionCallInfo fcinfo, int first)
 	if (!begin_call(fcinfo, &call, first))
 		return;
 	open_model(&call, PG_GETARG_DATUM(first + RECOMMENDER),
-			   version_argument(fcinfo, first + VERSION));
+			   tfrs_search_version(fcinfo, first + VERSION));
 	if (!id_argument(fcinfo, first + QUERY, &call.model->query_ids, "query", &id))
 		return;
 	tfrs_search_rows(fcinfo, first + K, call.candidates, &call.search);
@@ -344,7 +331,7 @@ tfrs_similar_recommender(PG_FUNCTION_ARGS)
 
 	if (!begin_call(fcinfo, &call, 0))
 		PG_RETURN_NULL();
-	open_model(&call, PG_GETARG_DATUM(RECOMMENDER), version_argument(fcinfo, SIMILAR_VERSION));
+	open_model(&call, PG_GETARG_DATUM(RECOMMENDER), tfrs_search_version(fcinfo, SIMILAR_VERSION));
 	if (!id_argument(fcinfo, QUERY, call.candidates, "candidate", &id))
 		PG_RETURN_NULL();
 	tfrs_search_rows(fcinfo, K, call.candidates, &call.search);
@@ -471,7 +458,7 @@ tfrs_explain(PG_FUNCTION_ARGS)
 
 	if (!begin_call(fcinfo, &call, 0) || PG_ARGISNULL(EXPLAIN_CANDIDATE))
 		PG_RETURN_NULL();
-	open_model(&call, PG_GETARG_DATUM(RECOMMENDER), version_argument(fcinfo, EXPLAIN_VERSION));
+	open_model(&call, PG_GETARG_DATUM(RECOMMENDER), tfrs_search_version(fcinfo, EXPLAIN_VERSION));
 	call.search.k = tfrs_search_k(fcinfo, EXPLAIN_K);
 	if (call.model->history == NULL)
 		ereport(ERROR,

@@ -3,104 +3,104 @@
 --
 -- Beside each "any" stands text: parameters without a type and literals go there.
 
-CREATE FUNCTION recommend(name text, query "any", k integer = 10, exclude "any" = NULL::text[],
+CREATE FUNCTION recommend(name text, query "any", k bigint = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], include_seen boolean = false,
-		unknown text = 'popular', version integer = NULL, min_score real = NULL)
+		unknown text = 'popular', version bigint = NULL, min_score double precision = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION recommend(name text, query text, k integer = 10, exclude "any" = NULL::text[],
+CREATE FUNCTION recommend(name text, query text, k bigint = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], include_seen boolean = false,
-		unknown text = 'popular', version integer = NULL, min_score real = NULL)
+		unknown text = 'popular', version bigint = NULL, min_score double precision = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION recommend(name text, query jsonb, k integer = 10, exclude "any" = NULL::text[],
+CREATE FUNCTION recommend(name text, query jsonb, k bigint = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], include_seen boolean = false,
-		unknown text = 'popular', version integer = NULL, min_score real = NULL)
+		unknown text = 'popular', version bigint = NULL, min_score double precision = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION recommend_as(type anyelement, name text, query "any", k integer = 10,
+CREATE FUNCTION recommend_as(type anyelement, name text, query "any", k bigint = 10,
 		exclude "any" = NULL::text[], among "any" = NULL::text[],
-		include_seen boolean = false, unknown text = 'popular', version integer = NULL,
-		min_score real = NULL)
+		include_seen boolean = false, unknown text = 'popular', version bigint = NULL,
+		min_score double precision = NULL)
 	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION recommend_as(type anyelement, name text, query text, k integer = 10,
+CREATE FUNCTION recommend_as(type anyelement, name text, query text, k bigint = 10,
 		exclude "any" = NULL::text[], among "any" = NULL::text[],
-		include_seen boolean = false, unknown text = 'popular', version integer = NULL,
-		min_score real = NULL)
+		include_seen boolean = false, unknown text = 'popular', version bigint = NULL,
+		min_score double precision = NULL)
 	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION recommend_as(type anyelement, name text, query jsonb, k integer = 10,
+CREATE FUNCTION recommend_as(type anyelement, name text, query jsonb, k bigint = 10,
 		exclude "any" = NULL::text[], among "any" = NULL::text[],
-		include_seen boolean = false, unknown text = 'popular', version integer = NULL,
-		min_score real = NULL)
+		include_seen boolean = false, unknown text = 'popular', version bigint = NULL,
+		min_score double precision = NULL)
 	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION similar(name text, candidate "any", k integer = 10, exclude "any" = NULL::text[],
-		among "any" = NULL::text[], min_score real = NULL, version integer = NULL)
+CREATE FUNCTION similar(name text, candidate "any", k bigint = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], min_score double precision = NULL, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_similar_recommender' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION similar(name text, candidate text, k integer = 10, exclude "any" = NULL::text[],
-		among "any" = NULL::text[], min_score real = NULL, version integer = NULL)
+CREATE FUNCTION similar(name text, candidate text, k bigint = 10, exclude "any" = NULL::text[],
+		among "any" = NULL::text[], min_score double precision = NULL, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real)
 	AS 'MODULE_PATHNAME', 'tfrs_similar_recommender' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION explain(name text, query "any", candidate "any", k integer = 10, version integer = NULL)
+CREATE FUNCTION explain(name text, query "any", candidate "any", k bigint = 10, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION explain(name text, query "any", candidate text, k integer = 10, version integer = NULL)
+CREATE FUNCTION explain(name text, query "any", candidate text, k bigint = 10, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION explain(name text, query text, candidate "any", k integer = 10, version integer = NULL)
+CREATE FUNCTION explain(name text, query text, candidate "any", k bigint = 10, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-CREATE FUNCTION explain(name text, query text, candidate text, k integer = 10, version integer = NULL)
+CREATE FUNCTION explain(name text, query text, candidate text, k bigint = 10, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, contribution real, share real)
 	AS 'MODULE_PATHNAME', 'tfrs_explain' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
-COMMENT ON FUNCTION recommend(text, "any", integer, "any", "any", boolean, text, integer, real) IS
+COMMENT ON FUNCTION recommend(text, "any", bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'the best candidates of a recommender for a query; what it has chosen is left out';
-COMMENT ON FUNCTION recommend(text, text, integer, "any", "any", boolean, text, integer, real) IS
+COMMENT ON FUNCTION recommend(text, text, bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'the best candidates of a recommender for a query, given as text of any id type; what it has chosen is left out';
-COMMENT ON FUNCTION recommend(text, jsonb, integer, "any", "any", boolean, text, integer, real) IS
+COMMENT ON FUNCTION recommend(text, jsonb, bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'the best candidates of a recommender for a query, given as a JSON string, number or boolean; what it has chosen is left out';
-COMMENT ON FUNCTION recommend_as(anyelement, text, "any", integer, "any", "any", boolean, text, integer, real) IS
+COMMENT ON FUNCTION recommend_as(anyelement, text, "any", bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'as recommend, with candidates of the type of the first argument';
-COMMENT ON FUNCTION recommend_as(anyelement, text, text, integer, "any", "any", boolean, text, integer, real) IS
+COMMENT ON FUNCTION recommend_as(anyelement, text, text, bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'as recommend, with candidates of the type of the first argument';
-COMMENT ON FUNCTION recommend_as(anyelement, text, jsonb, integer, "any", "any", boolean, text, integer, real) IS
+COMMENT ON FUNCTION recommend_as(anyelement, text, jsonb, bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'as recommend, with candidates of the type of the first argument';
-COMMENT ON FUNCTION similar(text, "any", integer, "any", "any", real, integer) IS
+COMMENT ON FUNCTION similar(text, "any", bigint, "any", "any", double precision, bigint) IS
 	'the candidates of a recommender most like one of them, by cosine, any bias left out; no rows for one that the model does not know';
-COMMENT ON FUNCTION similar(text, text, integer, "any", "any", real, integer) IS
+COMMENT ON FUNCTION similar(text, text, bigint, "any", "any", double precision, bigint) IS
 	'the candidates of a recommender most like one of them, by cosine, any bias left out; no rows for one that the model does not know';
-COMMENT ON FUNCTION explain(text, "any", "any", integer, integer) IS
+COMMENT ON FUNCTION explain(text, "any", "any", bigint, bigint) IS
 	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
-COMMENT ON FUNCTION explain(text, "any", text, integer, integer) IS
+COMMENT ON FUNCTION explain(text, "any", text, bigint, bigint) IS
 	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
-COMMENT ON FUNCTION explain(text, text, "any", integer, integer) IS
+COMMENT ON FUNCTION explain(text, text, "any", bigint, bigint) IS
 	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
-COMMENT ON FUNCTION explain(text, text, text, integer, integer) IS
+COMMENT ON FUNCTION explain(text, text, text, bigint, bigint) IS
 	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';

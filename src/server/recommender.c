@@ -20,6 +20,7 @@
 #include "server/recommender_check.h"
 #include "server/registry.h"
 #include "server/run_record.h"
+#include "server/search_arguments.h"
 #include "server/store.h"
 
 /* Arguments of create and alter, after the name. */
@@ -136,8 +137,9 @@ set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
 		recommender->options = PG_GETARG_JSONB_P(OPTIONS);
 	set_float(fcinfo, HELD_OUT, &recommender->held_out);
 	set_float(fcinfo, TOLERANCE, &recommender->tolerance);
-	if (!PG_ARGISNULL(KEEP_VERSIONS))
-		recommender->keep_versions = PG_GETARG_INT32(KEEP_VERSIONS);
+	if (!PG_ARGISNULL(KEEP_VERSIONS))	/* the range is checked with the definition */
+		recommender->keep_versions = (int) Max(Min(PG_GETARG_INT64(KEEP_VERSIONS), PG_INT32_MAX),
+											   PG_INT32_MIN);
 }
 
 static bool
@@ -408,7 +410,7 @@ tfrs_publish(PG_FUNCTION_ARGS)
 	need_argument(fcinfo, 0, "name");
 	need_argument(fcinfo, 1, "version");
 	connect_spi();
-	version = PG_GETARG_INT32(1);
+	version = tfrs_search_version(fcinfo, 1);
 	recommender = find_to_change(text_argument(fcinfo, 0));
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, version);

@@ -7,7 +7,7 @@ CREATE PROCEDURE create_recommender(
 	candidates regclass DEFAULT NULL, candidate_key text DEFAULT NULL,
 	label text DEFAULT NULL, available text DEFAULT NULL,
 	options jsonb DEFAULT '{}', held_out double precision DEFAULT 0.1,
-	tolerance double precision DEFAULT 0.05, keep_versions integer DEFAULT 3,
+	tolerance double precision DEFAULT 0.05, keep_versions bigint DEFAULT 3,
 	store text DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_create_recommender';
 COMMENT ON PROCEDURE create_recommender IS
@@ -19,7 +19,7 @@ CREATE PROCEDURE alter_recommender(
 	candidates regclass DEFAULT NULL, candidate_key text DEFAULT NULL,
 	label text DEFAULT NULL, available text DEFAULT NULL,
 	options jsonb DEFAULT NULL, held_out double precision DEFAULT NULL,
-	tolerance double precision DEFAULT NULL, keep_versions integer DEFAULT NULL,
+	tolerance double precision DEFAULT NULL, keep_versions bigint DEFAULT NULL,
 	new_name text DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_alter_recommender';
 COMMENT ON PROCEDURE alter_recommender IS
@@ -30,7 +30,7 @@ CREATE PROCEDURE drop_recommender(name text)
 COMMENT ON PROCEDURE drop_recommender IS
 	'drops a recommender, the table of its models and what is recorded of its runs';
 
-CREATE PROCEDURE publish(name text, version integer)
+CREATE PROCEDURE publish(name text, version bigint)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_publish';
 COMMENT ON PROCEDURE publish IS 'makes a version of a recommender the one in use';
 

@@ -157,7 +157,7 @@ check_candidates(tfrs_recommender *recommender, const tfrs_id_reader *candidate)
 	choose_candidate_key(recommender);
 	tfrs_id_reader_init(&key, column_type(recommender->candidates, recommender->candidate_key),
 						"candidate");
-	if (key.tag != candidate->tag)
+	if (!tfrs_id_tags_match(key.tag, candidate->tag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("candidates are of type %s in the interactions, of type %s in %s",

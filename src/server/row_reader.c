@@ -5,7 +5,8 @@
  * rarely equal, so a table of embeddings over them learns nothing, and whoever means it can cast.
  *
  * Text is kept as UTF-8, so that a dump can be restored into a database of another encoding; where
- * the database is UTF-8 that costs a comparison.  Bytes that come out of a block may come from
+ * the database is UTF-8 that costs a comparison, and where it is SQL_ASCII nothing is converted, for
+ * nobody knows from what.  Bytes that come out of a block may come from
  * outside: they are verified by the conversion back.
  */
 #include "server/row_reader.h"
@@ -35,17 +36,38 @@ static const type_entry type_table[] = {
 	{INT2OID, TFRS_TAG_INTEGER, TFRS_FROM_INT16},
 	{TEXTOID, TFRS_TAG_TEXT, TFRS_FROM_TEXT},
 	{VARCHAROID, TFRS_TAG_TEXT, TFRS_FROM_TEXT},
-	{BPCHAROID, TFRS_TAG_TEXT, TFRS_FROM_PADDED_TEXT},
+	{BPCHAROID, TFRS_TAG_PADDED_TEXT, TFRS_FROM_PADDED_TEXT},
 	{UNKNOWNOID, TFRS_TAG_TEXT, TFRS_FROM_CSTRING},
 	{UUIDOID, TFRS_TAG_UUID, TFRS_FROM_UUID},
 	{BOOLOID, TFRS_TAG_BOOLEAN, TFRS_FROM_BOOL},
 	{DATEOID, TFRS_TAG_DATE, TFRS_FROM_INT32},
 };
 
+static bool
+is_text(uint32 tag)
+{
+	return tag == TFRS_TAG_TEXT || tag == TFRS_TAG_PADDED_TEXT;
+}
+
 static tfrs_id_kind
 kind_of_tag(uint32 tag)
 {
-	return tag == TFRS_TAG_TEXT || tag == TFRS_TAG_UUID ? TFRS_ID_BYTES : TFRS_ID_INTEGER;
+	return is_text(tag) || tag == TFRS_TAG_UUID ? TFRS_ID_BYTES : TFRS_ID_INTEGER;
+}
+
+bool
+tfrs_id_tags_match(uint32 a, uint32 b)
+{
+	return a == b || (is_text(a) && is_text(b));
+}
+
+bool
+tfrs_id_reader_adopt(tfrs_id_reader *reader, uint32 tag)
+{
+	if (!tfrs_id_tags_match(reader->tag, tag))
+		return false;
+	reader->tag = (tfrs_id_tag) tag;
+	return true;
 }
 
 double
@@ -83,6 +105,8 @@ tfrs_id_tag_name(uint32 tag)
 			return "text";
 		case TFRS_TAG_UUID:
 			return "uuid";
+		case TFRS_TAG_PADDED_TEXT:
+			return "bpchar";
 	}
 	return NULL;
 }
@@ -135,11 +159,17 @@ tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role)
 	reader->kind = TFRS_ID_BYTES;
 }
 
+/* Text as the ids with that tag have it. */
 static tfrs_id
-id_of_string(const char *bytes, size_t length)
+id_of_string(uint32 tag, const char *bytes, size_t length)
 {
-	const char *utf8 = pg_server_to_any(bytes, (int) length, PG_UTF8);
+	const char *utf8;
 
+	if (tag == TFRS_TAG_PADDED_TEXT)
+		length = (size_t) bpchartruelen((char *) bytes, (int) length);
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		return tfrs_id_of_bytes(bytes, length);
+	utf8 = pg_server_to_any(bytes, (int) length, PG_UTF8);
 	return tfrs_id_of_bytes(utf8, utf8 == bytes ? length : strlen(utf8));
 }
 
@@ -187,7 +217,17 @@ tfrs_id_read_slow(const tfrs_id_reader *reader, Datum value)
 			break;
 	}
 	string_of_value(reader, value, &bytes, &length);
-	return id_of_string(bytes, length);
+	return id_of_string(reader->tag, bytes, length);
+}
+
+/* Whether its values can be looked up among ids with that tag: text is read as any type is. */
+static bool
+can_read_as(const tfrs_id_reader *reader, uint32 tag)
+{
+	if (tfrs_id_tags_match(reader->tag, tag))
+		return true;
+	return is_text(reader->tag) && reader->source != TFRS_FROM_ENUM &&
+		tfrs_id_tag_name(tag) != NULL;
 }
 
 tfrs_id
@@ -199,12 +239,12 @@ tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value, const cha
 
 	if (reader->tag == tag)
 		return tfrs_id_read(reader, value);
-	if (reader->tag != TFRS_TAG_TEXT || reader->source == TFRS_FROM_ENUM || name == NULL)
+	if (!can_read_as(reader, tag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("%s of type %s cannot be looked up among ids of type %s", role,
 						tfrs_id_tag_name(reader->tag), name == NULL ? "unknown" : name),
-				 tag == TFRS_TAG_TEXT || name == NULL ? errhint("Cast it to text.")
+				 is_text(tag) || name == NULL ? errhint("Cast it to text.")
 				 : errhint("Cast it to %s, or to text.", name)));
 	string_of_value(reader, value, &bytes, &length);
 	return tfrs_id_from_text(tag, bytes, length, role);
@@ -239,6 +279,7 @@ id_of_text(uint32 tag, Datum string)
 			return tfrs_id_of_bytes((const char *) DatumGetUUIDP(string)->data, UUID_LEN);
 		case TFRS_TAG_INTEGER:
 		case TFRS_TAG_TEXT:
+		case TFRS_TAG_PADDED_TEXT:
 			break;
 	}
 	return tfrs_id_of_integer(DatumGetInt64(DirectFunctionCall1(int8in, string)));
@@ -251,8 +292,8 @@ tfrs_id_from_text(uint32 tag, const char *bytes, size_t length, const char *role
 	ErrorContextCallback callback = {error_context_stack, describe_reading, &what};
 	tfrs_id		id;
 
-	if (tag == TFRS_TAG_TEXT)
-		return id_of_string(bytes, length);
+	if (is_text(tag))
+		return id_of_string(tag, bytes, length);
 	error_context_stack = &callback;
 	id = id_of_text(tag, CStringGetDatum(pnstrdup(bytes, length)));
 	error_context_stack = callback.previous;
@@ -320,8 +361,14 @@ date_to_cstring(int64 days)
 static char *
 text_to_cstring_verified(tfrs_id id)
 {
-	char	   *string = pg_any_to_server(id.bytes, (int) id.length, PG_UTF8);
+	char	   *string;
 
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+	{
+		pg_verify_mbstr(PG_SQL_ASCII, id.bytes, (int) id.length, false);
+		return pnstrdup(id.bytes, id.length);
+	}
+	string = pg_any_to_server(id.bytes, (int) id.length, PG_UTF8);
 	return string == id.bytes ? pnstrdup(string, id.length) : string;
 }
 
@@ -337,6 +384,7 @@ tfrs_id_to_cstring(uint32 tag, tfrs_id id)
 		case TFRS_TAG_DATE:
 			return date_to_cstring(id.integer);
 		case TFRS_TAG_TEXT:
+		case TFRS_TAG_PADDED_TEXT:
 			return text_to_cstring_verified(id);
 		case TFRS_TAG_UUID:
 			if (id.length != UUID_LEN)

@@ -7,12 +7,16 @@
  *     integer     smallint, integer, bigint           int64
  *     boolean     boolean                             int64 0, 1
  *     date        date                                int64 days since 2000-01-01, as in the server
- *     text        text, varchar, char(n) trimmed,     UTF-8 bytes, whatever the database's encoding
- *                 enums by label, untyped literals
+ *     text        text, varchar, enums by label,      UTF-8 bytes, whatever the database's encoding
+ *                 untyped literals
+ *     bpchar      char(n)                             the same, without the blanks at the end
  *     uuid        uuid                                its 16 bytes
  *
  * Domains count as their base type.  Types of one tag are one and the same: a model trained on
- * integer is asked by bigint.
+ * integer is asked by bigint.  text and bpchar are both text; the difference is that blanks at the
+ * end of what is looked up among ids of char(n) do not count, as in the server's comparisons.
+ *
+ * A database whose encoding is SQL_ASCII does not know its text's encoding: bytes stay as they are.
  */
 #ifndef TFRS_ROW_READER_H
 #define TFRS_ROW_READER_H
@@ -31,7 +35,8 @@ typedef enum tfrs_id_tag
 	TFRS_TAG_BOOLEAN = 2,
 	TFRS_TAG_DATE = 3,
 	TFRS_TAG_TEXT = 4,
-	TFRS_TAG_UUID = 5
+	TFRS_TAG_UUID = 5,
+	TFRS_TAG_PADDED_TEXT = 6	/* char(n) */
 } tfrs_id_tag;
 
 /* How a Datum becomes an id. */
@@ -58,6 +63,12 @@ typedef struct tfrs_id_reader
 /* Prepares for values of that type; role ("query", "candidate") is for the ERROR that a type gets
  * which is no id. */
 extern void tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role);
+
+/* Whether ids of the two tags can be equal: they are of one tag, or both are text. */
+extern bool tfrs_id_tags_match(uint32 a, uint32 b);
+
+/* Makes the reader read ids as a set with that tag has them; false where the types don't match. */
+extern bool tfrs_id_reader_adopt(tfrs_id_reader *reader, uint32 tag);
 
 extern tfrs_id tfrs_id_read_slow(const tfrs_id_reader *reader, Datum value);
 

@@ -63,30 +63,55 @@ static const tfrs_option_scheme search_scheme = {
 size_t
 tfrs_search_k(FunctionCallInfo fcinfo, int argument)
 {
-	int32		k;
+	int64		k;
 
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("k must not be null")));
-	k = PG_GETARG_INT32(argument);
+	k = PG_GETARG_INT64(argument);
 	if (k < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k must not be negative, but is %d", k)));
-	return k;
+				 errmsg("k must not be negative, but is %lld", (long long) k)));
+	if (k > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("k must not be above %d, but is %lld", PG_INT32_MAX, (long long) k)));
+	return (size_t) k;
+}
+
+int
+tfrs_search_version(FunctionCallInfo fcinfo, int argument)
+{
+	int64		version = PG_ARGISNULL(argument) ? 0 : PG_GETARG_INT64(argument);
+
+	if (version < 0 || (version == 0 && !PG_ARGISNULL(argument)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version must be above 0, but is %lld", (long long) version)));
+	if (version > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("version must not be above %d, but is %lld", PG_INT32_MAX,
+						(long long) version)));
+	return (int) version;
 }
 
 float
 tfrs_search_min_score(FunctionCallInfo fcinfo, int argument)
 {
-	float		score = PG_ARGISNULL(argument) ? -INFINITY : PG_GETARG_FLOAT4(argument);
+	double		score = PG_ARGISNULL(argument) ? -INFINITY : PG_GETARG_FLOAT8(argument);
 
 	if (isnan(score))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("min_score must not be NaN")));
-	return score;
+	if (!isinf(score) && isinf((float) score))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("min_score is out of range for type real, but scores are of that type")));
+	return (float) score;
 }
 
 tfrs_unknown

@@ -32,15 +32,21 @@ typedef struct tfrs_search_options
 	uint32		rerank;
 } tfrs_search_options;
 
-/* k of the argument; raises where it is null or negative. */
+/*
+ * Arguments are bigint and double precision, for these are what drivers send.  k of the argument;
+ * raises where it is null, negative or above what an integer rank can count.
+ */
 extern size_t tfrs_search_k(FunctionCallInfo fcinfo, int argument);
+
+/* The version of a recommender that is asked for; 0 where it is null: the one in use. */
+extern int	tfrs_search_version(FunctionCallInfo fcinfo, int argument);
 
 /* Reads k, exclude and among, of which k is number first, into a search that
  * asks for nothing else. */
 extern void tfrs_search_rows(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
 							 tfrs_search *search);
 
-/* min_score of the argument: -INFINITY where it is null. */
+/* min_score of the argument as a float, which scores are: -INFINITY where it is null. */
 extern float tfrs_search_min_score(FunctionCallInfo fcinfo, int argument);
 
 /* What the name of TFRS_UNKNOWN_... means; raises for another. */

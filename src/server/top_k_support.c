@@ -26,7 +26,7 @@
 
 PG_FUNCTION_INFO_V1(tfrs_top_k_support);
 
-/* In all forms k is the first argument that is declared as integer. */
+/* In all forms k is the first argument that is declared as bigint. */
 static Node *
 argument_k(const FuncExpr *call)
 {
@@ -35,7 +35,7 @@ argument_k(const FuncExpr *call)
 
 	get_func_signature(call->funcid, &types, &count);
 	for (int i = 0; i < count; i++)
-		if (types[i] == INT4OID)
+		if (types[i] == INT8OID)
 			return list_nth(call->args, i);
 	return NULL;
 }
@@ -49,7 +49,7 @@ estimate_k(PlannerInfo *root, const FuncExpr *call)
 		node = estimate_expression_value(root, node);
 	if (node == NULL || !IsA(node, Const) || ((Const *) node)->constisnull)
 		return DEFAULT_K;
-	return Max(DatumGetInt32(((Const *) node)->constvalue), 0);
+	return (double) Max(DatumGetInt64(((Const *) node)->constvalue), 0);
 }
 
 /* top_k_many has an array of ids second; in no other form is that an array. */

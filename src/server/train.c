@@ -175,6 +175,8 @@ begin_collection(FunctionCallInfo fcinfo, train_state *state)
 	collection->has_weight = site->count >= COUNT_WITH_WEIGHT;
 	collection->has_time = site->count >= COUNT_WITH_TIME;
 	collection->budget = grant_budget(fcinfo, state);
+	if (state->model != NULL)
+		tfrs_collection_adopt_types(collection, &state->model->model);
 	tfrs_collection_begin(collection);
 	AggRegisterCallback(fcinfo, end_group, PointerGetDatum(state));
 	if (state->model != NULL)

@@ -103,6 +103,8 @@ begin_collections(void *argument)
 {
 	tfrs_training_run *run = argument;
 
+	if (starting_model(run) != NULL)
+		tfrs_collection_adopt_types(&run->all, starting_model(run));
 	tfrs_collection_begin(&run->all);
 	if (holds_out(run))
 	{
@@ -331,8 +333,8 @@ is_comparable(const tfrs_training_run *run)
 
 	return current != NULL && run->current_split != NULL &&
 		strcmp(run->current_split, run->counts.split) == 0 &&
-		current->query_ids.tag == run->model.query_ids.tag &&
-		current->candidate_ids.tag == run->model.candidate_ids.tag;
+		tfrs_id_tags_match(current->query_ids.tag, run->model.query_ids.tag) &&
+		tfrs_id_tags_match(current->candidate_ids.tag, run->model.candidate_ids.tag);
 }
 
 static void

@@ -54,7 +54,7 @@ tuning_options(FunctionCallInfo fcinfo, const tfrs_index *index)
 	tfrs_index_options_default(&options);
 	options.kind = TFRS_INDEX_TREE;
 	options.metric = index->metric;
-	options.target_recall = PG_GETARG_FLOAT4(2);
+	options.target_recall = (float) PG_GETARG_FLOAT8(2);
 	options.target_k = (uint32_t) tfrs_search_k(fcinfo, 3);
 	options.threads = tfrs_settings_threads();
 	tfrs_index_check_options(&options);
