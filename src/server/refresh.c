@@ -10,6 +10,9 @@
  * released at the end; an error that aborts the whole transaction releases it too, and so does the
  * end of the session.  A run that is "running" without that lock is abandoned.
  *
+ * A refresh has memory of its own, which ends with it.  Its error goes out after that, so nothing
+ * that is sent may lie there: errors are copied into memory of the statement.
+ *
  * Where the caller has a transaction open, all phases happen in it, in no subtransaction, and
  * nothing is left of them after an error.
  */
@@ -54,6 +57,7 @@ typedef struct refresh
 	bool		locked;			/* session-wide */
 	bool		busy;			/* another session has the lock */
 	bool		unchanged;
+	MemoryContext statement;	/* memory that outlives the refresh and the sending of its error */
 	MemoryContextCallback end;
 	ErrorContextCallback error_context;
 } refresh;
@@ -132,13 +136,16 @@ unlock(refresh *refresh)
 	refresh->locked = false;
 }
 
-/* A copy of the error that is being handled, which is over. */
+/*
+ * A copy of the error that is being handled, which is over.  ReThrowError copies the words of an
+ * error, but not the names of its source file and function: these are sent from here.
+ */
 static ErrorData *
-take_error(refresh *refresh)
+take_error(const refresh *refresh)
 {
 	ErrorData  *error;
 
-	MemoryContextSwitchTo(refresh->run.context);
+	MemoryContextSwitchTo(refresh->statement);
 	error = CopyErrorData();
 	FlushErrorState();
 	return error;
@@ -177,11 +184,12 @@ record_failure(refresh *refresh, const ErrorData *error)
 	PG_CATCH();
 	{
 		HOLD_CANCEL_INTERRUPTS();	/* the error has ended it */
-		take_error(refresh);
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(refresh->statement);	/* of the error of a commit */
 	CurrentResourceOwner = owner;
 	SPI_commit();
 	RESUME_CANCEL_INTERRUPTS();
@@ -356,11 +364,12 @@ describe_error(void *argument)
 static refresh *
 make_refresh(const refresh_request *request, const char *name)
 {
-	MemoryContext context = AllocSetContextCreate(request->atomic ? CurTransactionContext
-												  : PortalContext, "tfrs refresh",
+	MemoryContext statement = request->atomic ? CurTransactionContext : PortalContext;
+	MemoryContext context = AllocSetContextCreate(statement, "tfrs refresh",
 												  ALLOCSET_DEFAULT_SIZES);
 	refresh    *made = MemoryContextAllocZero(context, sizeof(*made));
 
+	made->statement = statement;
 	made->run.context = context;
 	made->run.warm = request->warm;
 	made->run.publish = request->publish;
