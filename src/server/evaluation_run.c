@@ -155,7 +155,6 @@ tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_optio
 		.model = run->model, .relevant = &run->relevant, .excluded = &run->excluded
 	};
 	tfrs_progress *progress = tfrs_progress_begin("evaluate", NULL);
-	tfrs_arena	arena;
 	tfrs_status status;
 	tfrs_error	error;
 
@@ -165,9 +164,9 @@ tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_optio
 	finish_pairs(&run->relevant);
 	finish_pairs(&run->excluded);
 	*distinct = run->relevant.count;
-	tfrs_bridge_arena(&arena, run->context, tfrs_settings_memory_bytes());
-	check_evaluated(tfrs_evaluation_begin(&run->evaluation, &arena, &test, options, &error),
-					&error);
+	tfrs_bridge_arena(&run->ranking_arena, run->context, tfrs_settings_memory_bytes());
+	check_evaluated(tfrs_evaluation_begin(&run->evaluation, &run->ranking_arena, &test, options,
+										  &error), &error);
 	while ((status = tfrs_evaluation_step(run->evaluation, &error)) == TFRS_MORE)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -21,6 +21,7 @@ typedef struct tfrs_evaluation_run
 	tfrs_id_set unknown_candidates;
 	tfrs_pair_set relevant;
 	tfrs_pair_set excluded;
+	tfrs_arena	ranking_arena;	/* for the evaluation, which keeps its address */
 	tfrs_evaluation *evaluation;
 } tfrs_evaluation_run;
 

@@ -24,6 +24,10 @@ COUNT = $(srcdir_here)test/count
 .SECONDARY: $(CORE_OBJECTS) $(CORE_TESTS:$(CORE_BUILD)/%=$(CORE_BUILD)/test/%.o) \
 	$(CORE_BUILD)/test/check.o $(CONFORMANCE_OBJECTS)
 
+# The sanitizer also finds the address of a local variable that outlives its function.
+check-core check-conformance: export ASAN_OPTIONS := \
+	$(or $(ASAN_OPTIONS),detect_stack_use_after_return=1)
+
 # A program that ends otherwise than by reporting its failures (status 100) is a failure itself.
 check-core: $(CORE_TESTS)
 	@$(COUNT) sh -c 'for test in $(CORE_TESTS); do \
