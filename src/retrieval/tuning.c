@@ -194,11 +194,13 @@ static void
 set_query(const tfrs_tuning *tuning, size_t i, tfrs_search *search, tfrs_scorer *scorer)
 {
 	const tfrs_corpus *corpus = tuning->corpus;
-	const float *query = tuning->options.queries + i * corpus->dim;
+	const float *query;
 
 	tfrs_search_default(search);
 	search->k = tuning->k;
-	if (tuning->options.queries == NULL)
+	if (tuning->options.queries != NULL)
+		query = tuning->options.queries + i * corpus->dim;
+	else
 	{
 		query = corpus->vectors + (size_t) tuning->query_rows[i] * corpus->dim;
 		search->excluded = &tuning->query_rows[i];
