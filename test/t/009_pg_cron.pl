@@ -10,6 +10,7 @@ use lib $FindBin::RealBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Tfrs;
 
 chomp(my $libraries = qx(pg_config --pkglibdir));
 plan skip_all => 'no pg_cron for this server' unless -e "$libraries/pg_cron.so";
@@ -18,9 +19,8 @@ plan skip_all => 'no pg_cron for this server' unless -e "$libraries/pg_cron.so";
 sub new_shop
 {
 	my ($name, $setting) = @_;
-	my $server = PostgreSQL::Test::Cluster->new($name);
+	my $server = new_cluster($name);
 
-	$server->init;
 	$server->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_cron'\n"
 		. "cron.host = '" . $server->host . "'\n$setting");
 	$server->start;

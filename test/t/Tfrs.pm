@@ -9,15 +9,28 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(new_server fill answer files);
+our @EXPORT = qw(new_cluster new_server fill answer files);
+
+# The superuser is called postgres whoever runs the tests; without this, initdb and psql would take
+# the name of that user.
+$ENV{PGUSER} = 'postgres';
+
+# A server that has not been started; options go to init.
+sub new_cluster
+{
+	my ($name, @options) = @_;
+	my $server = PostgreSQL::Test::Cluster->new($name);
+
+	$server->init(extra => [ '-U', 'postgres' ], @options);
+	return $server;
+}
 
 # A running server with the extension; options go to init.
 sub new_server
 {
 	my ($name, @options) = @_;
-	my $server = PostgreSQL::Test::Cluster->new($name);
+	my $server = new_cluster($name, @options);
 
-	$server->init(@options);
 	$server->append_conf('postgresql.conf', "restart_after_crash = on");
 	$server->start;
 	$server->safe_psql('postgres', 'CREATE EXTENSION tfrs_retrieval');
