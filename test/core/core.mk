@@ -16,7 +16,8 @@ CONFORMANCE_OBJECTS = $(patsubst $(srcdir_here)test/core/%.c,$(CORE_BUILD)/test/
 	$(wildcard $(srcdir_here)test/core/conformance*.c))
 CORE_CFLAGS = -std=c11 -O3 -fno-math-errno -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-CORE_TIMEOUT = 600
+# Only so that a test that never ends is noticed: the slowest take a minute on an idle machine.
+CORE_TIMEOUT = 1800
 
 COUNT = $(srcdir_here)test/count
 
