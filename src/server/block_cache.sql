@@ -5,7 +5,7 @@ CREATE FUNCTION cache_entries(OUT block text, OUT kind text, OUT bytes bigint, O
 	LANGUAGE C VOLATILE PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'tfrs_cache_entries';
 
-CREATE VIEW cache AS SELECT block, kind, bytes, shared, hits FROM cache_entries();
+CREATE VIEW cache AS SELECT block, kind, bytes, shared, hits FROM @extschema@.cache_entries();
 COMMENT ON VIEW cache IS 'models and candidate indexes in memory: digest, kind, size, whether shared by all sessions, uses';
 GRANT SELECT ON cache TO PUBLIC;
 

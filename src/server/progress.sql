@@ -10,7 +10,7 @@ COMMENT ON FUNCTION progress_entries() IS 'the rows of tfrs.progress';
 
 CREATE VIEW progress AS
 	SELECT pid, kind, subject, phase, epoch, batch, rows_per_second, loss, remaining_seconds, done, total, began
-	FROM progress_entries();
+	FROM @extschema@.progress_entries();
 COMMENT ON VIEW progress IS
 	'trainings and builds that run in this database, own ones and, with pg_read_all_stats, those of others';
 COMMENT ON COLUMN progress.pid IS 'process of the session, as in pg_stat_activity';

@@ -16,8 +16,8 @@ SELECT n.run_id,
 	s.state,
 	n.started_at,
 	n.finished_at,
-	EXTRACT(EPOCH FROM coalesce(n.finished_at, CASE s.state WHEN 'running' THEN clock_timestamp() END)
-			- n.started_at)::double precision AS seconds,
+	EXTRACT(EPOCH FROM coalesce(n.finished_at,
+			CASE s.state WHEN 'running' THEN pg_catalog.clock_timestamp() END) - n.started_at)::double precision AS seconds,
 	n.rows,
 	n.queries,
 	n.candidates,
@@ -29,17 +29,18 @@ SELECT n.run_id,
 	CASE WHEN a.privilege = 'own' THEN coalesce(n.error,
 		CASE s.state WHEN 'abandoned' THEN 'the session ended before the run did' END) END AS error,
 	n.sqlstate
-FROM recommender_run n
-JOIN recommender r USING (recommender_id)
-CROSS JOIN LATERAL recommender_about(r.name) a
-LEFT JOIN recommender_version v ON v.recommender_id = n.recommender_id AND v.version = n.version
-	AND v.run_id = n.run_id
+FROM @extschema@.recommender_run n
+JOIN @extschema@.recommender r USING (recommender_id)
+CROSS JOIN LATERAL @extschema@.recommender_about(r.name) a
+LEFT JOIN @extschema@.recommender_version v ON v.recommender_id = n.recommender_id
+	AND v.version = n.version AND v.run_id = n.run_id
 -- A run goes on while its session holds the recommender's lock (a standby doesn't see it).
 CROSS JOIN LATERAL (SELECT CASE
-	WHEN n.state <> 'running' OR pg_is_in_recovery() OR EXISTS (
-		SELECT FROM pg_locks l
-		WHERE l.locktype = 'object' AND l.classid = 'recommender'::regclass AND l.granted
-			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	WHEN n.state <> 'running' OR pg_catalog.pg_is_in_recovery() OR EXISTS (
+		SELECT FROM pg_catalog.pg_locks l
+		WHERE l.locktype = 'object' AND l.classid = '@extschema@.recommender'::regclass::oid AND l.granted
+			AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+				WHERE d.datname = pg_catalog.current_database())
 			AND l.objid::bigint = n.recommender_id AND l.pid = n.pid) THEN n.state
 	ELSE 'abandoned' END AS state) s
 WHERE a.privilege IS NOT NULL;
@@ -52,10 +53,10 @@ SELECT r.name AS recommender,
 	e.loss,
 	e.loss_per_row,
 	e.validation_value
-FROM recommender_epoch e
-JOIN recommender_run n USING (run_id)
-JOIN recommender r USING (recommender_id)
-CROSS JOIN LATERAL recommender_about(r.name) a
+FROM @extschema@.recommender_epoch e
+JOIN @extschema@.recommender_run n USING (run_id)
+JOIN @extschema@.recommender r USING (recommender_id)
+CROSS JOIN LATERAL @extschema@.recommender_about(r.name) a
 WHERE a.privilege IS NOT NULL;
 
 CREATE VIEW metric WITH (security_barrier) AS
@@ -68,10 +69,10 @@ SELECT r.name AS recommender,
 	m.value,
 	m.popularity_value,
 	m.item_item_value
-FROM recommender_metric m
-JOIN recommender_run n USING (run_id)
-JOIN recommender r USING (recommender_id)
-CROSS JOIN LATERAL recommender_about(r.name) a
+FROM @extschema@.recommender_metric m
+JOIN @extschema@.recommender_run n USING (run_id)
+JOIN @extschema@.recommender r USING (recommender_id)
+CROSS JOIN LATERAL @extschema@.recommender_about(r.name) a
 WHERE a.privilege IS NOT NULL;
 
 CREATE VIEW recommender_status WITH (security_barrier) AS
@@ -82,16 +83,17 @@ SELECT r.name AS recommender,
 	a.candidates,
 	a.store,
 	r.current_version::bigint AS version,
-	(SELECT count(*) FROM recommender_version k
+	(SELECT pg_catalog.count(*) FROM @extschema@.recommender_version k
 		WHERE k.recommender_id = r.recommender_id AND k.pruned_at IS NULL) AS versions,
 	v.created_at AS trained_at,
 	v.published_at,
-	EXTRACT(EPOCH FROM clock_timestamp() - v.created_at)::double precision AS age_seconds,
+	EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - v.created_at)::double precision AS age_seconds,
 	n.rows + n.held_out_rows AS rows,
-	(SELECT CASE WHEN sum(pg_stat_get_live_tuples(t.relid)) < n.rows + n.held_out_rows THEN 0
-			ELSE sum(pg_stat_get_live_tuples(t.relid)) - n.rows - n.held_out_rows END::bigint
-		FROM (SELECT a.source AS relid UNION SELECT relid FROM pg_partition_tree(a.source)) t
-		WHERE a.source IS NOT NULL) AS estimated_new_rows,
+	(SELECT CASE WHEN s.live < n.rows + n.held_out_rows THEN 0 ELSE s.live - n.rows - n.held_out_rows END
+		FROM (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(t.relid))::bigint AS live
+			FROM (SELECT a.source AS relid UNION SELECT p.relid::oid
+				FROM pg_catalog.pg_partition_tree(a.source::regclass) p) t
+			WHERE a.source IS NOT NULL) s) AS estimated_new_rows,
 	l.state AS last_run_state,
 	l.started_at AS last_run_at,
 	coalesce(a.problem,
@@ -99,18 +101,19 @@ SELECT r.name AS recommender,
 			WHEN 'abandoned' THEN 'was abandoned' WHEN 'cancelled' THEN 'was cancelled'
 			ELSE 'failed' || coalesce(': ' || l.error, '') END END,
 		CASE WHEN r.current_version IS NULL THEN 'no version is published' END,
-		'version ' || h.version || ' was held back: ' || h.held_back) AS problem
-FROM recommender r
-CROSS JOIN LATERAL recommender_about(r.name) a
-LEFT JOIN recommender_version v ON v.recommender_id = r.recommender_id AND v.version = r.current_version
-LEFT JOIN recommender_run n ON n.run_id = v.run_id
+		'version ' || h.version::text || ' was held back: ' || h.held_back) AS problem
+FROM @extschema@.recommender r
+CROSS JOIN LATERAL @extschema@.recommender_about(r.name) a
+LEFT JOIN @extschema@.recommender_version v ON v.recommender_id = r.recommender_id
+	AND v.version = r.current_version
+LEFT JOIN @extschema@.recommender_run n ON n.run_id = v.run_id
 LEFT JOIN LATERAL (
 	SELECT t.state, t.started_at, t.error
-	FROM training_run t WHERE t.recommender = r.name ORDER BY t.run_id DESC LIMIT 1) l ON true
+	FROM @extschema@.training_run t WHERE t.recommender = r.name ORDER BY t.run_id DESC LIMIT 1) l ON true
 -- The last version, where the guard kept it from use and nobody has decided about versions since.
 LEFT JOIN LATERAL (
 	SELECT k.version, k.held_back, k.deliberate, k.created_at
-	FROM recommender_version k WHERE k.recommender_id = r.recommender_id
+	FROM @extschema@.recommender_version k WHERE k.recommender_id = r.recommender_id
 	ORDER BY k.version DESC LIMIT 1) h ON NOT h.deliberate AND h.created_at > v.published_at
 WHERE a.privilege IS NOT NULL;
 

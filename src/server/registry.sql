@@ -6,7 +6,7 @@ CREATE SEQUENCE recommender_id_seq AS integer;
 CREATE SEQUENCE recommender_run_id_seq;
 
 CREATE TABLE recommender (
-	recommender_id integer PRIMARY KEY DEFAULT nextval('recommender_id_seq'),
+	recommender_id integer PRIMARY KEY DEFAULT pg_catalog.nextval('@extschema@.recommender_id_seq'),
 	name text COLLATE "C" NOT NULL UNIQUE,
 	store text NOT NULL,
 	interactions text NOT NULL,
@@ -23,7 +23,7 @@ CREATE TABLE recommender (
 	tolerance double precision NOT NULL,
 	keep_versions integer NOT NULL,
 	current_version integer,
-	created_at timestamptz NOT NULL DEFAULT now()
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 
 -- The relations meant by the names: not dumped, so after a restore the names are looked up again.
@@ -35,7 +35,7 @@ CREATE TABLE recommender_relation (
 );
 
 CREATE TABLE recommender_run (
-	run_id bigint PRIMARY KEY DEFAULT nextval('recommender_run_id_seq'),
+	run_id bigint PRIMARY KEY DEFAULT pg_catalog.nextval('@extschema@.recommender_run_id_seq'),
 	recommender_id integer NOT NULL REFERENCES recommender ON DELETE CASCADE,
 	version integer,
 	mode text NOT NULL,
@@ -95,10 +95,10 @@ COMMENT ON TABLE recommender_version IS 'versions of the models of recommenders;
 COMMENT ON TABLE recommender_epoch IS 'figures of the epochs of a run; read tfrs.training_epoch';
 COMMENT ON TABLE recommender_metric IS 'quality of versions; read tfrs.metric';
 
-SELECT pg_extension_config_dump('recommender_id_seq', '');
-SELECT pg_extension_config_dump('recommender_run_id_seq', '');
-SELECT pg_extension_config_dump('recommender', '');
-SELECT pg_extension_config_dump('recommender_run', '');
-SELECT pg_extension_config_dump('recommender_version', '');
-SELECT pg_extension_config_dump('recommender_epoch', '');
-SELECT pg_extension_config_dump('recommender_metric', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_run', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_version', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_metric', '');
