@@ -124,6 +124,42 @@ DELETE FROM shop.films_recommender WHERE version = 1;
 CALL tfrs.publish('films', 1);
 ROLLBACK;
 
+-- A model that is gone is a problem, whoever took it and whatever is left; answers say what is missing, and the next
+-- refresh trains though nothing else has changed.
+BEGIN;
+SELECT version, versions FROM tfrs.recommender_status;
+SAVEPOINT whole;
+DELETE FROM shop.films_recommender WHERE version = (SELECT version FROM tfrs.recommender_status);
+SELECT version, versions, problem FROM tfrs.recommender_status;
+SELECT version, in_use, kept FROM tfrs.training_run WHERE version IS NOT NULL AND state = 'succeeded' ORDER BY run_id;
+\set VERBOSITY default
+SAVEPOINT before_error;
+SELECT count(*) FROM tfrs.recommend('films', 7);
+ROLLBACK TO before_error;
+SELECT count(*) FROM tfrs.similar('films', 7);
+ROLLBACK TO before_error;
+\set VERBOSITY terse
+CALL tfrs.publish('films', 1);
+SELECT version, problem FROM tfrs.recommender_status;
+ROLLBACK TO whole;
+TRUNCATE shop.films_recommender;
+SELECT version, versions, problem FROM tfrs.recommender_status;
+SET LOCAL client_min_messages = warning;
+CALL tfrs.refresh('films');
+SELECT version, versions, problem FROM tfrs.recommender_status;
+SELECT count(*) FROM tfrs.recommend('films', 7, 3);
+ROLLBACK TO whole;
+UPDATE shop.films_recommender SET version = version + 100;
+SELECT versions, problem IS NOT NULL AS problem FROM tfrs.recommender_status;
+ROLLBACK TO whole;
+ALTER TABLE shop.films_recommender ALTER model DROP NOT NULL;
+UPDATE shop.films_recommender SET model = NULL;
+SELECT versions, problem IS NOT NULL AS problem FROM tfrs.recommender_status;
+ROLLBACK TO whole;
+ALTER TABLE shop.films_recommender RENAME model TO shape;
+SELECT versions, problem IS NOT NULL AS problem FROM tfrs.recommender_status;
+ROLLBACK;
+
 -- What the guard held back is a problem until somebody decides.
 BEGIN;
 SET LOCAL client_min_messages = warning;

@@ -12,8 +12,10 @@
 #include "utils/lsyscache.h"
 
 #include "server/recommender_sources.h"
+#include "server/store.h"
 
 PG_FUNCTION_INFO_V1(tfrs_recommender_about);
+PG_FUNCTION_INFO_V1(tfrs_recommender_lacks);
 
 /* Columns of recommender_about. */
 enum
@@ -53,10 +55,14 @@ privilege_on(const tfrs_recommender *recommender)
 	return tfrs_recommender_may_use(recommender) ? "use" : NULL;
 }
 
+/* What a relation is called now or, where it is gone (it may be dropped at this moment), was. */
 static const char *
 name_now(Oid relation, const char *name)
 {
-	return OidIsValid(relation) ? tfrs_relation_text(relation) : name;
+	const char *table = get_rel_name(relation);
+	const char *schema = table == NULL ? NULL : get_namespace_name(get_rel_namespace(relation));
+
+	return schema == NULL ? name : quote_qualified_identifier(schema, table);
 }
 
 /* Whether the server counts its rows. */
@@ -67,6 +73,20 @@ has_row_count(Oid relation)
 
 	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
 		kind == RELKIND_MATVIEW;
+}
+
+/* What keeps the recommender from answering or being refreshed, in words, or NULL. */
+static const char *
+problem_of(const tfrs_recommender *recommender)
+{
+	const char *problem = tfrs_recommender_problem(recommender);
+	int			version = recommender->current_version;
+
+	if (problem != NULL || version == 0 || !tfrs_store_lacks(recommender, version))
+		return problem;
+	return psprintf("the model of version %d, which is in use, is missing in its store, table %s: "
+					"the next refresh trains a new version", version,
+					name_now(recommender->store, recommender->store_name));
 }
 
 static void
@@ -85,7 +105,7 @@ describe(about_row *row, const tfrs_recommender *recommender)
 	set_text(row, CANDIDATES, name_now(recommender->candidates, recommender->candidates_name));
 	row->nulls[SOURCE] = !has_row_count(recommender->interactions);
 	row->values[SOURCE] = ObjectIdGetDatum(recommender->interactions);
-	set_text(row, PROBLEM, tfrs_recommender_problem(recommender));
+	set_text(row, PROBLEM, problem_of(recommender));
 }
 
 /* (name text) -> record, of NULLs where the caller may do nothing */
@@ -104,4 +124,15 @@ tfrs_recommender_about(PG_FUNCTION_ARGS)
 		describe(&row, recommender);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(columns), row.values,
 													  row.nulls)));
+}
+
+/* (name text, version integer) -> boolean; nothing is known of a recommender that is gone */
+Datum
+tfrs_recommender_lacks(PG_FUNCTION_ARGS)
+{
+	tfrs_recommender *recommender =
+		tfrs_recommender_look_up(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	PG_RETURN_BOOL(recommender != NULL && privilege_on(recommender) != NULL &&
+				   tfrs_store_lacks(recommender, PG_GETARG_INT32(1)));
 }

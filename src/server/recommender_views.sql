@@ -8,6 +8,11 @@ CREATE FUNCTION recommender_about(name text, OUT privilege text, OUT owner text,
 COMMENT ON FUNCTION recommender_about IS
 	'what the caller may do with a recommender (own, read, use; else NULL), and what it stands on';
 
+CREATE FUNCTION recommender_lacks(name text, version integer) RETURNS boolean
+	LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'tfrs_recommender_lacks';
+COMMENT ON FUNCTION recommender_lacks IS
+	'whether the model of a version of a recommender is known to be gone from the table that holds its models';
+
 CREATE VIEW training_run WITH (security_barrier) AS
 SELECT n.run_id,
 	r.name AS recommender,
@@ -25,7 +30,8 @@ SELECT n.run_id,
 	v.published_at,
 	v.held_back,
 	coalesce(v.version = r.current_version, false) AS in_use,
-	v.version IS NOT NULL AND v.pruned_at IS NULL AS kept,
+	CASE WHEN v.version IS NULL OR v.pruned_at IS NOT NULL THEN false
+		ELSE NOT @extschema@.recommender_lacks(r.name, v.version) END AS kept,
 	CASE WHEN a.privilege = 'own' THEN coalesce(n.error,
 		CASE s.state WHEN 'abandoned' THEN 'the session ended before the run did' END) END AS error,
 	n.sqlstate
@@ -84,7 +90,8 @@ SELECT r.name AS recommender,
 	a.store,
 	r.current_version::bigint AS version,
 	(SELECT pg_catalog.count(*) FROM @extschema@.recommender_version k
-		WHERE k.recommender_id = r.recommender_id AND k.pruned_at IS NULL) AS versions,
+		WHERE k.recommender_id = r.recommender_id AND k.pruned_at IS NULL
+			AND NOT @extschema@.recommender_lacks(r.name, k.version)) AS versions,
 	v.created_at AS trained_at,
 	v.published_at,
 	EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - v.created_at)::double precision AS age_seconds,
@@ -159,7 +166,7 @@ COMMENT ON COLUMN training_run.held_out_rows IS 'interactions that were held out
 COMMENT ON COLUMN training_run.published_at IS 'when its version was put to use; NULL: never';
 COMMENT ON COLUMN training_run.held_back IS 'why its version is not in use';
 COMMENT ON COLUMN training_run.in_use IS 'whether its version is the one in use';
-COMMENT ON COLUMN training_run.kept IS 'whether its version can still be put to use';
+COMMENT ON COLUMN training_run.kept IS 'whether the model of its version is still there, to be put to use';
 COMMENT ON COLUMN training_run.error IS 'what went wrong; for the owner''s eyes';
 COMMENT ON COLUMN training_run.sqlstate IS 'the error''s SQLSTATE';
 

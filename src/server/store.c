@@ -8,10 +8,13 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -29,15 +32,50 @@ report_store(const tfrs_recommender *recommender)
 			 errdetail("It has no columns version of type integer and model of type tfrs.model.")));
 }
 
-/* The number of a column of that type. */
-static AttrNumber
-need_column(const tfrs_recommender *recommender, Relation store, const char *name, Oid type)
+/* The columns of a store. */
+typedef struct store_columns
 {
-	AttrNumber	number = get_attnum(recommender->store, name);
+	AttrNumber	version;
+	AttrNumber	model;
+} store_columns;
+
+/* The number of a column of that type, InvalidAttrNumber where there is none. */
+static AttrNumber
+column_of_type(Relation store, const char *name, Oid type)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(store), name);
 
 	if (number <= 0 || TupleDescAttr(RelationGetDescr(store), number - 1)->atttypid != type)
-		report_store(recommender);
+		return InvalidAttrNumber;
 	return number;
+}
+
+/* False where the relation is no store any more. */
+static bool
+find_columns(Relation store, store_columns *columns)
+{
+	columns->version = column_of_type(store, "version", INT4OID);
+	columns->model = column_of_type(store, "model", tfrs_registry_model_type());
+	return store->rd_rel->relkind == RELKIND_RELATION && columns->version > 0 &&
+		columns->model > 0;
+}
+
+/* The store, locked, and its columns. */
+static Relation
+open_store(const tfrs_recommender *recommender, store_columns *columns)
+{
+	Relation	store = try_relation_open(recommender->store, AccessShareLock);
+
+	if (store == NULL)
+	{
+		tfrs_recommender dropped = *recommender;
+
+		dropped.store = InvalidOid;
+		tfrs_recommender_check_store(&dropped);
+	}
+	if (!find_columns(store, columns))
+		report_store(recommender);
+	return store;
 }
 
 /* Whether it is the index of a primary key over that column alone. */
@@ -77,6 +115,14 @@ report_missing(const tfrs_recommender *recommender, int version)
 				 errmsg("recommender \"%s\" has no model in use yet", recommender->name),
 				 errhint("CALL tfrs.refresh(name) trains one; CALL tfrs.publish(name, version) "
 						 "takes one that was held back.")));
+	if (version == recommender->current_version)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the model of recommender \"%s\" is missing", recommender->name),
+				 errdetail("Version %d is in use, but its store, table %s, does not hold it any "
+						   "more.", version, recommender->store_name),
+				 errhint("CALL tfrs.refresh(name) trains a new version; CALL "
+						 "tfrs.publish(name, version) takes another one that is still there.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
@@ -101,31 +147,36 @@ find_version(Relation store, AttrNumber column, int version)
 	return row;
 }
 
+/* A version's model, still where it is stored, of a row that is copied; false without one. */
+static bool
+find_model(Relation store, const store_columns *columns, int version, Datum *model)
+{
+	HeapTuple	row;
+	bool		null = true;
+
+	/* a standby has no file of an unlogged table */
+	if (store->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
+		return false;
+	row = find_version(store, columns->version, version);
+	if (HeapTupleIsValid(row))
+		*model = heap_getattr(row, columns->model, RelationGetDescr(store), &null);
+	return !null;
+}
+
 const tfrs_cached_block *
 tfrs_store_model(const tfrs_recommender *recommender, int version, tfrs_block_site *site,
 				 MemoryContext context)
 {
-	Relation	store = table_open(recommender->store, AccessShareLock);
+	store_columns columns;
+	Relation	store = open_store(recommender, &columns);
 	const tfrs_cached_block *block;
-	AttrNumber	model;
-	HeapTuple	row;
-	Datum		value;
-	bool		null;
+	Datum		model;
 
 	if (version == 0)
 		version = recommender->current_version;
-	if (version == 0)
-		report_missing(recommender, 0);
-	if (store->rd_rel->relkind != RELKIND_RELATION)
-		report_store(recommender);
-	model = need_column(recommender, store, "model", tfrs_registry_model_type());
-	row = find_version(store, need_column(recommender, store, "version", INT4OID), version);
-	if (!HeapTupleIsValid(row))
+	if (version == 0 || !find_model(store, &columns, version, &model))
 		report_missing(recommender, version);
-	value = heap_getattr(row, model, RelationGetDescr(store), &null);
-	if (null)
-		report_missing(recommender, version);
-	block = tfrs_block_cache_get(site, context, value, TFRS_BLOCK_MODEL);
+	block = tfrs_block_cache_get(site, context, model, TFRS_BLOCK_MODEL);
 	table_close(store, AccessShareLock);
 	return block;
 }
@@ -133,9 +184,34 @@ tfrs_store_model(const tfrs_recommender *recommender, int version, tfrs_block_si
 void
 tfrs_store_check_version(const tfrs_recommender *recommender, int version)
 {
-	Relation	store = table_open(recommender->store, AccessShareLock);
+	store_columns columns;
+	Relation	store = open_store(recommender, &columns);
+	Datum		model;
 
-	if (find_version(store, need_column(recommender, store, "version", INT4OID), version) == NULL)
+	if (!find_model(store, &columns, version, &model))
 		report_missing(recommender, version);
 	table_close(store, AccessShareLock);
+}
+
+bool
+tfrs_store_lacks(const tfrs_recommender *recommender, int version)
+{
+	store_columns columns;
+	Relation	store;
+	Datum		model;
+	bool		lacks;
+
+	if (!OidIsValid(recommender->store))
+		return true;
+	if (!ConditionalLockRelationOid(recommender->store, AccessShareLock))
+		return false;
+	store = try_relation_open(recommender->store, NoLock);
+	if (store == NULL)
+	{
+		UnlockRelationOid(recommender->store, AccessShareLock);
+		return true;
+	}
+	lacks = !find_columns(store, &columns) || !find_model(store, &columns, version, &model);
+	table_close(store, AccessShareLock);
+	return lacks;
 }

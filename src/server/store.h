@@ -22,4 +22,8 @@ extern const tfrs_cached_block *tfrs_store_model(const tfrs_recommender *recomme
 /* ERROR where the store has no row of that version. */
 extern void tfrs_store_check_version(const tfrs_recommender *recommender, int version);
 
+/* Whether the model of a version is known to be gone from the store.  It raises nothing and waits
+ * for nobody: while another session has the whole table locked, nothing is known. */
+extern bool tfrs_store_lacks(const tfrs_recommender *recommender, int version);
+
 #endif							/* TFRS_STORE_H */

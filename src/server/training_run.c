@@ -31,6 +31,7 @@
 #include "server/run_as.h"
 #include "server/settings.h"
 #include "server/source.h"
+#include "server/store.h"
 #include "server/train_options.h"
 
 /* What the guard compares. */
@@ -175,6 +176,20 @@ collect_rows(tfrs_training_run *run)
 								 run->recommender->held_out);
 }
 
+/* The version that a run of now would make again, 0: none.  Where a model is missing, be it that
+ * one's or that of the version in use, there is something to do whatever the rows are. */
+static int
+same_version(const tfrs_training_run *run)
+{
+	const tfrs_recommender *recommender = run->recommender;
+	int			version;
+
+	if (run->force || (recommender->current_version != 0 && run->current == NULL))
+		return 0;
+	version = tfrs_run_same_version(recommender, run->counts.fingerprint);
+	return version != 0 && tfrs_store_lacks(recommender, version) ? 0 : version;
+}
+
 bool
 tfrs_training_run_collect(tfrs_training_run *run)
 {
@@ -184,9 +199,8 @@ tfrs_training_run_collect(tfrs_training_run *run)
 		ereport(NOTICE,
 				(errmsg("no version is in use to go on from: the training is a full one")));
 	collect_rows(run);
+	run->same_version = same_version(run);
 	PopActiveSnapshot();
-	run->same_version = run->force ? 0 :
-		tfrs_run_same_version(run->recommender, run->counts.fingerprint);
 	if (run->same_version == 0)
 		return true;
 	tfrs_run_unchanged(run->run, run->same_version, &run->counts);

@@ -84,5 +84,19 @@ note(join ', ', map { "$_: $seen{$_}" } sort keys %seen);
 $server->safe_psql('postgres', q{CALL tfrs.refresh('films', force => true)});
 check('at the end');
 
+# A store that a crash empties: that is a problem, and the next refresh trains though no row has changed.
+my $lost = value('SELECT version FROM tfrs.recommender_status');
+$server->safe_psql('postgres', 'ALTER TABLE films_recommender SET UNLOGGED');
+crash();
+$server->start;
+like(value('SELECT problem FROM tfrs.recommender_status'), qr/^the model of version $lost, which is in use, is missing/,
+	'an unlogged store is empty after a crash');
+like(($server->psql('postgres', q{SELECT * FROM tfrs.recommend('films', 7)}))[2],
+	qr/ERROR:  the model of recommender "films" is missing\n.*films_recommender.*\nHINT:.*refresh/, 'and answers say so');
+
+$server->safe_psql('postgres', q{CALL tfrs.refresh('films')});
+is(value('SELECT version > ' . $lost . ' AND problem IS NULL FROM tfrs.recommender_status'), 't', 'a refresh mends it');
+is(value(q{SELECT count(*) FROM tfrs.recommend('films', 7)}), 10, 'and there are answers');
+
 $server->stop;
 done_testing();

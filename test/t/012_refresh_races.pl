@@ -71,6 +71,18 @@ foreach my $dropped ('copy', 'copies_recommender')
 	sql(q{CALL tfrs.drop_recommender('copies'); DROP TABLE IF EXISTS copy});
 }
 
+# Whoever has all of a store locked does not keep monitoring waiting.
+{
+	my $holder = session('alice');
+
+	say_to($holder, 'BEGIN; LOCK TABLE films_recommender');
+	$server->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks
+		WHERE relation = 'films_recommender'::regclass AND mode = 'AccessExclusiveLock' AND granted});
+	is(sql(q{SELECT versions, problem IS NULL FROM tfrs.recommender_status WHERE recommender = 'films'}), '1|t',
+		'the status of a recommender whose store is locked');
+	$holder->{harness}->finish;
+}
+
 # A version that is published as a refresh would forget it.
 {
 	my $publisher = session('alice');
