@@ -5,23 +5,18 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "catalog/pg_namespace.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/scansup.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/varlena.h"
 
-#include "server/compat.h"
 #include "server/recommender_check.h"
 #include "server/registry.h"
 #include "server/run_record.h"
 #include "server/search_arguments.h"
 #include "server/store.h"
+#include "server/store_table.h"
 
 /* Arguments of create and alter, after the name. */
 enum
@@ -41,7 +36,8 @@ enum
 	TOLERANCE,
 	KEEP_VERSIONS,
 	STORE,
-	NEW_NAME = STORE
+	NEW_NAME = STORE,
+	ALTERED_STORE
 };
 
 /* So that a NOTIFY can tell it, even where all of it must be escaped. */
@@ -61,16 +57,6 @@ connect_spi(void)
 		elog(ERROR, "could not connect to the SPI");
 }
 
-/* A statement that takes no parameters, as the caller. */
-static void
-execute_as_caller(const char *sql)
-{
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "\"%s\" failed: %s", sql, SPI_result_code_string(result));
-}
-
 /* ERROR where an argument is NULL that must be given. */
 static void
 need_argument(FunctionCallInfo fcinfo, int argument, const char *name)
@@ -85,6 +71,12 @@ static char *
 text_argument(FunctionCallInfo fcinfo, int argument)
 {
 	return text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+static char *
+optional_text(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : text_argument(fcinfo, argument);
 }
 
 /* Where an argument is given, the text takes the place of *target; nothing that of ''. */
@@ -106,12 +98,17 @@ set_float(FunctionCallInfo fcinfo, int argument, double *target)
 		*target = PG_GETARG_FLOAT8(argument);
 }
 
-/* Without candidates there are none of their columns. */
+/* What is named is meant, whatever was meant before.  Without candidates there are none of their
+ * columns. */
 static void
-set_candidates(tfrs_recommender *recommender, Oid candidates)
+set_relation(tfrs_recommender *recommender, tfrs_role role, Oid relation)
 {
-	recommender->candidates = candidates;
-	if (OidIsValid(candidates))
+	memset(&recommender->references[role], 0, sizeof(tfrs_relation_reference));
+	if (role == TFRS_INTERACTIONS)
+		recommender->interactions = relation;
+	else
+		recommender->candidates = relation;
+	if (role == TFRS_INTERACTIONS || OidIsValid(relation))
 		return;
 	recommender->candidate_key = NULL;
 	recommender->label_column = NULL;
@@ -123,13 +120,13 @@ static void
 set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
 {
 	if (!PG_ARGISNULL(INTERACTIONS))
-		recommender->interactions = PG_GETARG_OID(INTERACTIONS);
+		set_relation(recommender, TFRS_INTERACTIONS, PG_GETARG_OID(INTERACTIONS));
 	set_text(fcinfo, QUERY, &recommender->query_column);
 	set_text(fcinfo, CANDIDATE, &recommender->candidate_column);
 	set_text(fcinfo, WEIGHT, &recommender->weight_column);
 	set_text(fcinfo, AT, &recommender->at_column);
 	if (!PG_ARGISNULL(CANDIDATES))
-		set_candidates(recommender, PG_GETARG_OID(CANDIDATES));
+		set_relation(recommender, TFRS_CANDIDATES, PG_GETARG_OID(CANDIDATES));
 	set_text(fcinfo, CANDIDATE_KEY, &recommender->candidate_key);
 	set_text(fcinfo, LABEL, &recommender->label_column);
 	set_text(fcinfo, AVAILABLE, &recommender->available_column);
@@ -165,89 +162,18 @@ check_new_name(const char *name)
 				 errhint("CALL tfrs.alter_recommender(...) changes it; or take another name.")));
 }
 
-/* Beside the interactions where the caller may create a table there, else where tables go. */
-static Oid
-default_schema(Oid interactions)
-{
-	Oid			schema = get_rel_namespace(interactions);
-
-	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
-		return schema;
-	return RangeVarGetCreationNamespace(makeRangeVar(NULL, "store", -1));
-}
-
-/* ERROR where the caller can't create a table of that name there. */
-static void
-check_store_name(Oid schema, const char *name)
-{
-	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for schema %s", get_namespace_name(schema)),
-				 errhint("Name the table of the models in a schema where you may create one: "
-						 "store => 'schema.table'.")));
-	if (OidIsValid(get_relname_relid(name, schema)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("the table to create for the models, %s, already exists",
-						quote_qualified_identifier(get_namespace_name(schema), name)),
-				 errhint("Name another one: store => 'schema.table'.")));
-}
-
-/* The qualified, quoted name of the table to create. */
-static char *
-choose_store(FunctionCallInfo fcinfo, const tfrs_recommender *recommender)
-{
-	RangeVar   *store;
-	Oid			schema;
-
-	if (PG_ARGISNULL(STORE))
-	{
-		char	   *table = psprintf("%s_recommender", recommender->name);
-
-		schema = default_schema(recommender->interactions);
-		truncate_identifier(table, (int) strlen(table), true);
-		store = makeRangeVar(NULL, table, -1);
-	}
-	else
-	{
-		store = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(STORE)));
-		schema = RangeVarGetCreationNamespace(store);
-	}
-	if (isAnyTempNamespace(schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the table of a recommender's models can't be temporary")));
-	check_store_name(schema, store->relname);
-	return quote_qualified_identifier(get_namespace_name(schema), store->relname);
-}
-
-/* The table of the models, which belongs to the caller. */
-static void
-create_store(tfrs_recommender *recommender)
-{
-	execute_as_caller(psprintf("CREATE TABLE %s (version pg_catalog.int4 PRIMARY KEY, "
-							   "model tfrs.model NOT NULL, "
-							   "created_at pg_catalog.timestamptz NOT NULL "
-							   "DEFAULT pg_catalog.now())", recommender->store_name));
-	execute_as_caller(psprintf("COMMENT ON TABLE %s IS %s", recommender->store_name,
-							   quote_literal_cstr(psprintf("models of the recommender %s",
-														   recommender->name))));
-	recommender->store = tfrs_relation_of_text(recommender->store_name);
-}
-
-/* Columns after the id and the name of the store, in the order of the table. */
+/* Columns after the id, in the order of SETTINGS. */
 static void
 add_settings(tfrs_parameters *parameters, const tfrs_recommender *recommender)
 {
 	tfrs_parameters_text(parameters, recommender->name);
-	tfrs_parameters_text(parameters, tfrs_relation_text(recommender->interactions));
+	tfrs_parameters_relation(parameters, recommender, TFRS_STORE);
+	tfrs_parameters_relation(parameters, recommender, TFRS_INTERACTIONS);
 	tfrs_parameters_text(parameters, recommender->query_column);
 	tfrs_parameters_text(parameters, recommender->candidate_column);
 	tfrs_parameters_text(parameters, recommender->weight_column);
 	tfrs_parameters_text(parameters, recommender->at_column);
-	tfrs_parameters_text(parameters, OidIsValid(recommender->candidates) ?
-						 tfrs_relation_text(recommender->candidates) : NULL);
+	tfrs_parameters_relation(parameters, recommender, TFRS_CANDIDATES);
 	tfrs_parameters_text(parameters, recommender->candidate_key);
 	tfrs_parameters_text(parameters, recommender->label_column);
 	tfrs_parameters_text(parameters, recommender->available_column);
@@ -257,29 +183,28 @@ add_settings(tfrs_parameters *parameters, const tfrs_recommender *recommender)
 	tfrs_parameters_integer(parameters, recommender->keep_versions);
 }
 
-#define SETTINGS "name, interactions, query_column, candidate_column, weight_column, at_column, " \
-	"candidates, candidate_key, label_column, available_column, options, held_out, tolerance, " \
-	"keep_versions"
+#define SETTINGS "name, store, interactions, query_column, candidate_column, weight_column, " \
+	"at_column, candidates, candidate_key, label_column, available_column, options, held_out, " \
+	"tolerance, keep_versions"
+#define SETTINGS_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::integer"
 
 static void
 insert_recommender(tfrs_recommender *recommender)
 {
 	tfrs_parameters parameters = {0};
-	bool		null;
 
+	recommender->id = tfrs_registry_new_id();
 	add_settings(&parameters, recommender);
-	tfrs_parameters_text(&parameters, recommender->store_name);
-	tfrs_registry_execute("INSERT INTO tfrs.recommender (" SETTINGS ", store) "
-						  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
-						  "$14::integer, $15) RETURNING recommender_id", &parameters);
-	recommender->id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-												  1, &null));
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute("INSERT INTO tfrs.recommender (" SETTINGS ", recommender_id) "
+						  "VALUES (" SETTINGS_VALUES ", $16::integer)", &parameters);
 }
 
 Datum
 tfrs_create_recommender(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender recommender = {0};
+	bool		taken;
 
 	need_argument(fcinfo, NAME, "name");
 	need_argument(fcinfo, INTERACTIONS, "interactions");
@@ -294,10 +219,10 @@ tfrs_create_recommender(PG_FUNCTION_ARGS)
 	check_new_name(recommender.name);
 	set_arguments(fcinfo, &recommender);
 	tfrs_recommender_check_definition(&recommender);
-	recommender.store_name = choose_store(fcinfo, &recommender);
-	create_store(&recommender);
+	taken = tfrs_store_table_make(&recommender, optional_text(fcinfo, STORE));
 	insert_recommender(&recommender);
-	tfrs_registry_note_relations(&recommender);
+	if (taken)
+		tfrs_store_table_adopt(&recommender);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -306,36 +231,85 @@ tfrs_create_recommender(PG_FUNCTION_ARGS)
 static tfrs_recommender *
 find_to_change(const char *name)
 {
-	tfrs_recommender *recommender = tfrs_recommender_find_owned(name);
+	tfrs_registry_lock_row(tfrs_recommender_find_owned(name));
+	return tfrs_recommender_find_owned(name);
+}
 
-	tfrs_registry_lock_row(recommender);
-	recommender = tfrs_recommender_find_owned(name);
+/* The same for what decides about versions: those in the store are known. */
+static tfrs_recommender *
+find_to_choose(const char *name)
+{
+	tfrs_recommender *recommender = find_to_change(name);
+
 	tfrs_recommender_check_store(recommender);
+	tfrs_store_note_versions(recommender);
 	return recommender;
+}
+
+/* ERROR where a relation is gone, and no other one was named. */
+static void
+need_relation(const tfrs_recommender *recommender, tfrs_role role, const char *argument)
+{
+	const char *problem = tfrs_recommender_relation_problem(recommender, role);
+
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("recommender \"%s\" is broken: %s", recommender->name, problem),
+				 errhint("Name another one: %s => ...", argument)));
+}
+
+/* Another table becomes the store, while no refresh writes to the one that was. */
+static tfrs_recommender *
+find_to_alter(FunctionCallInfo fcinfo)
+{
+	char	   *name = text_argument(fcinfo, NAME);
+	tfrs_recommender *recommender;
+
+	if (PG_ARGISNULL(ALTERED_STORE))
+	{
+		recommender = find_to_change(name);
+		tfrs_recommender_check_store(recommender);
+		return recommender;
+	}
+	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
+	recommender = find_to_change(name);
+	memset(&recommender->references[TFRS_STORE], 0, sizeof(tfrs_relation_reference));
+	tfrs_store_table_take(recommender, text_argument(fcinfo, ALTERED_STORE));
+	return recommender;
+}
+
+static void
+update_recommender(const tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+
+	add_settings(&parameters, recommender);
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute("UPDATE tfrs.recommender SET (" SETTINGS ") = (" SETTINGS_VALUES ") "
+						  "WHERE recommender_id = $16::integer", &parameters);
 }
 
 Datum
 tfrs_alter_recommender(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender;
-	tfrs_parameters parameters = {0};
 
 	need_argument(fcinfo, NAME, "name");
 	connect_spi();
-	recommender = find_to_change(text_argument(fcinfo, NAME));
+	recommender = find_to_alter(fcinfo);
 	if (!PG_ARGISNULL(NEW_NAME))
 	{
 		recommender->name = text_argument(fcinfo, NEW_NAME);
 		check_new_name(recommender->name);
 	}
 	set_arguments(fcinfo, recommender);
+	need_relation(recommender, TFRS_INTERACTIONS, "interactions");
+	need_relation(recommender, TFRS_CANDIDATES, "candidates");
 	tfrs_recommender_check_definition(recommender);
-	add_settings(&parameters, recommender);
-	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_registry_execute("UPDATE tfrs.recommender SET (" SETTINGS ") = "
-						  "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::integer) "
-						  "WHERE recommender_id = $15::integer", &parameters);
-	tfrs_registry_note_relations(recommender);
+	update_recommender(recommender);
+	if (!PG_ARGISNULL(ALTERED_STORE))
+		tfrs_store_table_adopt(recommender);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -344,7 +318,6 @@ Datum
 tfrs_drop_recommender(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender;
-	tfrs_parameters parameters = {0};
 	char	   *name;
 
 	need_argument(fcinfo, NAME, "name");
@@ -353,10 +326,8 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
 	recommender = tfrs_recommender_find_owned(name);	/* as it is after the wait */
 	if (OidIsValid(recommender->store))
-		execute_as_caller(psprintf("DROP TABLE %s", tfrs_relation_text(recommender->store)));
-	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_registry_execute("DELETE FROM tfrs.recommender WHERE recommender_id = $1::integer",
-						  &parameters);
+		tfrs_store_table_execute(psprintf("DROP TABLE %s", tfrs_relation_text(recommender->store)));
+	tfrs_run_forget(recommender);
 	SPI_finish();
 	PG_RETURN_VOID();
 }
@@ -411,7 +382,7 @@ tfrs_publish(PG_FUNCTION_ARGS)
 	need_argument(fcinfo, 1, "version");
 	connect_spi();
 	version = tfrs_search_version(fcinfo, 1);
-	recommender = find_to_change(text_argument(fcinfo, 0));
+	recommender = find_to_choose(text_argument(fcinfo, 0));
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, version);
 	if (tfrs_registry_execute("SELECT FROM tfrs.recommender_version "
@@ -436,7 +407,7 @@ tfrs_revert(PG_FUNCTION_ARGS)
 
 	need_argument(fcinfo, 0, "name");
 	connect_spi();
-	recommender = find_to_change(text_argument(fcinfo, 0));
+	recommender = find_to_choose(text_argument(fcinfo, 0));
 	version = tfrs_run_version_before(recommender);
 	if (version == 0)
 		ereport(ERROR,
@@ -486,11 +457,11 @@ tfrs_grant_recommender(PG_FUNCTION_ARGS)
 				 errmsg("there is no privilege \"%s\" on a recommender", privilege),
 				 errhint("It is \"use\", \"read\" or \"none\".")));
 	/* revoking SELECT on the table revokes it on all columns */
-	execute_as_caller(psprintf("REVOKE SELECT ON %s FROM %s", store, role));
+	tfrs_store_table_execute(psprintf("REVOKE SELECT ON %s FROM %s", store, role));
 	if (strcmp(privilege, "use") == 0)
-		execute_as_caller(psprintf("GRANT SELECT (version) ON %s TO %s", store, role));
+		tfrs_store_table_execute(psprintf("GRANT SELECT (version) ON %s TO %s", store, role));
 	else if (strcmp(privilege, "read") == 0)
-		execute_as_caller(psprintf("GRANT SELECT ON %s TO %s", store, role));
+		tfrs_store_table_execute(psprintf("GRANT SELECT ON %s TO %s", store, role));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -11,7 +11,7 @@ CREATE PROCEDURE create_recommender(
 	store text DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_create_recommender';
 COMMENT ON PROCEDURE create_recommender IS
-	'creates a recommender over a table or view of interactions, and the table that will hold its models';
+	'creates a recommender over a table or view of interactions, and the table that will hold its models, or takes over such a table';
 
 CREATE PROCEDURE alter_recommender(
 	name text, interactions regclass DEFAULT NULL, query text DEFAULT NULL, candidate text DEFAULT NULL,
@@ -20,7 +20,7 @@ CREATE PROCEDURE alter_recommender(
 	label text DEFAULT NULL, available text DEFAULT NULL,
 	options jsonb DEFAULT NULL, held_out double precision DEFAULT NULL,
 	tolerance double precision DEFAULT NULL, keep_versions bigint DEFAULT NULL,
-	new_name text DEFAULT NULL)
+	new_name text DEFAULT NULL, store text DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_alter_recommender';
 COMMENT ON PROCEDURE alter_recommender IS
 	'changes what is given; '''' takes a column away, ''-'' the candidates; the next refresh uses it';

@@ -1,6 +1,6 @@
 /*
- * recommender_sources.c: relations are known by OID, so that they may be renamed; columns by name,
- * as a view that is replaced keeps only these.
+ * recommender_sources.c: relations are known as relation_reference.h has it; columns by name, as a
+ * view that is replaced keeps only these.
  */
 #include "server/recommender_sources.h"
 
@@ -50,26 +50,24 @@ column_problem(const tfrs_recommender *recommender, Oid relation)
 
 	if (column == NULL)
 		return NULL;
-	if (get_rel_name(relation) != NULL)
-		name = tfrs_relation_text(relation);	/* it may have been renamed */
 	return psprintf("its %s, %s, have no column \"%s\" any more",
 					interactions ? "interactions" : "candidates", name, column);
 }
 
+/* The first relation that is gone, in words, or NULL. */
 static const char *
 relation_problem(const tfrs_recommender *recommender)
 {
-	if (!OidIsValid(recommender->store))
-		return psprintf("its store, table %s, was dropped", recommender->store_name);
-	if (!OidIsValid(recommender->interactions))
-		return psprintf("its interactions, %s, were dropped", recommender->interactions_name);
-	if (recommender->candidates_name != NULL && !OidIsValid(recommender->candidates))
-		return psprintf("its candidates, %s, were dropped", recommender->candidates_name);
-	return NULL;
+	const char *problem = NULL;
+
+	for (int role = 0; role < TFRS_ROLES && problem == NULL; role++)
+		problem = tfrs_recommender_relation_problem(recommender, role);
+	return problem;
 }
 
-const char *
-tfrs_recommender_problem(const tfrs_recommender *recommender)
+/* What a refresh can't do without, in words, or NULL. */
+static const char *
+broken_by(const tfrs_recommender *recommender)
 {
 	const char *problem = relation_problem(recommender);
 
@@ -78,6 +76,22 @@ tfrs_recommender_problem(const tfrs_recommender *recommender)
 	if (problem == NULL)
 		problem = column_problem(recommender, recommender->candidates);
 	return problem;
+}
+
+const char *
+tfrs_recommender_problem(const tfrs_recommender *recommender)
+{
+	const char *problem = broken_by(recommender);
+
+	for (int role = 0; role < TFRS_ROLES && problem == NULL; role++)
+		problem = tfrs_recommender_relation_doubt(recommender, role);
+	return problem;
+}
+
+bool
+tfrs_recommender_is_broken(const tfrs_recommender *recommender)
+{
+	return broken_by(recommender) != NULL;
 }
 
 static void

@@ -9,8 +9,10 @@
 
 #include "server/registry.h"
 
-/* What it needs and was dropped or renamed, in words, or NULL. */
+/* What needs the owner's attention, in words, or NULL: what it rests on was dropped or renamed, or
+ * may be another relation than it is taken for.  Broken: it can't be refreshed so. */
 extern const char *tfrs_recommender_problem(const tfrs_recommender *recommender);
+extern bool tfrs_recommender_is_broken(const tfrs_recommender *recommender);
 
 /* ERRORs for the same: for all of it, or for the columns of one of its relations. */
 extern void tfrs_recommender_check_sources(const tfrs_recommender *recommender);

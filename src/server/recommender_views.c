@@ -55,16 +55,6 @@ privilege_on(const tfrs_recommender *recommender)
 	return tfrs_recommender_may_use(recommender) ? "use" : NULL;
 }
 
-/* What a relation is called now or, where it is gone (it may be dropped at this moment), was. */
-static const char *
-name_now(Oid relation, const char *name)
-{
-	const char *table = get_rel_name(relation);
-	const char *schema = table == NULL ? NULL : get_namespace_name(get_rel_namespace(relation));
-
-	return schema == NULL ? name : quote_qualified_identifier(schema, table);
-}
-
 /* Whether the server counts its rows. */
 static bool
 has_row_count(Oid relation)
@@ -85,8 +75,7 @@ problem_of(const tfrs_recommender *recommender)
 	if (problem != NULL || version == 0 || !tfrs_store_lacks(recommender, version))
 		return problem;
 	return psprintf("the model of version %d, which is in use, is missing in its store, table %s: "
-					"the next refresh trains a new version", version,
-					name_now(recommender->store, recommender->store_name));
+					"the next refresh trains a new version", version, recommender->store_name);
 }
 
 static void
@@ -99,10 +88,9 @@ describe(about_row *row, const tfrs_recommender *recommender)
 		return;
 	set_text(row, OWNER, OidIsValid(recommender->owner) ?
 			 GetUserNameFromId(recommender->owner, true) : NULL);
-	set_text(row, STORE, name_now(recommender->store, recommender->store_name));
-	set_text(row, INTERACTIONS, name_now(recommender->interactions,
-										 recommender->interactions_name));
-	set_text(row, CANDIDATES, name_now(recommender->candidates, recommender->candidates_name));
+	set_text(row, STORE, recommender->store_name);
+	set_text(row, INTERACTIONS, recommender->interactions_name);
+	set_text(row, CANDIDATES, recommender->candidates_name);
 	row->nulls[SOURCE] = !has_row_count(recommender->interactions);
 	row->values[SOURCE] = ObjectIdGetDatum(recommender->interactions);
 	set_text(row, PROBLEM, problem_of(recommender));

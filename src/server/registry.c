@@ -6,15 +6,11 @@
  */
 #include "server/registry.h"
 
-#include <math.h>
-
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -29,9 +25,10 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "server/extension_objects.h"
 #include "server/run_as.h"
 
-/* Columns of tfrs.recommender and tfrs.recommender_relation, in order. */
+/* Columns of tfrs.recommender, in order. */
 enum
 {
 	RECOMMENDER_ID = 1,
@@ -53,67 +50,10 @@ enum
 	CURRENT_VERSION
 };
 
-enum
-{
-	RELATION_RECOMMENDER_ID = 1,
-	RELATION_ROLE,
-	RELATION_OID
-};
-
-/* The schema that the extension is in, whatever its name is now; InvalidOid without extension. */
-static Oid
-extension_schema(void)
-{
-	Relation	extensions = table_open(ExtensionRelationId, AccessShareLock);
-	Oid			schema = InvalidOid;
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	row;
-
-	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum("tfrs_retrieval"));
-	scan = systable_beginscan(extensions, ExtensionNameIndexId, true, NULL, 1, &key);
-	row = systable_getnext(scan);
-	if (HeapTupleIsValid(row))
-		schema = ((Form_pg_extension) GETSTRUCT(row))->extnamespace;
-	systable_endscan(scan);
-	table_close(extensions, AccessShareLock);
-	return schema;
-}
-
-static void
-report_missing(const char *kind, const char *name)
-{
-	Oid			schema = extension_schema();
-	char	   *schema_name = OidIsValid(schema) ? get_namespace_name(schema) : NULL;
-
-	if (schema_name != NULL && strcmp(schema_name, "tfrs") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
-				 errmsg("the schema of extension tfrs_retrieval must be named \"tfrs\", but it was "
-						"renamed to \"%s\"", schema_name),
-				 errhint("ALTER SCHEMA %s RENAME TO tfrs.", quote_identifier(schema_name))));
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("%s tfrs.%s does not exist", kind, name),
-			 errhint("The extension's objects are missing: create or update the extension.")));
-}
-
-static Oid
-registry_relation(const char *name)
-{
-	Oid			schema = get_namespace_oid("tfrs", true);
-	Oid			relation = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
-
-	if (!OidIsValid(relation))
-		report_missing("relation", name);
-	return relation;
-}
-
 static Oid
 recommender_table(void)
 {
-	return registry_relation("recommender");
+	return tfrs_extension_relation("recommender");
 }
 
 /*
@@ -129,7 +69,7 @@ find_row(Relation table, const char *index, ScanKey keys, int count, bool as_see
 
 	PushActiveSnapshot(as_seen && ActiveSnapshotSet() ? GetActiveSnapshot()
 					   : GetTransactionSnapshot());
-	scan = systable_beginscan(table, registry_relation(index), true, GetActiveSnapshot(), count,
+	scan = systable_beginscan(table, tfrs_extension_relation(index), true, GetActiveSnapshot(), count,
 							  keys);
 	row = systable_getnext(scan);
 	if (HeapTupleIsValid(row))
@@ -139,56 +79,6 @@ find_row(Relation table, const char *index, ScanKey keys, int count, bool as_see
 	return row;
 }
 
-Oid
-tfrs_relation_of_text(const char *text)
-{
-	char	   *copy = pstrdup(text);
-	List	   *names;
-	Oid			schema;
-
-	if (!SplitIdentifierString(copy, '.', &names) || list_length(names) != 2)
-		return InvalidOid;
-	schema = get_namespace_oid(linitial(names), true);
-	return OidIsValid(schema) ? get_relname_relid(lsecond(names), schema) : InvalidOid;
-}
-
-/* What a name means: the relation that it meant first, and after a restore the one of that name. */
-static Oid
-relation_of_role(Relation relations, int32 id, const char *role, const char *text)
-{
-	ScanKeyData keys[2];
-	HeapTuple	row;
-	Oid			relation;
-	bool		null;
-
-	if (text == NULL)
-		return InvalidOid;
-	ScanKeyInit(&keys[0], RELATION_RECOMMENDER_ID, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(id));
-	ScanKeyInit(&keys[1], RELATION_ROLE, BTEqualStrategyNumber, F_TEXTEQ,
-				CStringGetTextDatum(role));
-	row = find_row(relations, "recommender_relation_pkey", keys, 2, false);
-	if (!HeapTupleIsValid(row))
-		return tfrs_relation_of_text(text);
-	relation = DatumGetObjectId(heap_getattr(row, RELATION_OID, RelationGetDescr(relations),
-											 &null));
-	return get_rel_name(relation) == NULL ? InvalidOid : relation;
-}
-
-/* The owner of a relation, InvalidOid where there is none. */
-static Oid
-owner_of(Oid relation)
-{
-	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(row))
-		return InvalidOid;
-	owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
-	ReleaseSysCache(row);
-	return owner;
-}
-
 static char *
 text_column(const Datum *values, const bool *nulls, int column)
 {
@@ -196,18 +86,27 @@ text_column(const Datum *values, const bool *nulls, int column)
 }
 
 static void
-resolve_relations(tfrs_recommender *recommender)
+read_reference(tfrs_relation_reference *reference, const Datum *values, const bool *nulls,
+			   int column)
 {
-	Relation	relations = table_open(registry_relation("recommender_relation"), AccessShareLock);
+	tfrs_relation_reference_read(reference, values[column - 1], nulls[column - 1]);
+}
 
-	recommender->store = relation_of_role(relations, recommender->id, "store",
-										  recommender->store_name);
-	recommender->interactions = relation_of_role(relations, recommender->id, "interactions",
-												 recommender->interactions_name);
-	recommender->candidates = relation_of_role(relations, recommender->id, "candidates",
-											   recommender->candidates_name);
-	recommender->owner = owner_of(recommender->store);
-	table_close(relations, AccessShareLock);
+static void
+read_relations(tfrs_recommender *recommender, const Datum *values, const bool *nulls)
+{
+	tfrs_relation_reference *references = recommender->references;
+
+	read_reference(&references[TFRS_STORE], values, nulls, STORE);
+	read_reference(&references[TFRS_INTERACTIONS], values, nulls, INTERACTIONS);
+	read_reference(&references[TFRS_CANDIDATES], values, nulls, CANDIDATES);
+	recommender->store = references[TFRS_STORE].relation;
+	recommender->interactions = references[TFRS_INTERACTIONS].relation;
+	recommender->candidates = references[TFRS_CANDIDATES].relation;
+	recommender->store_name = references[TFRS_STORE].name;
+	recommender->interactions_name = references[TFRS_INTERACTIONS].name;
+	recommender->candidates_name = references[TFRS_CANDIDATES].name;
+	recommender->owner = tfrs_relation_owner(recommender->store);
 }
 
 static tfrs_recommender *
@@ -221,9 +120,6 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 	recommender->registry = row->t_tableOid;
 	recommender->id = DatumGetInt32(values[RECOMMENDER_ID - 1]);
 	recommender->name = text_column(values, nulls, NAME);
-	recommender->store_name = text_column(values, nulls, STORE);
-	recommender->interactions_name = text_column(values, nulls, INTERACTIONS);
-	recommender->candidates_name = text_column(values, nulls, CANDIDATES);
 	recommender->query_column = text_column(values, nulls, QUERY_COLUMN);
 	recommender->candidate_column = text_column(values, nulls, CANDIDATE_COLUMN);
 	recommender->weight_column = text_column(values, nulls, WEIGHT_COLUMN);
@@ -237,6 +133,7 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 	recommender->keep_versions = DatumGetInt32(values[KEEP_VERSIONS - 1]);
 	recommender->current_version = nulls[CURRENT_VERSION - 1] ? 0
 		: DatumGetInt32(values[CURRENT_VERSION - 1]);
+	read_relations(recommender, values, nulls);
 	return recommender;
 }
 
@@ -251,8 +148,6 @@ look_up(const char *index, ScanKey key, bool as_seen)
 	if (HeapTupleIsValid(row))
 		recommender = recommender_of_row(row, RelationGetDescr(table));
 	table_close(table, AccessShareLock);
-	if (recommender != NULL)
-		resolve_relations(recommender);
 	return recommender;
 }
 
@@ -370,7 +265,7 @@ tfrs_recommender_may_own(const tfrs_recommender *recommender)
 	if (OidIsValid(recommender->owner))
 		return acts_for(recommender->owner);
 	return superuser() || acts_for(schema_owner(recommender->store_name)) ||
-		acts_for(owner_of(recommender->interactions)) || acts_for(database_owner());
+		acts_for(tfrs_relation_owner(recommender->interactions)) || acts_for(database_owner());
 }
 
 tfrs_recommender *
@@ -404,63 +299,36 @@ tfrs_recommender_check_store(const tfrs_recommender *recommender)
 	if (!OidIsValid(recommender->store))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("recommender \"%s\" is broken: its store, table %s, was dropped",
-						recommender->name, recommender->store_name),
-				 errhint("CALL tfrs.drop_recommender(name), and create it anew.")));
+				 errmsg("recommender \"%s\" is broken: %s", recommender->name,
+						tfrs_recommender_relation_problem(recommender, TFRS_STORE)),
+				 errhint("CALL tfrs.alter_recommender(name, store => 'schema.table') names another "
+						 "table of models; CALL tfrs.drop_recommender(name) drops the "
+						 "recommender.")));
 }
 
-char *
-tfrs_relation_text(Oid relation)
+/* What messages call each role, and whether that is a plural. */
+static const struct
 {
-	char	   *name = get_rel_name(relation);
-	char	   *schema = get_namespace_name(get_rel_namespace(relation));
+	const char *words;
+	bool		plural;
+}			roles[TFRS_ROLES] = {
+	[TFRS_STORE] = {"store", false},
+	[TFRS_INTERACTIONS] = {"interactions", true},
+	[TFRS_CANDIDATES] = {"candidates", true}
+};
 
-	if (name == NULL || schema == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u was dropped meanwhile", relation)));
-	return quote_qualified_identifier(schema, name);
+const char *
+tfrs_recommender_relation_problem(const tfrs_recommender *recommender, tfrs_role role)
+{
+	return tfrs_relation_reference_problem(&recommender->references[role], roles[role].words,
+										   roles[role].plural);
 }
 
-static void
-add_parameter(tfrs_parameters *parameters, Oid type, Datum value, bool null)
+const char *
+tfrs_recommender_relation_doubt(const tfrs_recommender *recommender, tfrs_role role)
 {
-	Assert(parameters->count < TFRS_MOST_PARAMETERS);
-	parameters->types[parameters->count] = type;
-	parameters->values[parameters->count] = value;
-	parameters->nulls[parameters->count] = null ? 'n' : ' ';
-	parameters->count++;
-}
-
-void
-tfrs_parameters_integer(tfrs_parameters *parameters, int64 value)
-{
-	add_parameter(parameters, INT8OID, Int64GetDatum(value), false);
-}
-
-void
-tfrs_parameters_version(tfrs_parameters *parameters, int version)
-{
-	add_parameter(parameters, INT4OID, Int32GetDatum(version), version == 0);
-}
-
-void
-tfrs_parameters_float(tfrs_parameters *parameters, double value)
-{
-	add_parameter(parameters, FLOAT8OID, Float8GetDatum(value), isnan(value));
-}
-
-void
-tfrs_parameters_text(tfrs_parameters *parameters, const char *value)
-{
-	add_parameter(parameters, TEXTOID, value == NULL ? (Datum) 0 : CStringGetTextDatum(value),
-				  value == NULL);
-}
-
-void
-tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *value)
-{
-	add_parameter(parameters, JSONBOID, JsonbPGetDatum(value), value == NULL);
+	return tfrs_relation_reference_doubt(&recommender->references[role], roles[role].words,
+										 roles[role].plural);
 }
 
 static void
@@ -487,6 +355,30 @@ tfrs_recommender_unlock_session(const tfrs_recommender *recommender)
 	LockRelease(&tag, ExclusiveLock, true);
 }
 
+static void
+sequence_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, recommender_table(), 0, 0);
+}
+
+void
+tfrs_registry_lock_sequence(void)
+{
+	LOCKTAG		tag;
+
+	sequence_tag(&tag);
+	LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void
+tfrs_registry_unlock_sequence(void)
+{
+	LOCKTAG		tag;
+
+	sequence_tag(&tag);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
 bool
 tfrs_registry_is_there(const tfrs_recommender *recommender)
 {
@@ -497,24 +389,13 @@ tfrs_registry_is_there(const tfrs_recommender *recommender)
 Oid
 tfrs_registry_model_type(void)
 {
-	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("model"),
-									   ObjectIdGetDatum(get_namespace_oid("tfrs", true)));
-
-	if (!OidIsValid(type))
-		report_missing("type", "model");
-	return type;
+	return tfrs_extension_type("model");
 }
 
 void
 tfrs_parameters_model(tfrs_parameters *parameters, const void *value)
 {
-	add_parameter(parameters, tfrs_registry_model_type(), PointerGetDatum(value), false);
-}
-
-void
-tfrs_parameters_floats(tfrs_parameters *parameters, ArrayType *value)
-{
-	add_parameter(parameters, FLOAT8ARRAYOID, PointerGetDatum(value), value == NULL);
+	tfrs_parameters_add(parameters, tfrs_registry_model_type(), PointerGetDatum(value), false);
 }
 
 uint64
@@ -524,7 +405,7 @@ tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters)
 	tfrs_run_as scope;
 	int			result;
 
-	tfrs_run_as_begin(&scope, owner_of(recommender_table()));
+	tfrs_run_as_begin(&scope, tfrs_relation_owner(recommender_table()));
 	result = SPI_execute_with_args(sql, copy.count, copy.types, copy.values, copy.nulls, false,
 								   0);
 	if (result < 0)
@@ -532,6 +413,53 @@ tfrs_registry_execute(const char *sql, const tfrs_parameters *parameters)
 			 SPI_result_code_string(result));
 	tfrs_run_as_end(&scope);
 	return SPI_processed;
+}
+
+static bool
+is_used(int32 id)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, id);
+	return tfrs_registry_execute("SELECT FROM tfrs.recommender WHERE recommender_id = $1 UNION ALL "
+								 "SELECT FROM tfrs.recommender_run WHERE recommender_id = $1 "
+								 "UNION ALL SELECT FROM tfrs.recommender_version "
+								 "WHERE recommender_id = $1", &parameters) > 0;
+}
+
+int32
+tfrs_registry_new_id(void)
+{
+	int32		id;
+
+	do
+	{
+		if (!pg_strong_random(&id, sizeof(id)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a random number")));
+		id &= PG_INT32_MAX;
+	} while (id == 0 || is_used(id));
+	return id;
+}
+
+char *
+tfrs_recommender_of_store(Oid store)
+{
+	tfrs_parameters none = {0};
+	uint64		count = tfrs_registry_execute("SELECT name FROM tfrs.recommender", &none);
+	SPITupleTable *rows = SPI_tuptable;
+	char	   *found = NULL;
+
+	for (uint64 i = 0; i < count && found == NULL; i++)
+	{
+		char	   *name = SPI_getvalue(rows->vals[i], rows->tupdesc, 1);
+		tfrs_recommender *recommender = tfrs_recommender_look_up(name);
+
+		if (recommender != NULL && recommender->store == store)
+			found = name;
+	}
+	return found;
 }
 
 void
@@ -544,43 +472,85 @@ tfrs_registry_lock_row(const tfrs_recommender *recommender)
 						  "FOR NO KEY UPDATE", &parameters);
 }
 
+/* The columns of a role's relation that are used, some of them NULL. */
 static void
-note_relation(const tfrs_recommender *recommender, const char *role, Oid relation)
+columns_of_role(const tfrs_recommender *recommender, tfrs_role role,
+				const char *columns[TFRS_REFERENCE_COLUMNS])
 {
-	tfrs_parameters parameters = {0};
+	const char *const used[TFRS_ROLES][TFRS_REFERENCE_COLUMNS] = {
+		[TFRS_STORE] = {"version", "model"},
+		[TFRS_INTERACTIONS] = {
+			recommender->query_column, recommender->candidate_column, recommender->weight_column,
+			recommender->at_column
+		},
+		[TFRS_CANDIDATES] = {
+			recommender->candidate_key, recommender->label_column, recommender->available_column
+		}
+	};
 
-	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_parameters_text(&parameters, role);
-	if (!OidIsValid(relation))
-	{
-		tfrs_registry_execute("DELETE FROM tfrs.recommender_relation "
-							  "WHERE recommender_id = $1::integer AND role = $2", &parameters);
-		return;
-	}
-	tfrs_parameters_integer(&parameters, relation);
-	tfrs_registry_execute("INSERT INTO tfrs.recommender_relation VALUES ($1::integer, $2, $3::oid) "
-						  "ON CONFLICT (recommender_id, role) DO UPDATE "
-						  "SET relation = EXCLUDED.relation "
-						  "WHERE recommender_relation.relation <> EXCLUDED.relation", &parameters);
+	memcpy(columns, used[role], sizeof(used[role]));
+}
+
+void
+tfrs_parameters_relation(tfrs_parameters *parameters, const tfrs_recommender *recommender,
+						 tfrs_role role)
+{
+	const Oid	relations[TFRS_ROLES] = {
+		[TFRS_STORE] = recommender->store,
+		[TFRS_INTERACTIONS] = recommender->interactions,
+		[TFRS_CANDIDATES] = recommender->candidates
+	};
+	const char *columns[TFRS_REFERENCE_COLUMNS];
+	bool		none = !OidIsValid(relations[role]);
+
+	columns_of_role(recommender, role, columns);
+	tfrs_parameters_add(parameters, tfrs_extension_type("relation_reference"),
+				  none ? (Datum) 0 :
+				  tfrs_relation_reference_note(&recommender->references[role], relations[role],
+											   columns, TFRS_REFERENCE_COLUMNS), none);
+}
+
+static void
+tell_swapped(const tfrs_recommender *recommender, tfrs_role role)
+{
+	const tfrs_relation_reference *reference = &recommender->references[role];
+
+	if (tfrs_relation_reference_swapped(reference))
+		ereport(NOTICE,
+				(errmsg("recommender \"%s\": %s is another relation than before",
+						recommender->name, reference->name),
+				 errdetail("The former one is called %s now.",
+						   tfrs_relation_text(reference->noted))));
+}
+
+static void
+tell_doubt(const tfrs_recommender *recommender, tfrs_role role)
+{
+	const char *doubt = tfrs_recommender_relation_doubt(recommender, role);
+
+	if (doubt != NULL)
+		ereport(WARNING,
+				(errmsg("recommender \"%s\": %s", recommender->name, doubt)));
 }
 
 void
 tfrs_registry_note_relations(const tfrs_recommender *recommender)
 {
 	tfrs_parameters parameters = {0};
+	bool		changed = false;
 
-	note_relation(recommender, "store", recommender->store);
-	note_relation(recommender, "interactions", recommender->interactions);
-	note_relation(recommender, "candidates", recommender->candidates);
+	for (int role = 0; role < TFRS_ROLES; role++)
+	{
+		tell_swapped(recommender, role);
+		tell_doubt(recommender, role);
+		changed = changed || tfrs_relation_reference_changed(&recommender->references[role]);
+	}
+	if (!changed)
+		return;
 	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_parameters_text(&parameters, tfrs_relation_text(recommender->store));
-	tfrs_parameters_text(&parameters, tfrs_relation_text(recommender->interactions));
-	tfrs_parameters_text(&parameters, OidIsValid(recommender->candidates) ?
-						 tfrs_relation_text(recommender->candidates) : NULL);
+	for (int role = 0; role < TFRS_ROLES; role++)
+		tfrs_parameters_relation(&parameters, recommender, role);
 	tfrs_registry_execute("UPDATE tfrs.recommender "
 						  "SET store = $2, interactions = $3, candidates = $4 "
-						  "WHERE recommender_id = $1::integer AND "
-						  "(store, interactions) IS DISTINCT FROM ($2, $3) OR "
-						  "recommender_id = $1::integer AND candidates IS DISTINCT FROM $4",
-						  &parameters);
+						  "WHERE recommender_id = $1::integer", &parameters);
 }

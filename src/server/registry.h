@@ -13,8 +13,19 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
-#include "utils/array.h"
 #include "utils/jsonb.h"
+
+#include "server/parameters.h"
+#include "server/relation_reference.h"
+
+/* What the relations that a recommender rests on are to it. */
+typedef enum tfrs_role
+{
+	TFRS_STORE,
+	TFRS_INTERACTIONS,
+	TFRS_CANDIDATES,
+	TFRS_ROLES
+} tfrs_role;
 
 typedef struct tfrs_recommender
 {
@@ -22,16 +33,18 @@ typedef struct tfrs_recommender
 	int32		id;
 	char	   *name;
 
-	/* what the names below mean now; InvalidOid where it is gone, or there is no name */
+	/* the relations that are meant now; InvalidOid where one is gone, or there is no name */
 	Oid			store;
 	Oid			interactions;
 	Oid			candidates;
 	Oid			owner;			/* of the store; InvalidOid where it is gone */
 
-	/* schema-qualified and quoted, as of the last refresh: for messages */
+	/* their names now, schema-qualified and quoted; where one is gone the last known */
 	char	   *store_name;
 	char	   *interactions_name;
 	char	   *candidates_name;	/* or NULL */
+
+	tfrs_relation_reference references[TFRS_ROLES];	/* as the registry has them */
 
 	/* columns, not quoted */
 	char	   *query_column;
@@ -72,10 +85,11 @@ extern bool tfrs_recommender_may_read(const tfrs_recommender *recommender);
 /* ERROR where its store was dropped. */
 extern void tfrs_recommender_check_store(const tfrs_recommender *recommender);
 
-/* The qualified, quoted name of a relation, ERROR where it was dropped; and the relation of such a
- * name, whoever may see its schema, InvalidOid without one. */
-extern char *tfrs_relation_text(Oid relation);
-extern Oid	tfrs_relation_of_text(const char *text);
+/* Why there is no relation, or which other one might be meant, in words; or NULL. */
+extern const char *tfrs_recommender_relation_problem(const tfrs_recommender *recommender,
+													 tfrs_role role);
+extern const char *tfrs_recommender_relation_doubt(const tfrs_recommender *recommender,
+												   tfrs_role role);
 
 /*
  * The lock on a recommender that its refresh holds, of a kind that no SQL command can take: until
@@ -85,24 +99,11 @@ extern Oid	tfrs_relation_of_text(const char *text);
 extern bool tfrs_recommender_lock(const tfrs_recommender *recommender, bool session, bool wait);
 extern void tfrs_recommender_unlock_session(const tfrs_recommender *recommender);
 
-/* Parameters of a statement; a NULL pointer, a NaN and a version of 0 are SQL NULL. */
-#define TFRS_MOST_PARAMETERS 20
-
-typedef struct tfrs_parameters
-{
-	int			count;
-	Oid			types[TFRS_MOST_PARAMETERS];
-	Datum		values[TFRS_MOST_PARAMETERS];
-	char		nulls[TFRS_MOST_PARAMETERS];
-} tfrs_parameters;
-
-extern void tfrs_parameters_integer(tfrs_parameters *parameters, int64 value);
-extern void tfrs_parameters_version(tfrs_parameters *parameters, int version);
-extern void tfrs_parameters_float(tfrs_parameters *parameters, double value);
-extern void tfrs_parameters_text(tfrs_parameters *parameters, const char *value);
 extern void tfrs_parameters_model(tfrs_parameters *parameters, const void *value);
-extern void tfrs_parameters_floats(tfrs_parameters *parameters, ArrayType *value);
-extern void tfrs_parameters_jsonb(tfrs_parameters *parameters, const Jsonb *value);
+
+/* A relation of the recommender as it is to be noted; SQL NULL where there is none. */
+extern void tfrs_parameters_relation(tfrs_parameters *parameters,
+									 const tfrs_recommender *recommender, tfrs_role role);
 
 /*
  * One fixed statement on the registry, as its owner; the SPI is connected.  Returns the number of
@@ -117,11 +118,23 @@ extern bool tfrs_registry_is_there(const tfrs_recommender *recommender);
 /* The type tfrs.model. */
 extern Oid	tfrs_registry_model_type(void);
 
+/* A number for a new recommender.  It is a random one: where rows of another database are restored
+ * beside those that are there, they belong to nobody else. */
+extern int32 tfrs_registry_new_id(void);
+
+/* The name of the recommender whose models are in that table, or NULL. */
+extern char *tfrs_recommender_of_store(Oid store);
+
+/* The lock under which the registry's sequence is set, until it is released. */
+extern void tfrs_registry_lock_sequence(void);
+extern void tfrs_registry_unlock_sequence(void);
+
 /* Locks the recommender's row until the end of the transaction: settings and the version in use
  * that are read after it can't change before that. */
 extern void tfrs_registry_lock_row(const tfrs_recommender *recommender);
 
-/* Notes what the recommender's relations are now, and what they are called. */
+/* Notes what the recommender's relations are now, and what they are called; tells which of them are
+ * others than before, or might be. */
 extern void tfrs_registry_note_relations(const tfrs_recommender *recommender);
 
 #endif							/* TFRS_REGISTRY_H */

@@ -1,20 +1,24 @@
 -- Recommenders: what is known of them.  Models lie in a table of each recommender's owner (the store),
--- not here; nobody has privileges on these tables, which C code reads and writes (registry.h) and the
--- views in recommender_views.sql show.  Names of relations are schema-qualified, quoted text.
+-- not here; C code reads and writes these tables (registry.h), and the views in recommender_views.sql
+-- show them.
+--
+-- A dump has their rows.  They have no foreign keys, as rows are restored in any order and some of
+-- them may be left out; numbers that are new are above all that there are, so the sequence is not
+-- dumped.  Who dumps must read them: pg_dump turns row security off, so it can be no policy that
+-- divides them.  The database's owner may read them, and nobody else.
 
-CREATE SEQUENCE recommender_id_seq AS integer;
 CREATE SEQUENCE recommender_run_id_seq;
 
 CREATE TABLE recommender (
-	recommender_id integer PRIMARY KEY DEFAULT pg_catalog.nextval('@extschema@.recommender_id_seq'),
+	recommender_id integer PRIMARY KEY,
 	name text COLLATE "C" NOT NULL UNIQUE,
-	store text NOT NULL,
-	interactions text NOT NULL,
+	store relation_reference NOT NULL,
+	interactions relation_reference NOT NULL,
 	query_column text NOT NULL,
 	candidate_column text NOT NULL,
 	weight_column text,
 	at_column text,
-	candidates text,
+	candidates relation_reference,
 	candidate_key text,
 	label_column text,
 	available_column text,
@@ -26,17 +30,9 @@ CREATE TABLE recommender (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 
--- The relations meant by the names: not dumped, so after a restore the names are looked up again.
-CREATE TABLE recommender_relation (
-	recommender_id integer REFERENCES recommender ON DELETE CASCADE,
-	role text COLLATE "C",
-	relation oid NOT NULL,
-	PRIMARY KEY (recommender_id, role)
-);
-
 CREATE TABLE recommender_run (
-	run_id bigint PRIMARY KEY DEFAULT pg_catalog.nextval('@extschema@.recommender_run_id_seq'),
-	recommender_id integer NOT NULL REFERENCES recommender ON DELETE CASCADE,
+	run_id bigint PRIMARY KEY,
+	recommender_id integer NOT NULL,
 	version integer,
 	mode text NOT NULL,
 	state text NOT NULL CHECK (state IN ('running', 'succeeded', 'unchanged', 'failed', 'cancelled', 'abandoned')),
@@ -55,9 +51,9 @@ CREATE TABLE recommender_run (
 CREATE INDEX recommender_run_recommender_id_idx ON recommender_run (recommender_id, run_id);
 
 CREATE TABLE recommender_version (
-	recommender_id integer REFERENCES recommender ON DELETE CASCADE,
+	recommender_id integer,
 	version integer,
-	run_id bigint NOT NULL REFERENCES recommender_run ON DELETE CASCADE,
+	run_id bigint,
 	created_at timestamptz NOT NULL,
 	published_at timestamptz,
 	held_back text,
@@ -67,7 +63,7 @@ CREATE TABLE recommender_version (
 );
 
 CREATE TABLE recommender_epoch (
-	run_id bigint REFERENCES recommender_run ON DELETE CASCADE,
+	run_id bigint,
 	epoch integer,
 	loss double precision,
 	loss_per_row double precision,
@@ -76,7 +72,7 @@ CREATE TABLE recommender_epoch (
 );
 
 CREATE TABLE recommender_metric (
-	run_id bigint REFERENCES recommender_run ON DELETE CASCADE,
+	run_id bigint,
 	version integer,
 	recorded_at timestamptz NOT NULL,
 	split text,
@@ -89,14 +85,14 @@ CREATE TABLE recommender_metric (
 );
 
 COMMENT ON TABLE recommender IS 'recommenders; read tfrs.recommender_status';
-COMMENT ON TABLE recommender_relation IS 'the relations that recommenders use';
 COMMENT ON TABLE recommender_run IS 'runs of tfrs.refresh; read tfrs.training_run';
 COMMENT ON TABLE recommender_version IS 'versions of the models of recommenders; read tfrs.training_run';
 COMMENT ON TABLE recommender_epoch IS 'figures of the epochs of a run; read tfrs.training_epoch';
 COMMENT ON TABLE recommender_metric IS 'quality of versions; read tfrs.metric';
 
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_run_id_seq', '');
+GRANT SELECT ON recommender, recommender_run, recommender_version, recommender_epoch, recommender_metric
+	TO pg_database_owner;
+
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_run', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_version', '');

@@ -40,24 +40,59 @@ integer_of_result(uint64 rows)
 	return null ? 0 : DatumGetInt32(value);
 }
 
+#define LAST_RUN "coalesce(greatest((SELECT max(run_id) FROM tfrs.recommender_run), " \
+	"(SELECT max(run_id) FROM tfrs.recommender_version), " \
+	"(SELECT max(run_id) FROM tfrs.recommender_epoch), " \
+	"(SELECT max(run_id) FROM tfrs.recommender_metric)), 0)"
+
+static int64
+integer_of(const char *sql)
+{
+	tfrs_parameters none = {0};
+	bool		null;
+
+	tfrs_registry_execute(sql, &none);
+	return DatumGetInt64(value_of_row(0, &null));
+}
+
+/*
+ * The number of a new run, above all that there are.  A restore brings rows without the sequence's
+ * state, which only its owner might set: then it is set here, by one session at a time.
+ */
+static int64
+next_run(void)
+{
+	int64		run = integer_of("SELECT nextval('tfrs.recommender_run_id_seq')");
+
+	if (run > integer_of("SELECT " LAST_RUN))
+		return run;
+	tfrs_registry_lock_sequence();
+	integer_of("SELECT setval('tfrs.recommender_run_id_seq', greatest(last_value, " LAST_RUN ")) "
+			   "FROM tfrs.recommender_run_id_seq");
+	tfrs_registry_unlock_sequence();
+	return integer_of("SELECT nextval('tfrs.recommender_run_id_seq')");
+}
+
 int64
 tfrs_run_begin(const tfrs_recommender *recommender, const char *mode)
 {
 	tfrs_parameters parameters = {0};
-	bool		null;
+	int64		run;
 
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'abandoned', "
 						  "finished_at = clock_timestamp(), "
 						  "error = 'the session ended before the run did' "
 						  "WHERE recommender_id = $1 AND state = 'running'", &parameters);
+	run = next_run();
 	tfrs_parameters_text(&parameters, mode);
 	tfrs_parameters_integer(&parameters, MyProcPid);
+	tfrs_parameters_integer(&parameters, run);
 	tfrs_registry_execute("INSERT INTO tfrs.recommender_run "
-						  "(recommender_id, mode, state, started_at, pid) "
-						  "VALUES ($1::integer, $2, 'running', clock_timestamp(), $3::integer) "
-						  "RETURNING run_id", &parameters);
-	return DatumGetInt64(value_of_row(0, &null));
+						  "(recommender_id, mode, state, started_at, pid, run_id) "
+						  "VALUES ($1::integer, $2, 'running', clock_timestamp(), $3::integer, $4)",
+						  &parameters);
+	return run;
 }
 
 int
@@ -187,6 +222,71 @@ tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version
 						  &parameters);
 }
 
+void
+tfrs_run_know_versions(const tfrs_recommender *recommender, ArrayType *versions,
+					   ArrayType *created)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_array(&parameters, versions);
+	tfrs_parameters_array(&parameters, created);
+	tfrs_registry_execute(
+		"INSERT INTO tfrs.recommender_version (recommender_id, version, created_at, published_at) "
+		"SELECT r.recommender_id, m.version, m.created_at, "
+		"CASE WHEN m.version = r.current_version THEN m.created_at END "
+		"FROM tfrs.recommender r, unnest($2, $3) AS m (version, created_at) "
+		"WHERE r.recommender_id = $1 ON CONFLICT DO NOTHING", &parameters);
+}
+
+int
+tfrs_run_take_versions(const tfrs_recommender *recommender, ArrayType *versions,
+					   ArrayType *created)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_array(&parameters, versions);
+	tfrs_registry_execute("UPDATE tfrs.recommender_version SET pruned_at = "
+						  "CASE WHEN version <> ALL ($2) THEN coalesce(pruned_at, now()) END "
+						  "WHERE recommender_id = $1", &parameters);
+	tfrs_registry_execute("UPDATE tfrs.recommender "
+						  "SET current_version = (SELECT max(v) FROM unnest($2) v) "
+						  "WHERE recommender_id = $1 "
+						  "AND (current_version = ANY ($2)) IS NOT TRUE", &parameters);
+	tfrs_run_know_versions(recommender, versions, created);
+	parameters.count = 1;
+	tfrs_registry_execute("UPDATE tfrs.recommender_version v "
+						  "SET published_at = coalesce(published_at, now()), held_back = NULL "
+						  "FROM tfrs.recommender r WHERE r.recommender_id = $1 "
+						  "AND v.recommender_id = $1 AND v.version = r.current_version",
+						  &parameters);
+	return integer_of_result(tfrs_registry_execute("SELECT current_version FROM tfrs.recommender "
+												   "WHERE recommender_id = $1", &parameters));
+}
+
+/* Runs that a condition names, with all that hangs on them.  There are no foreign keys: rows are
+ * restored in any order, and by several sessions. */
+#define DELETE_RUNS(condition) \
+	"WITH run AS (DELETE FROM tfrs.recommender_run r WHERE recommender_id = $1 " condition \
+	"RETURNING run_id), " \
+	"epoch AS (DELETE FROM tfrs.recommender_epoch WHERE run_id IN (SELECT run_id FROM run)), " \
+	"metric AS (DELETE FROM tfrs.recommender_metric WHERE run_id IN (SELECT run_id FROM run)) " \
+	"DELETE FROM tfrs.recommender_version WHERE recommender_id = $1 AND " \
+	"run_id IN (SELECT run_id FROM run)"
+
+void
+tfrs_run_forget(const tfrs_recommender *recommender)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_registry_execute(DELETE_RUNS(""), &parameters);
+	tfrs_registry_execute("DELETE FROM tfrs.recommender_version WHERE recommender_id = $1",
+						  &parameters);
+	tfrs_registry_execute("DELETE FROM tfrs.recommender WHERE recommender_id = $1", &parameters);
+}
+
 int
 tfrs_run_version_before(const tfrs_recommender *recommender)
 {
@@ -266,12 +366,12 @@ tfrs_run_prune(const tfrs_recommender *recommender, int *count)
 
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_integer(&parameters, MOST_RUNS);
-	tfrs_registry_execute("DELETE FROM tfrs.recommender_run r WHERE recommender_id = $1 "
+	tfrs_registry_execute(DELETE_RUNS(
 						  "AND run_id <= (SELECT run_id FROM tfrs.recommender_run "
 						  "WHERE recommender_id = $1 ORDER BY run_id DESC OFFSET $2 LIMIT 1) "
 						  "AND NOT EXISTS (SELECT FROM tfrs.recommender_version v "
 						  "WHERE v.recommender_id = $1 AND v.run_id = r.run_id "
-						  "AND v.pruned_at IS NULL)", &parameters);
+						  "AND v.pruned_at IS NULL) "), &parameters);
 	parameters.count = 1;
 	tfrs_parameters_integer(&parameters, recommender->keep_versions);
 	tfrs_parameters_version(&parameters, recommender->keep_versions == 1 ? 0 :

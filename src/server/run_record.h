@@ -46,6 +46,19 @@ extern int	tfrs_run_next_version(const tfrs_recommender *recommender);
 extern void tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
 								 const char *held_back, bool deliberate);
 
+/* Versions of the store, and when each was made: those that the registry does not have become
+ * known. */
+extern void tfrs_run_know_versions(const tfrs_recommender *recommender, ArrayType *versions,
+								   ArrayType *created);
+
+/* The same for a store that was taken over: what is not in it is forgotten, and where that is the
+ * version in use, the last one is used from now on.  Returns the version in use, 0: none. */
+extern int	tfrs_run_take_versions(const tfrs_recommender *recommender, ArrayType *versions,
+								   ArrayType *created);
+
+/* Forgets a recommender with all that is recorded of it. */
+extern void tfrs_run_forget(const tfrs_recommender *recommender);
+
 /* The version that was published before the one in use, is kept and was not taken back; 0: none. */
 extern int	tfrs_run_version_before(const tfrs_recommender *recommender);
 extern void tfrs_run_add_epochs(int64 run, const tfrs_model *model);

@@ -14,6 +14,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -21,6 +22,9 @@
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "server/run_record.h"
 
 static void
 report_store(const tfrs_recommender *recommender)
@@ -70,7 +74,7 @@ open_store(const tfrs_recommender *recommender, store_columns *columns)
 	{
 		tfrs_recommender dropped = *recommender;
 
-		dropped.store = InvalidOid;
+		dropped.store = dropped.references[TFRS_STORE].relation = InvalidOid;
 		tfrs_recommender_check_store(&dropped);
 	}
 	if (!find_columns(store, columns))
@@ -161,6 +165,91 @@ find_model(Relation store, const store_columns *columns, int version, Datum *mod
 	if (HeapTupleIsValid(row))
 		*model = heap_getattr(row, columns->model, RelationGetDescr(store), &null);
 	return !null;
+}
+
+void
+tfrs_store_check_table(Oid table)
+{
+	Relation	relation = relation_open(table, AccessShareLock);
+	store_columns columns;
+
+	if (relation->rd_rel->relkind != RELKIND_RELATION ||
+		relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP ||
+		!find_columns(relation, &columns) ||
+		!OidIsValid(index_of_versions(relation, columns.version)) ||
+		column_of_type(relation, "created_at", TIMESTAMPTZOID) == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s can't hold the models of a recommender", tfrs_relation_text(table)),
+				 errdetail("It takes an ordinary table with the columns version integer PRIMARY "
+						   "KEY, model tfrs.model and created_at timestamptz."),
+				 errhint("Name another one, or none: then it is created.")));
+	relation_close(relation, NoLock);
+}
+
+/* Versions and times of all rows of the store. */
+static uint64
+scan_versions(Relation store, AttrNumber version, Datum **versions, Datum **created)
+{
+	AttrNumber	at = column_of_type(store, "created_at", TIMESTAMPTZOID);
+	SysScanDesc scan = systable_beginscan(store, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	uint64		count = 0;
+	uint64		room = 0;
+	HeapTuple	row;
+
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		bool		null;
+		Datum		value = heap_getattr(row, version, RelationGetDescr(store), &null);
+
+		CHECK_FOR_INTERRUPTS();
+		if (null || DatumGetInt32(value) <= 0)
+			continue;
+		if (count == room)
+		{
+			room = 2 * room + 64;
+			*versions = repalloc(*versions, room * sizeof(Datum));
+			*created = repalloc(*created, room * sizeof(Datum));
+		}
+		(*versions)[count] = value;
+		null = at == InvalidAttrNumber;
+		value = null ? (Datum) 0 : heap_getattr(row, at, RelationGetDescr(store), &null);
+		(*created)[count++] = TimestampTzGetDatum(null ? GetCurrentTimestamp()
+												  : DatumGetTimestampTz(value));
+	}
+	systable_endscan(scan);
+	return count;
+}
+
+void
+tfrs_store_read_versions(const tfrs_recommender *recommender, tfrs_store_versions *result)
+{
+	store_columns columns;
+	Relation	store = open_store(recommender, &columns);
+	Datum	   *versions = palloc(sizeof(Datum));
+	Datum	   *created = palloc(sizeof(Datum));
+	uint64		count;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	count = scan_versions(store, columns.version, &versions, &created);
+	PopActiveSnapshot();
+	table_close(store, AccessShareLock);
+	result->last = 0;
+	for (uint64 i = 0; i < count; i++)
+		result->last = Max(result->last, DatumGetInt32(versions[i]));
+	result->versions = construct_array(versions, (int) count, INT4OID, sizeof(int32), true,
+									   TYPALIGN_INT);
+	result->created = construct_array(created, (int) count, TIMESTAMPTZOID, sizeof(TimestampTz),
+									  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+}
+
+void
+tfrs_store_note_versions(const tfrs_recommender *recommender)
+{
+	tfrs_store_versions versions;
+
+	tfrs_store_read_versions(recommender, &versions);
+	tfrs_run_know_versions(recommender, versions.versions, versions.created);
 }
 
 const tfrs_cached_block *

@@ -19,6 +19,24 @@
 extern const tfrs_cached_block *tfrs_store_model(const tfrs_recommender *recommender, int version,
 												 tfrs_block_site *site, MemoryContext context);
 
+/* ERROR unless a table can hold models: an ordinary, permanent one with the columns of a store. */
+extern void tfrs_store_check_table(Oid table);
+
+/* The versions that are in the store now. */
+typedef struct tfrs_store_versions
+{
+	ArrayType  *versions;		/* integer */
+	ArrayType  *created;		/* timestamptz: when each was made */
+	int			last;			/* 0: there is none */
+} tfrs_store_versions;
+
+extern void tfrs_store_read_versions(const tfrs_recommender *recommender,
+									 tfrs_store_versions *versions);
+
+/* Makes the registry know of versions that are in the store; the SPI is connected.  A restore may
+ * have brought the one without the other. */
+extern void tfrs_store_note_versions(const tfrs_recommender *recommender);
+
 /* ERROR where the store has no row of that version. */
 extern void tfrs_store_check_version(const tfrs_recommender *recommender, int version);
 

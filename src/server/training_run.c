@@ -42,8 +42,9 @@ tfrs_training_run_begin(tfrs_training_run *run)
 {
 	tfrs_recommender_check_store(run->recommender);
 	run->run = tfrs_run_begin(run->recommender, run->warm ? "warm" : "full");
-	if (tfrs_recommender_problem(run->recommender) == NULL)
+	if (!tfrs_recommender_is_broken(run->recommender))
 		tfrs_registry_note_relations(run->recommender);
+	tfrs_store_note_versions(run->recommender);
 }
 
 /* Reads the version in use from the store, as its owner. */
@@ -443,12 +444,22 @@ execute_on_store(const tfrs_training_run *run, const char *sql, tfrs_parameters 
 	return SPI_processed;
 }
 
+/* One above all that the recommender has had, and all that are in its store. */
+static int
+next_version(const tfrs_recommender *recommender)
+{
+	tfrs_store_versions versions;
+
+	tfrs_store_read_versions(recommender, &versions);
+	return Max(tfrs_run_next_version(recommender), versions.last + 1);
+}
+
 static void
 store_value(tfrs_training_run *run)
 {
 	tfrs_parameters parameters = {0};
 
-	run->version = tfrs_run_next_version(run->recommender);
+	run->version = next_version(run->recommender);
 	tfrs_parameters_version(&parameters, run->version);
 	tfrs_parameters_model(&parameters, run->value);
 	if (execute_on_store(run, "INSERT INTO %s (version, model) VALUES ($1, $2)", &parameters) != 1)

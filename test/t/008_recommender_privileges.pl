@@ -57,8 +57,8 @@ refused('mallory', $_, $denied, $_) foreach (
 	q{CALL tfrs.drop_recommender('films')}, q{CALL tfrs.publish('films', 1)}, q{CALL tfrs.revert('films')},
 	q{CALL tfrs.grant_recommender('films', 'mallory', 'use')});
 refused('mallory', 'SELECT * FROM tfrs.recommender', qr/permission denied for table recommender/, 'the registry is closed');
-refused('mallory', q{INSERT INTO tfrs.recommender_relation VALUES (1, 'store', 1)}, qr/permission denied/, 'for writing too');
-refused('mallory', q{SELECT nextval('tfrs.recommender_id_seq')}, qr/permission denied for sequence/, 'its sequences too');
+refused('mallory', q{INSERT INTO tfrs.recommender_run (run_id) VALUES (1)}, qr/permission denied/, 'for writing too');
+refused('mallory', q{SELECT nextval('tfrs.recommender_run_id_seq')}, qr/permission denied for sequence/, 'its sequences too');
 refused('mallory', q{CALL tfrs.create_recommender('mine', 'alice.event', 'u', 'c')},
 	qr/permission denied for column "u" of relation alice.event/, 'interactions that one may not read');
 as('alice', 'GRANT SELECT (u, c) ON event TO mallory');
@@ -221,7 +221,7 @@ as('alice', 'DROP TABLE films_recommender');
 root(q{CREATE TABLE alice.films_recommender (version int, model tfrs.model, created_at timestamptz DEFAULT now());
 	ALTER TABLE alice.films_recommender OWNER TO mallory});
 refused('mallory', q{CALL tfrs.refresh('films')}, $denied, "a table of the store's name is not the store");
-refused('alice', q{CALL tfrs.refresh('films')}, qr/recommender "films" is broken: its store, table alice.films_recommender, was dropped/,
+refused('alice', q{CALL tfrs.refresh('films')}, qr/recommender "films" is broken: its store, alice.films_recommender, was dropped, and what has that name now belongs to mallory/,
 	'which is reported');
 as('alice', q{CALL tfrs.drop_recommender('films')});
 is(as('alice', 'SELECT count(*) FROM tfrs.recommender_status'), 0, 'and dropping the recommender works');

@@ -59,9 +59,9 @@ foreach my $dropped ('copy', 'copies_recommender')
 	my $holder = session('postgres');
 	my $refresh = session('alice');
 
-	say_to($holder, 'BEGIN; LOCK TABLE tfrs.recommender_relation IN EXCLUSIVE MODE');
+	say_to($holder, 'BEGIN; LOCK TABLE tfrs.recommender_run IN EXCLUSIVE MODE');
 	$server->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks
-		WHERE relation = 'tfrs.recommender_relation'::regclass AND mode = 'ExclusiveLock'});
+		WHERE relation = 'tfrs.recommender_run'::regclass AND mode = 'ExclusiveLock'});
 	say_to($refresh, q{CALL tfrs.refresh('copies')});
 	wait_for_waiting(1);
 	sql("DROP TABLE $dropped");

@@ -1,0 +1,316 @@
+/*
+ * relation_reference.c: which relation is meant, by the catalogs as they are now.
+ *
+ * When a relation was made and when it was given its name are told by the transactions that wrote
+ * its rows in the catalogs: the row of a system column is written once, that of its row type
+ * whenever it is renamed, moved or given away.  The order of two transactions is all that is asked.
+ */
+#include "server/relation_reference.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "access/transam.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+PG_FUNCTION_INFO_V1(tfrs_relation_reference_in);
+PG_FUNCTION_INFO_V1(tfrs_relation_reference_out);
+
+/* The name, then the columns, each ended by a zero byte. */
+typedef struct stored_reference
+{
+	int32		vl_len_;		/* of the server's */
+	Oid			relation;
+	Oid			owner;
+	char		words[FLEXIBLE_ARRAY_MEMBER];
+} stored_reference;
+
+/* The qualified, quoted name of a relation; NULL where it is gone. */
+static char *
+name_of(Oid relation)
+{
+	char	   *name = get_rel_name(relation);
+	char	   *schema = name == NULL ? NULL : get_namespace_name(get_rel_namespace(relation));
+
+	return schema == NULL ? NULL : quote_qualified_identifier(schema, name);
+}
+
+char *
+tfrs_relation_text(Oid relation)
+{
+	char	   *name = name_of(relation);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u was dropped meanwhile", relation)));
+	return name;
+}
+
+Oid
+tfrs_relation_of_text(const char *text)
+{
+	char	   *copy = pstrdup(text);
+	List	   *names;
+	Oid			schema;
+
+	if (!SplitIdentifierString(copy, '.', &names) || list_length(names) != 2)
+		return InvalidOid;
+	schema = get_namespace_oid(linitial(names), true);
+	return OidIsValid(schema) ? get_relname_relid(lsecond(names), schema) : InvalidOid;
+}
+
+Oid
+tfrs_relation_owner(Oid relation)
+{
+	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(row))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
+	ReleaseSysCache(row);
+	return owner;
+}
+
+/* The first column that a relation does not have, or NULL. */
+static const char *
+missing_column(const tfrs_relation_reference *reference, Oid relation)
+{
+	for (int i = 0; i < TFRS_REFERENCE_COLUMNS && reference->columns[i] != NULL; i++)
+		if (get_attnum(relation, reference->columns[i]) <= 0)
+			return reference->columns[i];
+	return NULL;
+}
+
+static bool
+has_owner(const tfrs_relation_reference *reference, Oid relation)
+{
+	return has_privs_of_role(tfrs_relation_owner(relation), reference->noted_owner);
+}
+
+static TransactionId
+writer_of(HeapTuple row)
+{
+	TransactionId writer;
+
+	if (!HeapTupleIsValid(row))
+		return InvalidTransactionId;
+	writer = HeapTupleHeaderGetRawXmin(row->t_data);
+	ReleaseSysCache(row);
+	return writer;
+}
+
+/* The transaction that made a relation.  Views have no system columns. */
+static TransactionId
+maker_of(Oid relation)
+{
+	AttrNumber	column = get_rel_relkind(relation) == RELKIND_VIEW ? 1
+		: SelfItemPointerAttributeNumber;
+
+	return writer_of(SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(column)));
+}
+
+/* The transaction that gave a relation its name. */
+static TransactionId
+namer_of(Oid relation)
+{
+	return writer_of(SearchSysCache1(TYPEOID, ObjectIdGetDatum(get_rel_type_id(relation))));
+}
+
+/* Whether a relation was there before another one gave its name away. */
+static bool
+was_made_before(Oid relation, Oid renamed)
+{
+	TransactionId made = maker_of(relation);
+	TransactionId given = namer_of(renamed);
+
+	return TransactionIdIsValid(made) && TransactionIdIsValid(given) &&
+		TransactionIdPrecedesOrEquals(made, given);
+}
+
+/* Whether what has the noted name takes the place of the relation that was noted. */
+static bool
+takes_place(const tfrs_relation_reference *reference, Oid named)
+{
+	if (missing_column(reference, named) != NULL || !has_owner(reference, named))
+		return false;
+	return !OidIsValid(reference->relation) || was_made_before(named, reference->relation);
+}
+
+/* What the reference means where the relation that was noted has not the noted name.  What has that
+ * name and is not meant is told, but for what can't be meant beside a relation that was renamed. */
+static void
+resolve_name(tfrs_relation_reference *reference)
+{
+	Oid			named = tfrs_relation_of_text(reference->noted_name);
+
+	if (!OidIsValid(named) || named == reference->relation)
+		return;
+	if (!OidIsValid(reference->noted) || takes_place(reference, named))
+		reference->relation = named;
+	else if (!OidIsValid(reference->relation) || missing_column(reference, named) == NULL)
+		reference->other = named;
+}
+
+static void
+resolve(tfrs_relation_reference *reference)
+{
+	char	   *name = OidIsValid(reference->noted) ? name_of(reference->noted) : NULL;
+
+	if (name != NULL)
+		reference->relation = reference->noted;
+	if (name == NULL || strcmp(name, reference->noted_name) != 0)
+		resolve_name(reference);
+	if (reference->relation != reference->noted)
+		name = name_of(reference->relation);
+	reference->name = name == NULL ? reference->noted_name : name;
+}
+
+void
+tfrs_relation_reference_read(tfrs_relation_reference *reference, Datum value, bool null)
+{
+	const stored_reference *stored;
+	const char *word;
+	const char *end;
+
+	memset(reference, 0, sizeof(*reference));
+	if (null)
+		return;
+	stored = (const stored_reference *) DatumGetPointer(value);
+	end = (const char *) stored + VARSIZE(stored);
+	reference->noted = stored->relation;
+	reference->noted_owner = stored->owner;
+	reference->noted_name = pstrdup(stored->words);
+	word = stored->words + strlen(stored->words) + 1;
+	for (int i = 0; i < TFRS_REFERENCE_COLUMNS && word < end; i++)
+	{
+		reference->columns[i] = pstrdup(word);
+		word += strlen(word) + 1;
+	}
+	resolve(reference);
+}
+
+static stored_reference *
+make_stored(Oid relation, const char *const *words, int count)
+{
+	size_t		size = offsetof(stored_reference, words);
+	stored_reference *stored;
+	char	   *at;
+
+	for (int i = 0; i < count; i++)
+		size += strlen(words[i]) + 1;
+	stored = palloc0(size);
+	SET_VARSIZE(stored, size);
+	stored->relation = relation;
+	stored->owner = tfrs_relation_owner(relation);
+	at = stored->words;
+	for (int i = 0; i < count; i++)
+	{
+		strcpy(at, words[i]);
+		at += strlen(words[i]) + 1;
+	}
+	return stored;
+}
+
+Datum
+tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation,
+							 const char *const *columns, int count)
+{
+	const char *words[1 + TFRS_REFERENCE_COLUMNS];
+	bool		doubtful = OidIsValid(before->other) && before->relation == relation;
+	int			used = 0;
+
+	Assert(count <= TFRS_REFERENCE_COLUMNS);
+	words[used++] = doubtful ? before->noted_name : tfrs_relation_text(relation);
+	for (int i = 0; i < count; i++)
+		if (columns[i] != NULL)
+			words[used++] = columns[i];
+	return PointerGetDatum(make_stored(relation, words, used));
+}
+
+static char *
+owner_name(Oid relation)
+{
+	return GetUserNameFromId(tfrs_relation_owner(relation), true);
+}
+
+/* Why what has the name is not taken. */
+static const char *
+objection(const tfrs_relation_reference *reference)
+{
+	const char *column = missing_column(reference, reference->other);
+
+	if (column != NULL)
+		return psprintf("has no column \"%s\"", column);
+	return psprintf("belongs to %s", owner_name(reference->other));
+}
+
+const char *
+tfrs_relation_reference_problem(const tfrs_relation_reference *reference, const char *what,
+								bool plural)
+{
+	const char *state;
+
+	if (reference->noted_name == NULL || OidIsValid(reference->relation))
+		return NULL;
+	state = OidIsValid(reference->noted) ? plural ? "were dropped" : "was dropped"
+		: plural ? "are missing" : "is missing";
+	if (!OidIsValid(reference->other))
+		return psprintf("its %s, %s, %s", what, reference->name, state);
+	return psprintf("its %s, %s, %s, and what has that name now %s", what, reference->name, state,
+					objection(reference));
+}
+
+const char *
+tfrs_relation_reference_doubt(const tfrs_relation_reference *reference, const char *what,
+							  bool plural)
+{
+	if (!OidIsValid(reference->relation) || !OidIsValid(reference->other))
+		return NULL;
+	return psprintf("its %s %s renamed to %s, and another relation, which belongs to %s, is called "
+					"%s now: tell by tfrs.alter_recommender which one is meant", what,
+					plural ? "were" : "was", reference->name, owner_name(reference->other),
+					reference->noted_name);
+}
+
+bool
+tfrs_relation_reference_swapped(const tfrs_relation_reference *reference)
+{
+	return OidIsValid(reference->noted) && OidIsValid(reference->relation) &&
+		reference->relation != reference->noted && get_rel_name(reference->noted) != NULL;
+}
+
+bool
+tfrs_relation_reference_changed(const tfrs_relation_reference *reference)
+{
+	if (reference->noted_name == NULL || OidIsValid(reference->other))
+		return false;
+	return reference->noted != reference->relation ||
+		reference->noted_owner != tfrs_relation_owner(reference->relation) ||
+		strcmp(reference->noted_name, reference->name) != 0;
+}
+
+Datum
+tfrs_relation_reference_in(PG_FUNCTION_ARGS)
+{
+	const char *name = PG_GETARG_CSTRING(0);
+
+	PG_RETURN_POINTER(make_stored(InvalidOid, &name, 1));
+}
+
+Datum
+tfrs_relation_reference_out(PG_FUNCTION_ARGS)
+{
+	tfrs_relation_reference reference;
+
+	tfrs_relation_reference_read(&reference, PG_GETARG_DATUM(0), false);
+	PG_RETURN_CSTRING(reference.name);
+}
