@@ -167,6 +167,14 @@ CALL tfrs.alter_recommender('mart', store => 'mart.thing');
 CALL tfrs.alter_recommender('mart', store => 'mart.saved');
 ALTER TABLE mart.saved ADD PRIMARY KEY (version);
 CALL tfrs.alter_recommender('mart', store => 'mart.nothing');
+-- A superuser's table does not make it the superuser's: the owner has defined what is read.
+RESET ROLE;
+CREATE TABLE mart.models (LIKE mart.saved INCLUDING ALL);
+SELECT privilege, regexp_replace(problem, 'belongs to .*', 'belongs to ...') AS problem FROM tfrs.recommender_status WHERE recommender = 'mart';
+DO $$ BEGIN CALL tfrs.alter_recommender('mart', store => 'mart.models'); EXCEPTION WHEN object_not_in_prerequisite_state THEN
+	RAISE NOTICE '%', regexp_replace(SQLERRM, 'belongs to [^,]*', 'belongs to ...'); END $$;
+DROP TABLE mart.models;
+SET ROLE regress_tfrs_mart;
 CALL tfrs.alter_recommender('mart', store => 'mart.saved');
 SELECT * FROM meant;
 CALL tfrs.refresh('mart');

@@ -274,7 +274,6 @@ find_to_alter(FunctionCallInfo fcinfo)
 	}
 	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
 	recommender = find_to_change(name);
-	memset(&recommender->references[TFRS_STORE], 0, sizeof(tfrs_relation_reference));
 	tfrs_store_table_take(recommender, text_argument(fcinfo, ALTERED_STORE));
 	return recommender;
 }

@@ -507,7 +507,8 @@ tfrs_parameters_relation(tfrs_parameters *parameters, const tfrs_recommender *re
 	tfrs_parameters_add(parameters, tfrs_extension_type("relation_reference"),
 				  none ? (Datum) 0 :
 				  tfrs_relation_reference_note(&recommender->references[role], relations[role],
-											   columns, TFRS_REFERENCE_COLUMNS), none);
+											   role == TFRS_STORE, columns,
+											   TFRS_REFERENCE_COLUMNS), none);
 }
 
 static void

@@ -29,6 +29,7 @@ typedef struct stored_reference
 	int32		vl_len_;		/* of the server's */
 	Oid			relation;
 	Oid			owner;
+	int32		same_owner;
 	char		words[FLEXIBLE_ARRAY_MEMBER];
 } stored_reference;
 
@@ -93,7 +94,10 @@ missing_column(const tfrs_relation_reference *reference, Oid relation)
 static bool
 has_owner(const tfrs_relation_reference *reference, Oid relation)
 {
-	return has_privs_of_role(tfrs_relation_owner(relation), reference->noted_owner);
+	Oid			owner = tfrs_relation_owner(relation);
+
+	return owner == reference->noted_owner ||
+		(!reference->same_owner && has_privs_of_role(owner, reference->noted_owner));
 }
 
 static TransactionId
@@ -188,6 +192,7 @@ tfrs_relation_reference_read(tfrs_relation_reference *reference, Datum value, bo
 	end = (const char *) stored + VARSIZE(stored);
 	reference->noted = stored->relation;
 	reference->noted_owner = stored->owner;
+	reference->same_owner = stored->same_owner != 0;
 	reference->noted_name = pstrdup(stored->words);
 	word = stored->words + strlen(stored->words) + 1;
 	for (int i = 0; i < TFRS_REFERENCE_COLUMNS && word < end; i++)
@@ -222,10 +227,11 @@ make_stored(Oid relation, const char *const *words, int count)
 
 Datum
 tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation,
-							 const char *const *columns, int count)
+							 bool same_owner, const char *const *columns, int count)
 {
 	const char *words[1 + TFRS_REFERENCE_COLUMNS];
 	bool		doubtful = OidIsValid(before->other) && before->relation == relation;
+	stored_reference *stored;
 	int			used = 0;
 
 	Assert(count <= TFRS_REFERENCE_COLUMNS);
@@ -233,7 +239,9 @@ tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation
 	for (int i = 0; i < count; i++)
 		if (columns[i] != NULL)
 			words[used++] = columns[i];
-	return PointerGetDatum(make_stored(relation, words, used));
+	stored = make_stored(relation, words, used);
+	stored->same_owner = same_owner;
+	return PointerGetDatum(stored);
 }
 
 static char *

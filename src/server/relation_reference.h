@@ -10,7 +10,9 @@
  * - Another relation that took over the name is meant from then on, where it had been made before
  *   the former one gave the name away (a swap), or where the former one is gone.
  * - It must have the columns, and its owner must have the privileges of the former one's owner:
- *   nobody else can put a relation, and code in it, in another's place.
+ *   nobody else can put a relation, and code in it, in another's place.  Where rights follow from
+ *   owning it, as for a store, it must be the same owner: a superuser who restores a table does not
+ *   take over what others defined.
  * - Where another relation with the columns has the name all the same, both may be meant.  The
  *   renamed one is used, `other` is the new one, and the recommender's owner decides.
  */
@@ -27,6 +29,7 @@ typedef struct tfrs_relation_reference
 	/* as it was noted */
 	Oid			noted;			/* InvalidOid: nothing but the name is known */
 	Oid			noted_owner;
+	bool		same_owner;		/* nothing else takes its place */
 	char	   *noted_name;		/* qualified and quoted; NULL: there is no relation */
 	char	   *columns[TFRS_REFERENCE_COLUMNS];	/* NULL at the end */
 
@@ -45,7 +48,8 @@ extern void tfrs_relation_reference_read(tfrs_relation_reference *reference, Dat
  * what was meant until now; a relation whose name another one has now stays known by that name.
  */
 extern Datum tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation,
-										  const char *const *columns, int count);
+										  bool same_owner, const char *const *columns,
+										  int count);
 
 /* Why the relation can't be used, or which other one might be meant, in words; or NULL.
  * what: e.g. "interactions". */

@@ -133,11 +133,34 @@ tfrs_store_table_make(tfrs_recommender *recommender, const char *name)
 	return OidIsValid(table);
 }
 
+/* ERROR where the table's owner is another one than the former table's, who has defined what the
+ * recommender reads, and is still there. */
+static void
+check_owner(const tfrs_recommender *recommender, Oid table)
+{
+	Oid			former = recommender->references[TFRS_STORE].noted_owner;
+	Oid			owner = tfrs_relation_owner(table);
+	char	   *former_name = OidIsValid(former) ? GetUserNameFromId(former, true) : NULL;
+
+	if (owner != former && former_name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s belongs to %s, and recommender \"%s\" to %s",
+						tfrs_relation_text(table), GetUserNameFromId(owner, true),
+						recommender->name, former_name),
+				 errhint("ALTER TABLE %s OWNER TO %s.", tfrs_relation_text(table),
+						 quote_identifier(former_name))));
+}
+
 void
 tfrs_store_table_take(tfrs_recommender *recommender, const char *name)
 {
-	take(recommender, RangeVarGetRelidExtended(range_of_name(name), ShareUpdateExclusiveLock, 0,
-											   RangeVarCallbackOwnsRelation, NULL));
+	Oid			table = RangeVarGetRelidExtended(range_of_name(name), ShareUpdateExclusiveLock, 0,
+												 RangeVarCallbackOwnsRelation, NULL);
+
+	check_owner(recommender, table);
+	take(recommender, table);
+	memset(&recommender->references[TFRS_STORE], 0, sizeof(tfrs_relation_reference));
 }
 
 void

@@ -19,7 +19,7 @@
  */
 extern bool tfrs_store_table_make(tfrs_recommender *recommender, const char *name);
 
-/* An existing table becomes the recommender's store. */
+/* An existing table of the same owner becomes the recommender's store. */
 extern void tfrs_store_table_take(tfrs_recommender *recommender, const char *name);
 
 /* The registry, which has the recommender, learns what versions are in a store that was taken. */
