@@ -131,13 +131,7 @@ SELECT count(*) FROM tfrs.similar('things', 30, among => '{21,22}', exclude => '
 SELECT count(*) FROM tfrs.similar('things', 4711);
 SELECT count(*) FROM tfrs.similar('things', NULL);
 
--- explain: with the bias the contributions are the score
-SELECT abs(sum(contribution) + max(b) - max(r.score)) < 1e-4 AS adds_up, abs(sum(share) - 1) < 1e-4 AS shares
-FROM tfrs.recommend('things', 8, 1) r
-CROSS JOIN LATERAL (SELECT CASE WHEN (tfrs.model_info(model) #>> '{options,candidate_bias}')::boolean
-		THEN (tfrs.embed_candidate(model, r.candidate)::real[])[tfrs.dims(tfrs.embed_candidate(model, r.candidate))]
-		ELSE 0 END AS b FROM things_recommender) bias
-CROSS JOIN LATERAL tfrs.explain('things', 8, r.candidate, 100);
+-- explain: explain.sql has what its figures mean
 SELECT count(*), bool_and(e.candidate::int IN (SELECT thing FROM visit WHERE person = 8)) AS chosen, bool_and(label IS NOT NULL) AS labels
 FROM tfrs.explain('things', 8, '30') e;
 SELECT count(*) FROM tfrs.explain('things', '8', 30, 3);

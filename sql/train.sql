@@ -172,7 +172,9 @@ FROM (SELECT loss FROM (SELECT train(query, candidate, NULL, '{"preset": "tfrs",
 		training_history(model)) AS w,
 	(SELECT loss FROM (SELECT train(query, candidate, '{"preset": "tfrs", "epochs": 1}') AS model FROM rows) AS m,
 		training_history(model)) AS o;
-SELECT loss FROM (SELECT train(query, candidate, 0, '{"history": false, "epochs": 1}') AS model FROM rows) AS m, training_history(model);
+SELECT train(query, candidate, 0, '{"history": false, "epochs": 1}') IS NULL AS nothing FROM rows;
+SELECT train(query, candidate, 3e38, '{"history": false, "epochs": 1}') FROM rows;
+SELECT train(query, candidate, 1e25, '{"history": false, "epochs": 1}') IS NULL AS nothing FROM rows;
 
 -- Only the hardest negatives: with all of them kept it is the same, with fewer the loss is smaller
 SELECT round((a.loss / b.loss)::numeric, 4) AS all_kept, c.loss < b.loss * 0.9 AS fewer

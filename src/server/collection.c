@@ -4,7 +4,6 @@
 #include "server/collection.h"
 
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
 #include "learning/warm_start.h"
 #include "server/bridge.h"
@@ -111,14 +110,6 @@ tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids, float 
 
 	tfrs_check(tfrs_interactions_add(collection->interactions, ids->query, ids->candidate,
 									 weight, at, &error), &error);
-}
-
-int64
-tfrs_collection_time(const NullableDatum *at)
-{
-	if (at->isnull || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at->value)))
-		return DT_NOBEGIN;
-	return DatumGetTimestampTz(at->value);
 }
 
 void

@@ -32,6 +32,7 @@ typedef struct tfrs_collection
 	tfrs_interactions *interactions;
 	uint64		skipped_query;
 	uint64		skipped_candidate;
+	uint64		skipped_weight;	/* of weight 0 */
 } tfrs_collection;
 
 /* Before it begins: reads ids as a model has them that the training will go on from.  ERROR where
@@ -53,13 +54,18 @@ typedef struct tfrs_row_ids
 	tfrs_id		candidate;
 } tfrs_row_ids;
 
+/* Whether a row of that weight counts: one of 0 is as if it were not there, but for its number. */
+static inline bool
+tfrs_collection_counts(tfrs_collection *collection, float weight)
+{
+	collection->skipped_weight += !(weight > 0);
+	return weight > 0;
+}
+
 extern bool tfrs_collection_ids(tfrs_collection *collection, const NullableDatum *query,
 								const NullableDatum *candidate, tfrs_row_ids *ids);
 extern void tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids,
 								float weight, int64 at);
-
-/* A time as the interactions have it: where it is NULL or infinite, the earliest. */
-extern int64 tfrs_collection_time(const NullableDatum *at);
 
 /* Brings the rows into their final order. */
 extern void tfrs_collection_finish(tfrs_collection *collection);

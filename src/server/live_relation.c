@@ -12,6 +12,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -122,7 +123,7 @@ static void
 tell_left_out(const tfrs_live_relation *live)
 {
 	const char *what = live->role == TFRS_LIVE_INTERACTIONS
-		? "What was chosen since the training, or was held out of it, is not known."
+		? "What a query has chosen is taken from the model, as it was at the training."
 		: "There are no labels, and candidates that are not available are shown.";
 
 	if (live->entry->told)
@@ -145,11 +146,12 @@ bool
 tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
 						tfrs_live_role role)
 {
-	const char *interactions[3] = {
-		recommender->query_column, recommender->candidate_column, recommender->at_column
+	const char *interactions[4] = {
+		recommender->query_column, recommender->candidate_column, recommender->at_column,
+		recommender->weight_column
 	};
-	const char *candidates[3] = {
-		recommender->candidate_key, recommender->label_column, recommender->available_column
+	const char *candidates[4] = {
+		recommender->candidate_key, recommender->label_column, recommender->available_column, NULL
 	};
 	const char *const *columns = role == TFRS_LIVE_INTERACTIONS ? interactions : candidates;
 
@@ -159,14 +161,15 @@ tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recomm
 		: recommender->candidates;
 	live->id_column = columns[0];
 	live->entry = entry_of(recommender, role);
-	if (OidIsValid(live->relation))
-		tfrs_recommender_check_columns(recommender, live->relation);
+	tfrs_recommender_check_columns(recommender, live->relation);
 	if (!OidIsValid(live->relation) ||
-		!tfrs_may_read_columns(tfrs_live_reader(recommender), live->relation, columns, 3))
+		!tfrs_may_read_columns(tfrs_live_reader(recommender), live->relation, columns, 4))
 	{
 		tell_left_out(live);
 		return false;
 	}
+	LockRelationOid(live->relation, AccessShareLock);
+	tfrs_recommender_check_columns(recommender, live->relation);	/* nothing changes from here */
 	live->id_type = getBaseType(get_atttype(live->relation, get_attnum(live->relation,
 																	   live->id_column)));
 	return true;
@@ -242,22 +245,6 @@ tfrs_live_relation_parameter_type(const tfrs_live_relation *live)
 		default:
 			return live->id_type;
 	}
-}
-
-void
-tfrs_live_relation_check_ids(const tfrs_live_relation *live, const tfrs_id_view *ids)
-{
-	const char *name = tfrs_id_tag_name(ids->tag);
-	tfrs_id_reader reader;
-
-	tfrs_id_reader_init(&reader, live->id_type, "query");
-	if (!tfrs_id_tags_match(reader.tag, ids->tag))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of %s is of type %s, but the model was trained on type %s",
-						live->id_column, relation_name(live), format_type_be(live->id_type),
-						name == NULL ? "unknown" : name),
-				 errhint("CALL tfrs.refresh(name).")));
 }
 
 bool

@@ -41,9 +41,6 @@ extern Oid	tfrs_live_reader(const tfrs_recommender *recommender);
 extern bool tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
 									tfrs_live_role role);
 
-/* ERROR where the column that is looked up is not of the type that the model's ids have. */
-extern void tfrs_live_relation_check_ids(const tfrs_live_relation *live, const tfrs_id_view *ids);
-
 /* Says once a session where each look-up reads the whole table. */
 extern void tfrs_live_relation_check_index(const tfrs_live_relation *live);
 

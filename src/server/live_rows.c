@@ -6,19 +6,18 @@
 #include "server/live_rows.h"
 
 #include "catalog/pg_type.h"
-#include "common/int.h"
-#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/date.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 
 #include "base/limits.h"
 #include "server/live_relation.h"
 #include "server/row_reader.h"
 #include "server/run_as.h"
+
+/* Half of the least float: a number up to it is rounded to 0. */
+#define LARGEST_ZERO_WEIGHT "7.006492321624085e-46"
 
 static void
 begin_reading(tfrs_run_as *scope, const tfrs_recommender *recommender)
@@ -35,23 +34,6 @@ end_reading(tfrs_run_as *scope)
 	tfrs_run_as_end(scope);
 }
 
-int64
-tfrs_live_time(Oid type, Datum value, bool null)
-{
-	int64		at;
-
-	if (null)
-		return DT_NOBEGIN;
-	if (type != DATEOID)
-		return TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)) ? DT_NOBEGIN
-			: DatumGetTimestamp(value);
-	if (DATE_NOT_FINITE(DatumGetDateADT(value)))
-		return DT_NOBEGIN;
-	if (pg_mul_s64_overflow(DatumGetDateADT(value), USECS_PER_DAY, &at))
-		return PG_INT64_MAX;
-	return at;
-}
-
 /* The events that the statement has found. */
 static void
 add_events(tfrs_profile *profile)
@@ -66,21 +48,19 @@ add_events(tfrs_profile *profile)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
-		int64		at = PG_INT64_MAX;	/* not known: after what is stored */
-		Datum		value;
+		int64		at = 0;
+		NullableDatum value;
 		uint32		candidate;
-		bool		null;
 
-		value = SPI_getbinval(row, columns, 1, &null);
-		if (null)
+		value.value = SPI_getbinval(row, columns, 1, &value.isnull);
+		if (value.isnull)
 			continue;
-		candidate = tfrs_id_view_find(ids, tfrs_id_read_as(&reader, ids->tag, value, "candidate"));
-		if (candidate == TFRS_NO_ROW)
-			continue;
+		candidate = tfrs_id_view_find(ids, tfrs_id_read_as(&reader, ids->tag, value.value,
+														   "candidate"));
 		if (has_time)
 		{
-			value = SPI_getbinval(row, columns, 2, &null);
-			at = tfrs_live_time(at_type, value, null);
+			value.value = SPI_getbinval(row, columns, 2, &value.isnull);
+			at = tfrs_time_of(at_type, &value);
 		}
 		tfrs_profile_add(profile, candidate, at);
 	}
@@ -91,6 +71,22 @@ append_column(StringInfo sql, const char *before, const char *column)
 {
 	if (column != NULL)
 		appendStringInfo(sql, "%s%s", before, quote_identifier(column));
+}
+
+/*
+ * Only rows that count: those whose weight is 0, also once it is rounded to the float that training
+ * takes, do not.
+ */
+static void
+append_weight_condition(StringInfo sql, const tfrs_recommender *recommender)
+{
+	const char *column;
+
+	if (recommender->weight_column == NULL)
+		return;
+	column = quote_identifier(recommender->weight_column);
+	appendStringInfo(sql, " AND (%s IS NULL OR %s OPERATOR(pg_catalog.>) %s)", column, column,
+					 LARGEST_ZERO_WEIGHT);
 }
 
 void
@@ -107,8 +103,8 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 
 	if (!tfrs_live_relation_open(&live, recommender, TFRS_LIVE_INTERACTIONS))
 		return;
-	tfrs_live_relation_check_ids(&live, ids);
 	tfrs_live_relation_check_index(&live);
+	tfrs_profile_set_live(profile);
 	type = tfrs_live_relation_parameter_type(&live);
 	tfrs_id_writer_init(&writer, ids, type, CurrentMemoryContext);
 	if (!tfrs_live_relation_value(&live, &writer, ids->tag, profile->id, &query))
@@ -118,6 +114,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	append_column(&sql, ", ", recommender->at_column);
 	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
 					 tfrs_relation_text(live.relation), tfrs_live_relation_id_text(&live));
+	append_weight_condition(&sql, recommender);
 	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data, type, query);
 	MemoryContextSwitchTo(caller);
@@ -220,7 +217,6 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	memset(labels, 0, count * sizeof(char *));
 	if (!look_up || count == 0)
 		return;
-	tfrs_live_relation_check_ids(&live, ids);
 	tfrs_live_relation_check_index(&live);
 	asked = palloc_extended(count * sizeof(asked_row), MCXT_ALLOC_HUGE);
 	for (size_t i = 0; i < count; i++)
@@ -250,7 +246,9 @@ tfrs_live_events_statement(const tfrs_recommender *recommender)
 	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->interactions));
 	append_column(&sql, " WHERE ", recommender->query_column);
 	append_column(&sql, " IS NOT NULL AND ", recommender->candidate_column);
-	append_column(&sql, " IS NOT NULL ORDER BY ", recommender->query_column);
+	appendStringInfoString(&sql, " IS NOT NULL");
+	append_weight_condition(&sql, recommender);
+	append_column(&sql, " ORDER BY ", recommender->query_column);
 	return sql.data;
 }
 
@@ -271,7 +269,6 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 	memset(labels, 0, ids->count * sizeof(char *));
 	if (!look_up)
 		return;
-	tfrs_live_relation_check_ids(&live, ids);
 	for (size_t i = 0; i < ids->count; i++)
 		asked[i] = (asked_row) {(uint32) i, (uint32) i};
 	initStringInfo(&sql);

@@ -10,7 +10,8 @@
 #include "server/profile.h"
 #include "server/registry.h"
 
-/* Adds the events of the profile's query, as far as the model knows their candidates. */
+/* Adds the events of the profile's query; without privilege to read the interactions, or where they
+ * were dropped, the profile stays that of the model. */
 extern void tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile);
 
 /*
@@ -38,11 +39,5 @@ extern char *tfrs_live_events_statement(const tfrs_recommender *recommender);
 extern void tfrs_live_candidates_read_all(const tfrs_recommender *recommender,
 											 const tfrs_id_view *ids, bool *available,
 											 char **labels);
-
-/*
- * The time of an event from a column of type timestamptz, timestamp or date, as training takes
- * it.
- */
-extern int64 tfrs_live_time(Oid type, Datum value, bool null);
 
 #endif							/* TFRS_LIVE_ROWS_H */

@@ -142,6 +142,8 @@ open_model(materialize_job *job)
 {
 	job->block = tfrs_store_model(job->recommender, job->version, &job->site, job->context);
 	job->model = &job->block->model;
+	tfrs_recommender_check_model(job->recommender, &job->model->query_ids,
+								 &job->block->candidates);
 	if (job->version == 0)
 		job->version = job->recommender->current_version;
 }
@@ -250,18 +252,18 @@ static void
 add_event(const materialize_job *job, tfrs_profile *profile)
 {
 	const tfrs_id_view *ids = &job->model->candidate_ids;
-	int64		at = PG_INT64_MAX;
+	int64		at = 0;
 	bool		null;
 	Datum		value = column_value(job, 2, &null);
 	tfrs_id		id = tfrs_id_read_as(&job->candidate_reader, ids->tag, value, "candidate");
 	uint32		row = tfrs_id_view_find(ids, id);
 
-	if (row == TFRS_NO_ROW)
-		return;
 	if (OidIsValid(job->at_type))
 	{
-		value = column_value(job, 3, &null);
-		at = tfrs_live_time(job->at_type, value, null);
+		NullableDatum time;
+
+		time.value = column_value(job, 3, &time.isnull);
+		at = tfrs_time_of(job->at_type, &time);
 	}
 	tfrs_profile_add(profile, row, at);
 }
@@ -273,6 +275,7 @@ read_profile(materialize_job *job, Datum query, tfrs_profile *profile)
 	tfrs_id		id = query_id(job, query);
 
 	tfrs_profile_begin(profile, job->model, id, OidIsValid(job->at_type));
+	tfrs_profile_set_live(profile);
 	for (;; job->next++)
 	{
 		bool		null;

@@ -1,5 +1,5 @@
 /*
- * profile.c: stored and live events of a query, merged.
+ * profile.c: stored or live events of a query, merged.
  *
  * A candidate is an event at its first time, or, in a model that keeps repeats, at each of its
  * times; events are in the order of time, then of candidates.
@@ -17,10 +17,12 @@ tfrs_answer_name(tfrs_answer answer)
 	return names[answer];
 }
 
+#define LEAST_ROOM 16
+
 static void
-append(tfrs_profile *profile, uint32 candidate, int64 at, bool live)
+append(tfrs_profile *profile, uint32 candidate, int64 at)
 {
-	tfrs_profile_event event = {at, candidate, live};
+	tfrs_profile_event event = {at, candidate};
 
 	if (profile->count == profile->room)
 	{
@@ -34,25 +36,27 @@ append(tfrs_profile *profile, uint32 candidate, int64 at, bool live)
 void
 tfrs_profile_begin(tfrs_profile *profile, const tfrs_model *model, tfrs_id id, bool has_time)
 {
-	tfrs_event_list stored = {0};
-
 	memset(profile, 0, sizeof(*profile));
 	profile->model = model;
 	profile->id = id;
 	profile->row = tfrs_id_view_find(&model->query_ids, id);
-	if (model->has_events && profile->row != TFRS_NO_ROW)
-		stored = tfrs_events_of(&model->events, profile->row);
 	profile->has_time = model->has_events ? model->events.at != NULL : has_time;
-	profile->room = Max(2 * stored.count, 16);
-	profile->events = palloc_extended(profile->room * sizeof(tfrs_profile_event), MCXT_ALLOC_HUGE);
-	for (size_t i = 0; i < stored.count; i++)
-		append(profile, stored.candidate[i], stored.at == NULL ? 0 : stored.at[i], false);
+	profile->room = LEAST_ROOM;
+	profile->events = palloc(profile->room * sizeof(tfrs_profile_event));
+}
+
+void
+tfrs_profile_set_live(tfrs_profile *profile)
+{
+	profile->live = true;
 }
 
 void
 tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at)
 {
-	append(profile, candidate, profile->has_time ? at : 0, true);
+	profile->chosen = true;
+	if (candidate != TFRS_NO_ROW)
+		append(profile, candidate, profile->has_time ? at : 0);
 }
 
 static int
@@ -96,10 +100,22 @@ drop_repeats(tfrs_profile *profile)
 
 		if (kept == 0 || last->candidate != event->candidate || (repeats && last->at != event->at))
 			profile->events[kept++] = *event;
-		else
-			last->live |= event->live;
 	}
 	profile->count = kept;
+}
+
+/* The events that the model has stored. */
+static void
+add_stored(tfrs_profile *profile)
+{
+	const tfrs_events *events = &profile->model->events;
+	tfrs_event_list stored;
+
+	if (!profile->model->has_events || profile->row == TFRS_NO_ROW)
+		return;
+	stored = tfrs_events_of(events, profile->row);
+	for (size_t i = 0; i < stored.count; i++)
+		append(profile, stored.candidate[i], stored.at == NULL ? 0 : stored.at[i]);
 }
 
 void
@@ -108,6 +124,8 @@ tfrs_profile_finish(tfrs_profile *profile)
 	uint32	   *candidates;
 	int64	   *times;
 
+	if (!profile->live)
+		add_stored(profile);
 	drop_repeats(profile);
 	qsort(profile->events, profile->count, sizeof(tfrs_profile_event), by_time);
 	candidates = palloc_extended(profile->count * sizeof(uint32) + 1, MCXT_ALLOC_HUGE);
@@ -144,7 +162,8 @@ tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown, float *ve
 {
 	bool		known = profile->row != TFRS_NO_ROW;
 
-	if (known && profile->model->history == NULL)
+	/* a vector of its own is nothing known of one who has nothing left in the interactions */
+	if (known && profile->model->history == NULL && (profile->chosen || !profile->live))
 		tfrs_model_query(profile->model, profile->row, vector);
 	else if (profile->list.count > 0)
 		tfrs_model_history(profile->model, &profile->list, vector);

@@ -1,11 +1,13 @@
 /*
- * profile.h: what is known of one query now: what the model has stored of it, and what the
- * interactions say since.
+ * profile.h: what is known of one query now.
  *
- *     begin -> add each live event -> finish -> answer, exclude
+ *     begin -> set_live, add each event -> finish -> answer, exclude
  *
- * Events of both are merged as training merges them (learning/event_collector.h): where all live
- * events are stored already, answers are those of the model alone.
+ * Where the interactions can be read they alone say what the query has chosen, so that what is
+ * deleted there counts no longer; elsewhere it is what the model has stored.  (Both were merged
+ * once: then a deleted row counted until the next training.)  Events are merged as training merges
+ * them (learning/event_collector.h): where the interactions have not changed since, answers are
+ * those of the model alone.
  */
 #ifndef TFRS_PROFILE_H
 #define TFRS_PROFILE_H
@@ -30,7 +32,6 @@ typedef struct tfrs_profile_event
 {
 	int64		at;
 	uint32		candidate;
-	bool		live;			/* the interactions have it, not the model alone */
 } tfrs_profile_event;
 
 /* Lies in the current memory context of begin. */
@@ -40,6 +41,8 @@ typedef struct tfrs_profile
 	tfrs_id		id;
 	uint32		row;			/* of the model's queries, or TFRS_NO_ROW */
 	bool		has_time;
+	bool		live;			/* the interactions are read */
+	bool		chosen;			/* the query has an event, if only of an unknown candidate */
 	tfrs_profile_event *events; /* (room) after finish those of the list */
 	size_t		count;
 	size_t		room;
@@ -53,7 +56,11 @@ extern const char *tfrs_answer_name(tfrs_answer answer);
 extern void tfrs_profile_begin(tfrs_profile *profile, const tfrs_model *model, tfrs_id id,
 							   bool has_time);
 
-/* An event of the interactions; at is looked at only where events have times. */
+/* Events are those of the interactions, not those that the model has stored. */
+extern void tfrs_profile_set_live(tfrs_profile *profile);
+
+/* An event of the interactions, of one of the model's candidates or TFRS_NO_ROW; at is looked at
+ * only where events have times. */
 extern void tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at);
 
 extern void tfrs_profile_finish(tfrs_profile *profile);

@@ -24,6 +24,7 @@
 #include "server/embedding_type.h"
 #include "server/model_query.h"
 #include "server/profile.h"
+#include "server/recommender_sources.h"
 #include "server/row_reader.h"
 #include "server/similar.h"
 #include "server/live_rows.h"
@@ -131,6 +132,7 @@ open_model(recommend_call *call, Datum name, int version)
 	call->block = tfrs_block_site_block(&site->block);
 	call->model = &call->block->model;
 	call->candidates = &call->block->candidates;
+	tfrs_recommender_check_model(call->recommender, &call->model->query_ids, call->candidates);
 }
 
 static bool
@@ -165,7 +167,7 @@ begin_call(FunctionCallInfo fcinfo, recommend_call *call, int first)
 	return !PG_ARGISNULL(first + RECOMMENDER) && !PG_ARGISNULL(first + QUERY);
 }
 
-/* The query's events, as they are stored and as the caller sees them. */
+/* The query's events as the caller sees them, or as they are stored. */
 static void
 read_profile(const recommend_call *call, tfrs_id id, tfrs_profile *profile)
 {
@@ -344,18 +346,19 @@ tfrs_similar_recommender(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* What a candidate that was chosen adds to a score. */
-typedef struct pull
+/* What is added up to a score: that of a candidate that was chosen, or another. */
+typedef struct score_part
 {
 	double		contribution;
-	uint32		candidate;
-} pull;
+	uint32		candidate;		/* TFRS_NO_ROW: another */
+	const char *label;
+} score_part;
 
 static int
-pull_by_candidate(const void *a, const void *b)
+part_by_candidate(const void *a, const void *b)
 {
-	uint32		x = ((const pull *) a)->candidate;
-	uint32		y = ((const pull *) b)->candidate;
+	uint32		x = ((const score_part *) a)->candidate;
+	uint32		y = ((const score_part *) b)->candidate;
 
 	return x < y ? -1 : x > y;
 }
@@ -363,70 +366,117 @@ pull_by_candidate(const void *a, const void *b)
 static int
 strongest_first(const void *a, const void *b)
 {
-	double		x = ((const pull *) a)->contribution;
-	double		y = ((const pull *) b)->contribution;
+	double		x = ((const score_part *) a)->contribution;
+	double		y = ((const score_part *) b)->contribution;
 
-	return x > y ? -1 : x < y ? 1 : pull_by_candidate(a, b);
+	return x > y ? -1 : x < y ? 1 : part_by_candidate(a, b);
 }
 
-/*
- * The pulls of the events that the caller may know of: those that he sees in the interactions, and
- * those that the model has stored where he may read it.  One a candidate; the result is how many.
- */
+/* One part a candidate that was chosen, the strongest first; the result is how many. */
 static size_t
-find_pulls(const recommend_call *call, const tfrs_profile *profile, const double *contribution,
-		   pull *pulls)
+find_parts(const tfrs_profile *profile, const double *contribution, score_part *parts)
 {
-	bool		all = tfrs_recommender_may_own(call->recommender) ||
-		tfrs_recommender_may_read(call->recommender);
-	size_t		count = 0;
 	size_t		kept = 0;
 
 	for (size_t i = 0; i < profile->list.count; i++)
-		if (all || profile->events[i].live)
-			pulls[count++] = (pull) {contribution[i], profile->list.candidate[i]};
-	qsort(pulls, count, sizeof(pull), pull_by_candidate);
-	for (size_t i = 0; i < count; i++)
+		parts[i] = (score_part) {contribution[i], profile->list.candidate[i], NULL};
+	qsort(parts, profile->list.count, sizeof(score_part), part_by_candidate);
+	for (size_t i = 0; i < profile->list.count; i++)
 	{
-		if (kept > 0 && pulls[kept - 1].candidate == pulls[i].candidate)
-			pulls[kept - 1].contribution += pulls[i].contribution;
+		if (kept > 0 && parts[kept - 1].candidate == parts[i].candidate)
+			parts[kept - 1].contribution += parts[i].contribution;
 		else
-			pulls[kept++] = pulls[i];
+			parts[kept++] = parts[i];
 	}
-	qsort(pulls, kept, sizeof(pull), strongest_first);
+	qsort(parts, kept, sizeof(score_part), strongest_first);
 	return kept;
 }
 
-/* Rows of rank, candidate, label, contribution and share of the strongest k that may be shown. */
-static void
-put_pulls(recommend_call *call, const pull *pulls, size_t count, double product)
+/*
+ * The parts that are shown by name: the strongest k of those that the caller may know of, which he
+ * sees in the interactions, or may read in the model.
+ */
+static size_t
+find_named(const recommend_call *call, const tfrs_profile *profile, const score_part *parts,
+		   size_t count, score_part *named)
 {
-	shown_list	list = {.count = count};
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	bool		may_know = profile->live || tfrs_recommender_may_own(call->recommender) ||
+		tfrs_recommender_may_read(call->recommender);
+	shown_list	list = {.count = may_know ? count : 0};
 
 	list.hits = palloc_extended(count * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE);
-	for (size_t i = 0; i < count; i++)
-		list.hits[i] = (tfrs_hit) {(float) pulls[i].contribution, pulls[i].candidate};
-	keep_available(call, &list, call->search.k);
-	tfrs_id_writer_init(&call->writer, call->candidates, TEXTOID, CurrentMemoryContext);
 	for (size_t i = 0; i < list.count; i++)
-	{
-		const char *label = list.labels[i];
-
-		values[0] = Int32GetDatum((int32) i + 1);
-		values[1] = tfrs_id_write(&call->writer,
-								  tfrs_id_view_get(call->candidates, list.hits[i].row));
-		nulls[2] = label == NULL;
-		values[2] = label == NULL ? (Datum) 0 : CStringGetTextDatum(label);
-		values[3] = Float4GetDatum(list.hits[i].score);
-		nulls[4] = product == 0;
-		values[4] = Float4GetDatum(product == 0 ? 0 : (float) (list.hits[i].score / product));
-		tuplestore_putvalues(call->result->setResult, call->result->setDesc, values, nulls);
-	}
+		list.hits[i] = (tfrs_hit) {(float) parts[i].contribution, parts[i].candidate};
+	keep_available(call, &list, call->search.k);
+	for (size_t i = 0; i < list.count; i++)
+		named[i] = (score_part) {list.hits[i].score, list.hits[i].row, list.labels[i]};
+	return list.count;
 }
 
-/* The pulls on the vector of one candidate. */
+/* The sum of the parts that are not named, and that of their sizes.  named: in the order of parts. */
+static score_part
+sum_of_rest(const score_part *parts, size_t count, const score_part *named, size_t named_count,
+			double *size)
+{
+	score_part	rest = {0, TFRS_NO_ROW, "everything else"};
+	size_t		next = 0;
+
+	*size = 0;
+	for (size_t i = 0; i < count; i++)
+	{
+		if (next < named_count && named[next].candidate == parts[i].candidate)
+		{
+			next++;
+			continue;
+		}
+		rest.contribution += parts[i].contribution;
+		*size += fabs(parts[i].contribution);
+	}
+	return rest;
+}
+
+/* A row of rank, candidate, label, contribution and share; NaN: there is no share of nothing. */
+static void
+put_part(recommend_call *call, int rank, const score_part *part, double share)
+{
+	Datum		values[5] = {0};
+	bool		nulls[5] = {false};
+
+	values[0] = Int32GetDatum(rank);
+	nulls[1] = part->candidate == TFRS_NO_ROW;
+	if (!nulls[1])
+		values[1] = tfrs_id_write(&call->writer,
+								  tfrs_id_view_get(call->candidates, part->candidate));
+	nulls[2] = part->label == NULL;
+	if (!nulls[2])
+		values[2] = CStringGetTextDatum(part->label);
+	values[3] = Float4GetDatum((float) part->contribution);
+	nulls[4] = isnan(share);
+	values[4] = Float4GetDatum((float) share);
+	tuplestore_putvalues(call->result->setResult, call->result->setDesc, values, nulls);
+}
+
+/*
+ * The named parts and the candidate's own one, the strongest first, and last the sum of all others:
+ * so contributions add up to the score.  The share of a part is that of its size in the sizes of
+ * all parts, whichever way they pull: so shares add up to 1.
+ */
+static void
+put_parts(recommend_call *call, score_part *named, size_t count, const score_part *rest,
+		  double rest_size)
+{
+	double		size = rest_size;
+
+	for (size_t i = 0; i < count; i++)
+		size += fabs(named[i].contribution);
+	qsort(named, count, sizeof(score_part), strongest_first);
+	for (size_t i = 0; i < count; i++)
+		put_part(call, (int) i + 1, &named[i], fabs(named[i].contribution) / size);
+	if (rest != NULL)
+		put_part(call, (int) count + 1, rest, rest_size / size);
+}
+
+/* What speaks for one candidate.  parts, named: room for one more than the query has events. */
 static void
 explain(recommend_call *call, const tfrs_profile *profile, uint32 candidate)
 {
@@ -434,16 +484,27 @@ explain(recommend_call *call, const tfrs_profile *profile, uint32 candidate)
 	size_t		count = profile->list.count;
 	float	   *query = palloc(model->shape->dim * sizeof(float));
 	float	   *vector = palloc(model->shape->dim * sizeof(float));
-	double	   *contribution = palloc_extended(count * sizeof(double) + 1, MCXT_ALLOC_HUGE);
-	pull	   *pulls = palloc_extended(count * sizeof(pull) + 1, MCXT_ALLOC_HUGE);
-	double		product = 0;
+	double	   *contribution = palloc_extended(count * sizeof(double), MCXT_ALLOC_HUGE);
+	score_part *parts = palloc_extended(count * sizeof(score_part), MCXT_ALLOC_HUGE);
+	score_part *named = palloc_extended((count + 1) * sizeof(score_part), MCXT_ALLOC_HUGE);
+	score_part	rest;
+	double		rest_size;
+	size_t		named_count;
+	bool		is_all;
 
 	tfrs_model_candidate(model, candidate, vector);
 	tfrs_history_contributions(model->history, model->bag_table, &profile->list, vector, query,
 							   contribution);
-	for (size_t i = 0; i < count; i++)
-		product += contribution[i];
-	put_pulls(call, pulls, find_pulls(call, profile, contribution, pulls), product);
+	count = find_parts(profile, contribution, parts);
+	named_count = find_named(call, profile, parts, count, named);
+	is_all = named_count == count;
+	rest = sum_of_rest(parts, count, named, named_count, &rest_size);
+	if (model->history->bias)
+		named[named_count++] = (score_part) {
+			vector[tfrs_history_width(model->history)], TFRS_NO_ROW, "popular in general"
+		};
+	tfrs_id_writer_init(&call->writer, call->candidates, TEXTOID, CurrentMemoryContext);
+	put_parts(call, named, named_count, is_all ? NULL : &rest, rest_size);
 }
 
 /* (name, query, candidate, k, version) */
@@ -474,7 +535,7 @@ tfrs_explain(PG_FUNCTION_ARGS)
 	if (candidate == TFRS_NO_ROW)
 		PG_RETURN_NULL();
 	read_profile(&call, query, &profile);
-	if (profile.list.count > 0)
+	if (profile.list.count > 0 && call.search.k > 0)
 		explain(&call, &profile, candidate);
 	PG_RETURN_NULL();
 }

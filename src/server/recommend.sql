@@ -97,10 +97,10 @@ COMMENT ON FUNCTION similar(text, "any", bigint, "any", "any", double precision,
 COMMENT ON FUNCTION similar(text, text, bigint, "any", "any", double precision, bigint) IS
 	'the candidates of a recommender most like one of them, by cosine, any bias left out; no rows for one that the model does not know';
 COMMENT ON FUNCTION explain(text, "any", "any", bigint, bigint) IS
-	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
+	'what the score of a candidate is made of, in parts that add up to it: the k chosen candidates that speak most for it, what is popular in general, and everything else; the shares of the parts'' sizes add up to 1; no rows for a candidate that the model does not know';
 COMMENT ON FUNCTION explain(text, "any", text, bigint, bigint) IS
-	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
+	'what the score of a candidate is made of, in parts that add up to it: the k chosen candidates that speak most for it, what is popular in general, and everything else; the shares of the parts'' sizes add up to 1; no rows for a candidate that the model does not know';
 COMMENT ON FUNCTION explain(text, text, "any", bigint, bigint) IS
-	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
+	'what the score of a candidate is made of, in parts that add up to it: the k chosen candidates that speak most for it, what is popular in general, and everything else; the shares of the parts'' sizes add up to 1; no rows for a candidate that the model does not know';
 COMMENT ON FUNCTION explain(text, text, text, bigint, bigint) IS
-	'which of what a query has chosen (the candidate itself, where it is among that) speaks most for a candidate: parts of the inner product, and their shares of it; the score of recommend adds the candidate''s bias; no rows for a candidate that the model does not know';
+	'what the score of a candidate is made of, in parts that add up to it: the k chosen candidates that speak most for it, what is popular in general, and everything else; the shares of the parts'' sizes add up to 1; no rows for a candidate that the model does not know';

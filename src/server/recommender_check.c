@@ -8,13 +8,13 @@
 #include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "server/recommender_sources.h"
 #include "server/row_reader.h"
 #include "server/train_options.h"
 
@@ -80,39 +80,22 @@ column_type(Oid relation, const char *column)
 	return type;
 }
 
-/* ERROR unless the column is of a category of types, e.g. numbers. */
+/* ERROR unless the column holds what it must. */
 static void
-check_category(Oid relation, const char *column, char wanted, const char *words)
+check_kind(Oid relation, const char *column, tfrs_column_kind kind)
 {
-	char		category;
-	bool		preferred;
 	Oid			type;
 
 	if (column == NULL)
 		return;
 	type = column_type(relation, column);
-	get_type_category_preferred(getBaseType(type), &category, &preferred);
-	if (category != wanted)
+	if (!tfrs_column_is_of(type, kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" is of type %s, not %s", column, format_type_be(type),
-						words)));
-}
-
-static void
-check_at(const tfrs_recommender *recommender)
-{
-	Oid			type;
-
-	if (recommender->at_column == NULL)
-		return;
-	type = getBaseType(column_type(recommender->interactions, recommender->at_column));
-	if (type != TIMESTAMPTZOID && type != TIMESTAMPOID && type != DATEOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" is of type %s, not a time", recommender->at_column,
-						format_type_be(type)),
-				 errhint("\"at\" is a column of type timestamptz, timestamp or date.")));
+						tfrs_column_kind_words(kind)),
+				 kind == TFRS_COLUMN_TIME
+				 ? errhint("\"at\" is a column of type timestamptz, timestamp or date.") : 0));
 }
 
 /* The column that is all of a relation's primary key, or NULL. */
@@ -167,8 +150,7 @@ check_candidates(tfrs_recommender *recommender, const tfrs_id_reader *candidate)
 						 "candidate_key => '...'.")));
 	if (recommender->label_column != NULL)
 		column_type(recommender->candidates, recommender->label_column);
-	check_category(recommender->candidates, recommender->available_column, TYPCATEGORY_BOOLEAN,
-				   "boolean");
+	check_kind(recommender->candidates, recommender->available_column, TFRS_COLUMN_BOOLEAN);
 }
 
 /* Columns that make sense only beside a relation of candidates. */
@@ -212,9 +194,8 @@ tfrs_recommender_check_definition(tfrs_recommender *recommender)
 											recommender->query_column), "query");
 	tfrs_id_reader_init(&candidate, column_type(recommender->interactions,
 												recommender->candidate_column), "candidate");
-	check_category(recommender->interactions, recommender->weight_column, TYPCATEGORY_NUMERIC,
-				   "a number");
-	check_at(recommender);
+	check_kind(recommender->interactions, recommender->weight_column, TFRS_COLUMN_NUMBER);
+	check_kind(recommender->interactions, recommender->at_column, TFRS_COLUMN_TIME);
 	if (OidIsValid(recommender->candidates))
 		check_candidates(recommender, &candidate);
 	else

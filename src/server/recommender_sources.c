@@ -1,57 +1,173 @@
 /*
  * recommender_sources.c: relations are known as relation_reference.h has it; columns by name, as a
- * view that is replaced keeps only these.
+ * view that is replaced keeps only these.  A column's type may have been changed since the
+ * recommender was created, so it is looked at before each use.
  */
 #include "server/recommender_sources.h"
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "server/compat.h"
+#include "server/row_reader.h"
 
-static const char *
-missing_column(Oid relation, const char *const *columns, int count)
+typedef struct source_column
 {
-	for (int i = 0; i < count; i++)
-		if (columns[i] != NULL && get_attnum(relation, columns[i]) <= 0)
-			return columns[i];
+	const char *name;			/* or NULL */
+	tfrs_column_kind kind;
+} source_column;
+
+#define MOST_COLUMNS 4
+
+/* The same in words, for "is of type x, not ...". */
+static const char *const kind_words[] = {
+	[TFRS_COLUMN_ANY] = "of any type",
+	[TFRS_COLUMN_ID] = "an integer, text, uuid or another type of ids",
+	[TFRS_COLUMN_NUMBER] = "a number",
+	[TFRS_COLUMN_TIME] = "a time",
+	[TFRS_COLUMN_BOOLEAN] = "boolean"
+};
+
+bool
+tfrs_column_is_of(Oid type, tfrs_column_kind kind)
+{
+	static const Oid numbers[] = {
+		INT2OID, INT4OID, INT8OID, FLOAT4OID, FLOAT8OID, NUMERICOID
+	};
+	Oid			base = getBaseType(type);
+
+	switch (kind)
+	{
+		case TFRS_COLUMN_ID:
+			return tfrs_is_id_type(base);
+		case TFRS_COLUMN_NUMBER:
+			for (size_t i = 0; i < lengthof(numbers); i++)
+				if (base == numbers[i])
+					return true;
+			return false;
+		case TFRS_COLUMN_TIME:
+			return base == TIMESTAMPTZOID || base == TIMESTAMPOID || base == DATEOID;
+		case TFRS_COLUMN_BOOLEAN:
+			return base == BOOLOID;
+		case TFRS_COLUMN_ANY:
+			break;
+	}
+	return true;
+}
+
+const char *
+tfrs_column_kind_words(tfrs_column_kind kind)
+{
+	return kind_words[kind];
+}
+
+static void
+columns_of_interactions(const tfrs_recommender *recommender, source_column columns[MOST_COLUMNS])
+{
+	columns[0] = (source_column) {recommender->query_column, TFRS_COLUMN_ID};
+	columns[1] = (source_column) {recommender->candidate_column, TFRS_COLUMN_ID};
+	columns[2] = (source_column) {recommender->weight_column, TFRS_COLUMN_NUMBER};
+	columns[3] = (source_column) {recommender->at_column, TFRS_COLUMN_TIME};
+}
+
+static void
+columns_of_candidates(const tfrs_recommender *recommender, source_column columns[MOST_COLUMNS])
+{
+	columns[0] = (source_column) {recommender->candidate_key, TFRS_COLUMN_ID};
+	columns[1] = (source_column) {recommender->label_column, TFRS_COLUMN_ANY};
+	columns[2] = (source_column) {recommender->available_column, TFRS_COLUMN_BOOLEAN};
+	columns[3] = (source_column) {NULL, TFRS_COLUMN_ANY};
+}
+
+/* What is wrong with the columns of one of its relations, which has that name. */
+static const char *
+problem_of_columns(Oid relation, const source_column columns[MOST_COLUMNS], const char *role,
+				   const char *name, int *sqlstate)
+{
+	for (int i = 0; i < MOST_COLUMNS; i++)
+	{
+		const char *column = columns[i].name;
+		AttrNumber	number = column == NULL ? 0 : get_attnum(relation, column);
+
+		if (column == NULL)
+			continue;
+		*sqlstate = number <= 0 ? ERRCODE_UNDEFINED_COLUMN : ERRCODE_DATATYPE_MISMATCH;
+		if (number <= 0)
+			return psprintf("its %s, %s, have no column \"%s\" any more", role, name, column);
+		if (!tfrs_column_is_of(get_atttype(relation, number), columns[i].kind))
+			return psprintf("in its %s, %s, column \"%s\" is of type %s, not %s", role, name,
+							column, format_type_be(get_atttype(relation, number)),
+							kind_words[columns[i].kind]);
+	}
 	return NULL;
 }
 
-/* The first column that one of its relations does not have, or NULL. */
+/* What is wrong where a column of ids is not of the type that others have; NULL: nothing. */
 static const char *
-missing_column_of(const tfrs_recommender *recommender, Oid relation)
+id_problem(Oid relation, const char *column, uint32 tag, const char *others)
 {
-	const char *interactions[] = {
-		recommender->query_column, recommender->candidate_column, recommender->weight_column,
-		recommender->at_column
-	};
-	const char *candidates[] = {
-		recommender->candidate_key, recommender->label_column, recommender->available_column
-	};
-	const char *column = NULL;
+	const char *name = tfrs_id_tag_name(tag);
+	tfrs_id_reader reader;
+	Oid			type;
 
-	if (relation == recommender->interactions)
-		column = missing_column(relation, interactions, lengthof(interactions));
-	if (column == NULL && relation == recommender->candidates)
-		column = missing_column(relation, candidates, lengthof(candidates));
-	return column;
+	if (!OidIsValid(relation) || get_attnum(relation, column) <= 0)
+		return NULL;
+	type = get_atttype(relation, get_attnum(relation, column));
+	if (!tfrs_is_id_type(type))
+		return NULL;			/* that is another problem */
+	tfrs_id_reader_init(&reader, type, "query");
+	if (tfrs_id_tags_match(reader.tag, tag))
+		return NULL;
+	return psprintf("column \"%s\" of %s is of type %s, but %s of type %s", column,
+					tfrs_relation_text(relation), format_type_be(type), others,
+					name == NULL ? "unknown" : name);
 }
 
-/* The same in words. */
+/* The type of the candidates' ids may not differ between the two relations. */
 static const char *
-column_problem(const tfrs_recommender *recommender, Oid relation)
+key_problem(const tfrs_recommender *recommender, int *sqlstate)
 {
-	const char *column = OidIsValid(relation) ? missing_column_of(recommender, relation) : NULL;
-	bool		interactions = relation == recommender->interactions;
-	const char *name = interactions ? recommender->interactions_name
-		: recommender->candidates_name;
+	Oid			relation = recommender->interactions;
+	tfrs_id_reader reader;
+	Oid			type;
 
-	if (column == NULL)
+	if (!OidIsValid(relation) || get_attnum(relation, recommender->candidate_column) <= 0)
 		return NULL;
-	return psprintf("its %s, %s, have no column \"%s\" any more",
-					interactions ? "interactions" : "candidates", name, column);
+	type = get_atttype(relation, get_attnum(relation, recommender->candidate_column));
+	if (!tfrs_is_id_type(type))
+		return NULL;			/* that is another problem */
+	tfrs_id_reader_init(&reader, type, "candidate");
+	*sqlstate = ERRCODE_DATATYPE_MISMATCH;
+	return id_problem(recommender->candidates, recommender->candidate_key, reader.tag,
+					  "candidates in the interactions are");
+}
+
+static const char *
+column_problem(const tfrs_recommender *recommender, Oid relation, int *sqlstate)
+{
+	source_column columns[MOST_COLUMNS];
+	const char *problem = NULL;
+	char	   *name;
+
+	if (!OidIsValid(relation) || get_rel_name(relation) == NULL)
+		return NULL;
+	name = tfrs_relation_text(relation);	/* it may have been renamed */
+	if (relation == recommender->interactions)
+	{
+		columns_of_interactions(recommender, columns);
+		problem = problem_of_columns(relation, columns, "interactions", name, sqlstate);
+	}
+	if (problem == NULL && relation == recommender->candidates)
+	{
+		columns_of_candidates(recommender, columns);
+		problem = problem_of_columns(relation, columns, "candidates", name, sqlstate);
+		if (problem == NULL)
+			problem = key_problem(recommender, sqlstate);
+	}
+	return problem;
 }
 
 /* The first relation that is gone, in words, or NULL. */
@@ -70,11 +186,12 @@ static const char *
 broken_by(const tfrs_recommender *recommender)
 {
 	const char *problem = relation_problem(recommender);
+	int			sqlstate;
 
 	if (problem == NULL)
-		problem = column_problem(recommender, recommender->interactions);
+		problem = column_problem(recommender, recommender->interactions, &sqlstate);
 	if (problem == NULL)
-		problem = column_problem(recommender, recommender->candidates);
+		problem = column_problem(recommender, recommender->candidates, &sqlstate);
 	return problem;
 }
 
@@ -100,18 +217,72 @@ report_problem(const tfrs_recommender *recommender, int sqlstate, const char *pr
 	ereport(ERROR,
 			(errcode(sqlstate),
 			 errmsg("recommender \"%s\" is broken: %s", recommender->name, problem),
-			 errhint("Name others with CALL tfrs.alter_recommender(...).")));
+			 errhint("Bring it back as it was, or name others with CALL "
+					 "tfrs.alter_recommender(...).")));
 }
 
 void
 tfrs_recommender_check_columns(const tfrs_recommender *recommender, Oid relation)
 {
-	const char *problem = column_problem(recommender, relation);
+	const char *problem;
+	int			sqlstate;
 
-	if (problem == NULL)
+	if (!OidIsValid(relation))
 		return;
 	tfrs_relation_text(relation);	/* ERROR where all of it is gone */
-	report_problem(recommender, ERRCODE_UNDEFINED_COLUMN, problem);
+	problem = column_problem(recommender, relation, &sqlstate);
+	if (problem != NULL)
+		report_problem(recommender, sqlstate, problem);
+}
+
+/* id_problem of all columns of ids. */
+static const char *
+ids_problem(const tfrs_recommender *recommender, uint32 query_tag, uint32 candidate_tag,
+			const char *others)
+{
+	const char *problem = id_problem(recommender->interactions, recommender->query_column,
+									 query_tag, others);
+
+	if (problem == NULL)
+		problem = id_problem(recommender->interactions, recommender->candidate_column,
+							 candidate_tag, others);
+	if (problem == NULL && recommender->candidate_key != NULL)
+		problem = id_problem(recommender->candidates, recommender->candidate_key, candidate_tag,
+							 others);
+	return problem;
+}
+
+const char *
+tfrs_recommender_version_problem(const tfrs_recommender *recommender)
+{
+	const char *problem;
+	uint32		query_tag;
+	uint32		candidate_tag;
+
+	if (recommender->current_version == 0)
+		return NULL;
+	tfrs_registry_version_tags(recommender, &query_tag, &candidate_tag);
+	if (query_tag == 0 || candidate_tag == 0)
+		return NULL;
+	problem = ids_problem(recommender, query_tag, candidate_tag, "the model was trained on ids");
+	return problem == NULL ? NULL : psprintf("%s: refresh the recommender", problem);
+}
+
+void
+tfrs_recommender_check_model(const tfrs_recommender *recommender, const tfrs_id_view *queries,
+							 const tfrs_id_view *candidates)
+{
+	const char *problem;
+
+	tfrs_recommender_check_columns(recommender, recommender->interactions);
+	tfrs_recommender_check_columns(recommender, recommender->candidates);
+	problem = ids_problem(recommender, queries->tag, candidates->tag,
+						  "the model was trained on ids");
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("%s", problem),
+				 errhint("CALL tfrs.refresh(name).")));
 }
 
 void

@@ -72,8 +72,10 @@ problem_of(const tfrs_recommender *recommender)
 	const char *problem = tfrs_recommender_problem(recommender);
 	int			version = recommender->current_version;
 
-	if (problem != NULL || version == 0 || !tfrs_store_lacks(recommender, version))
+	if (problem != NULL || version == 0)
 		return problem;
+	if (!tfrs_store_lacks(recommender, version))
+		return tfrs_recommender_version_problem(recommender);
 	return psprintf("the model of version %d, which is in use, is missing in its store, table %s: "
 					"the next refresh trains a new version", version, recommender->store_name);
 }

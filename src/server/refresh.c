@@ -292,7 +292,8 @@ static void
 report(const refresh *refresh)
 {
 	const tfrs_training_run *run = &refresh->run;
-	uint64		skipped = run->all.skipped_query + run->all.skipped_candidate;
+	uint64		skipped = run->all.skipped_query + run->all.skipped_candidate +
+		run->all.skipped_weight;
 
 	if (refresh->unchanged)
 		ereport(NOTICE,
@@ -311,8 +312,8 @@ report(const refresh *refresh)
 		ereport(NOTICE,
 				(errmsg("recommender \"%s\": version %d is in use%s", refresh->name,
 						run->version, worth(run)),
-				 skipped == 0 ? 0 : errdetail(UINT64_FORMAT " rows without a query or a candidate "
-											  "were left out.", skipped)));
+				 skipped == 0 ? 0 : errdetail(UINT64_FORMAT " rows without a query or a candidate, "
+											  "or of weight 0, were left out.", skipped)));
 }
 
 static void

@@ -151,6 +151,33 @@ look_up(const char *index, ScanKey key, bool as_seen)
 	return recommender;
 }
 
+static uint32
+tag_column(HeapTuple row, Relation table, const char *column)
+{
+	bool		null;
+	Datum		value = heap_getattr(row, get_attnum(RelationGetRelid(table), column),
+									 RelationGetDescr(table), &null);
+
+	return null ? 0 : DatumGetUInt32(value);
+}
+
+void
+tfrs_registry_version_tags(const tfrs_recommender *recommender, uint32 *query, uint32 *candidate)
+{
+	Relation	table = table_open(tfrs_extension_relation("recommender_version"), AccessShareLock);
+	ScanKeyData keys[2];
+	HeapTuple	row;
+
+	ScanKeyInit(&keys[0], get_attnum(RelationGetRelid(table), "recommender_id"),
+				BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(recommender->id));
+	ScanKeyInit(&keys[1], get_attnum(RelationGetRelid(table), "version"),
+				BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(recommender->current_version));
+	row = find_row(table, "recommender_version_pkey", keys, 2, false);
+	*query = HeapTupleIsValid(row) ? tag_column(row, table, "query_tag") : 0;
+	*candidate = HeapTupleIsValid(row) ? tag_column(row, table, "candidate_tag") : 0;
+	table_close(table, AccessShareLock);
+}
+
 static tfrs_recommender *
 look_up_name(const char *name, bool as_seen)
 {

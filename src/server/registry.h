@@ -133,6 +133,10 @@ extern void tfrs_registry_unlock_sequence(void);
  * that are read after it can't change before that. */
 extern void tfrs_registry_lock_row(const tfrs_recommender *recommender);
 
+/* The types of ids (row_reader.h) that the version in use was trained on; 0 where that is not known. */
+extern void tfrs_registry_version_tags(const tfrs_recommender *recommender, uint32 *query,
+									   uint32 *candidate);
+
 /* Notes what the recommender's relations are now, and what they are called; tells which of them are
  * others than before, or might be. */
 extern void tfrs_registry_note_relations(const tfrs_recommender *recommender);

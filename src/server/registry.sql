@@ -59,6 +59,8 @@ CREATE TABLE recommender_version (
 	held_back text,
 	deliberate boolean NOT NULL DEFAULT false,
 	pruned_at timestamptz,
+	query_tag integer,		-- the types of ids that it was trained on, as row_reader.h numbers them
+	candidate_tag integer,
 	PRIMARY KEY (recommender_id, version)
 );
 

@@ -11,9 +11,11 @@
  */
 #include "server/row_reader.h"
 
-#include <float.h>
+#include <math.h>
 
 #include "catalog/pg_type.h"
+#include "common/int.h"
+#include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -70,17 +72,27 @@ tfrs_id_reader_adopt(tfrs_id_reader *reader, uint32 tag)
 	return true;
 }
 
+static void
+report_weight(const char *problem, double weight, const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("%s", problem),
+			 column == NULL ? errdetail("It is %g.", weight)
+			 : errdetail("Column \"%s\" has a row with %g.", column, weight),
+			 errhint("A weight is at most %g.  A row of weight 0 counts for nothing; null counts "
+					 "as 1.", TFRS_MOST_WEIGHT)));
+}
+
 double
 tfrs_weight_of(const NullableDatum *value, const char *column)
 {
 	double		weight = value->isnull ? 1 : DatumGetFloat8(value->value);
 
-	if (!(weight >= 0 && weight <= FLT_MAX))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("a sample weight must be a finite number of at least 0"),
-				 column == NULL ? 0 : errdetail("Column \"%s\" has a row with %g.", column, weight),
-				 errhint("A row of weight 0 counts for nothing; null counts as 1.")));
+	if (!(weight >= 0 && weight < INFINITY))
+		report_weight("a sample weight must be a finite number of at least 0", weight, column);
+	if (weight > TFRS_MOST_WEIGHT)
+		report_weight("a sample weight is too large", weight, column);
 	return weight;
 }
 
@@ -88,6 +100,23 @@ double
 tfrs_weight_read(FunctionCallInfo fcinfo, int argument)
 {
 	return tfrs_weight_of(&fcinfo->args[argument], NULL);
+}
+
+int64
+tfrs_time_of(Oid type, const NullableDatum *value)
+{
+	int64		at;
+
+	if (value->isnull)
+		return DT_NOBEGIN;
+	if (type != DATEOID)
+		return TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value->value)) ? DT_NOBEGIN
+			: DatumGetTimestamp(value->value);
+	if (DATE_NOT_FINITE(DatumGetDateADT(value->value)))
+		return DT_NOBEGIN;
+	if (pg_mul_s64_overflow(DatumGetDateADT(value->value), USECS_PER_DAY, &at))
+		return PG_INT64_MAX;
+	return at;
 }
 
 const char *
@@ -135,28 +164,39 @@ report_type(Oid type, Oid base, const char *role)
 			 : 0));
 }
 
+/* What values of a base type are, or NULL. */
+static const type_entry *
+entry_of_type(Oid base)
+{
+	static const type_entry of_enums = {InvalidOid, TFRS_TAG_TEXT, TFRS_FROM_ENUM};
+
+	for (size_t i = 0; i < lengthof(type_table); i++)
+		if (type_table[i].type == base)
+			return &type_table[i];
+	return get_typtype(base) == TYPTYPE_ENUM ? &of_enums : NULL;
+}
+
+bool
+tfrs_is_id_type(Oid type)
+{
+	return entry_of_type(getBaseType(type)) != NULL;
+}
+
 void
 tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role)
 {
 	Oid			base = OidIsValid(type) ? getBaseType(type) : InvalidOid;
+	const type_entry *entry;
 
 	if (!OidIsValid(base))
 		elog(ERROR, "could not determine the type of a %s", role);
-	for (size_t i = 0; i < lengthof(type_table); i++)
-	{
-		if (type_table[i].type == base)
-		{
-			reader->tag = type_table[i].tag;
-			reader->source = type_table[i].source;
-			reader->kind = kind_of_tag(reader->tag);
-			return;
-		}
-	}
-	if (get_typtype(base) != TYPTYPE_ENUM)
+	entry = entry_of_type(base);
+	if (entry == NULL)
 		report_type(type, base, role);
-	reader->tag = TFRS_TAG_TEXT;
-	reader->source = TFRS_FROM_ENUM;
-	reader->kind = TFRS_ID_BYTES;
+	else
+		*reader = (tfrs_id_reader) {
+			entry->tag, kind_of_tag(entry->tag), entry->source
+		};
 }
 
 /* Text as the ids with that tag have it. */

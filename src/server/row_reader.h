@@ -64,6 +64,9 @@ typedef struct tfrs_id_reader
  * which is no id. */
 extern void tfrs_id_reader_init(tfrs_id_reader *reader, Oid type, const char *role);
 
+/* Whether values of that type are ids. */
+extern bool tfrs_is_id_type(Oid type);
+
 /* Whether ids of the two tags can be equal: they are of one tag, or both are text. */
 extern bool tfrs_id_tags_match(uint32 a, uint32 b);
 
@@ -90,10 +93,20 @@ tfrs_id_read(const tfrs_id_reader *reader, Datum value)
 extern tfrs_id tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value,
 							   const char *role);
 
-/* A sample weight, 1 where it is NULL.  Raises unless it is at least 0 and a finite float4; column:
+/* Heavier rows are refused: sums of their products would overflow a float. */
+#define TFRS_MOST_WEIGHT 1e25
+
+/* A sample weight, 1 where it is NULL.  Raises unless it is between 0 and TFRS_MOST_WEIGHT; column:
  * named then, or NULL. */
 extern double tfrs_weight_of(const NullableDatum *value, const char *column);
 extern double tfrs_weight_read(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * The time of an event, of the base type timestamptz, timestamp or date, in microseconds since 2000:
+ * one without a zone counts as UTC.  The earliest where it is NULL or infinite, the latest where it is a
+ * date that no timestamp can hold.
+ */
+extern int64 tfrs_time_of(Oid type, const NullableDatum *value);
 
 /* The name of a tag's type, for messages and model_info; NULL for a tag that is none. */
 extern const char *tfrs_id_tag_name(uint32 tag);

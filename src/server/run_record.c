@@ -223,6 +223,21 @@ tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version
 }
 
 void
+tfrs_run_note_tags(const tfrs_recommender *recommender, int version, uint32 query_tag,
+				   uint32 candidate_tag)
+{
+	tfrs_parameters parameters = {0};
+
+	tfrs_parameters_integer(&parameters, recommender->id);
+	tfrs_parameters_version(&parameters, version);
+	tfrs_parameters_integer(&parameters, query_tag);
+	tfrs_parameters_integer(&parameters, candidate_tag);
+	tfrs_registry_execute("UPDATE tfrs.recommender_version "
+						  "SET query_tag = $3::integer, candidate_tag = $4::integer "
+						  "WHERE recommender_id = $1::integer AND version = $2", &parameters);
+}
+
+void
 tfrs_run_know_versions(const tfrs_recommender *recommender, ArrayType *versions,
 					   ArrayType *created)
 {

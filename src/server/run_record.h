@@ -42,7 +42,9 @@ extern void tfrs_run_failed(int64 run, const char *state, const ErrorData *error
 extern int	tfrs_run_next_version(const tfrs_recommender *recommender);
 
 /* Adds the version that a run made; held_back: why it is not the one in use from now on, or NULL;
- * deliberate: because somebody wanted it so. */
+ * deliberate: because somebody wanted it so.  And the types of ids that it was trained on. */
+extern void tfrs_run_note_tags(const tfrs_recommender *recommender, int version, uint32 query_tag,
+							   uint32 candidate_tag);
 extern void tfrs_run_add_version(const tfrs_recommender *recommender, int64 run, int version,
 								 const char *held_back, bool deliberate);
 

@@ -3,7 +3,7 @@
  *
  * Its result goes to a receiver of our own, not through a cursor: rows are not copied, and the plan
  * may be a parallel one.  Everything that the query reaches (a view, a function in it) runs as the
- * owner, who can only read then (run_as.h).  A time without zone counts as UTC, so that a run does not depend
+ * owner, who can only read then (run_as.h).  Times come as they are, so that a run does not depend
  * on the session's time zone.
  */
 #include "server/source.h"
@@ -38,6 +38,7 @@ typedef struct receiver
 	const tfrs_source *source;
 	MemoryContext row_context;
 	const char *weight_column;
+	Oid			at_type;
 	tfrs_source_sum sum;
 	tfrs_collecting collecting;
 } receiver;
@@ -51,6 +52,8 @@ start_rows(DestReceiver *self, int operation, TupleDesc columns)
 	tfrs_id_reader_init(&collection->query, TupleDescAttr(columns, QUERY)->atttypid, "query");
 	tfrs_id_reader_init(&collection->candidate, TupleDescAttr(columns, CANDIDATE)->atttypid,
 						"candidate");
+	/* of the time, where there is one */
+	to->at_type = getBaseType(TupleDescAttr(columns, columns->natts - 1)->atttypid);
 	to->source->begin(to->source->argument);
 }
 
@@ -93,10 +96,13 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	{
 		float		weight = collection->has_weight ?
 			(float) tfrs_weight_of(&values[column++], to->weight_column) : 1;
-		int64		at = collection->has_time ? tfrs_collection_time(&values[column]) : 0;
+		int64		at = collection->has_time ? tfrs_time_of(to->at_type, &values[column]) : 0;
 
-		add_to_sum(&to->sum, &ids, weight, at);
-		tfrs_collection_add(collection, &ids, weight, at);
+		if (tfrs_collection_counts(collection, weight))
+		{
+			add_to_sum(&to->sum, &ids, weight, at);
+			tfrs_collection_add(collection, &ids, weight, at);
+		}
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(to->row_context);
@@ -106,21 +112,6 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 static void
 end_rows(DestReceiver *self)
 {
-}
-
-/* The expression of the time column as timestamptz. */
-static void
-append_at(StringInfo sql, const tfrs_recommender *recommender)
-{
-	const char *column = quote_identifier(recommender->at_column);
-	Oid			type = getBaseType(get_atttype(recommender->interactions,
-											   get_attnum(recommender->interactions,
-														  recommender->at_column)));
-
-	if (type == TIMESTAMPTZOID)
-		appendStringInfo(sql, ", %s::pg_catalog.timestamptz", column);
-	else
-		appendStringInfo(sql, ", pg_catalog.timezone('UTC', %s::pg_catalog.timestamp)", column);
 }
 
 /* ERROR where the owner, as who they are read, may not read the interactions. */
@@ -157,7 +148,7 @@ select_statement(const tfrs_recommender *recommender)
 		appendStringInfo(&sql, ", %s::pg_catalog.float8",
 						 quote_identifier(recommender->weight_column));
 	if (recommender->at_column != NULL)
-		append_at(&sql, recommender);
+		appendStringInfo(&sql, ", %s", quote_identifier(recommender->at_column));
 	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->interactions));
 	return sql.data;
 }

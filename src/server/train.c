@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -217,7 +218,7 @@ static int64
 read_time(FunctionCallInfo fcinfo, const train_site *site)
 {
 	return site->count < COUNT_WITH_TIME ? 0 :
-		tfrs_collection_time(&fcinfo->args[site->first + TIME]);
+		tfrs_time_of(TIMESTAMPTZOID, &fcinfo->args[site->first + TIME]);
 }
 
 /* The group of the row, which has the options and the model of its first row. */
@@ -242,13 +243,16 @@ collect_row(FunctionCallInfo fcinfo, int first)
 {
 	train_state *state = group_of_row(fcinfo, first);
 	train_site *site = state->site;
+	float		weight;
 	tfrs_row_ids ids;
 
 	tfrs_collecting_count_row(&site->collecting);
-	if (tfrs_collection_ids(&state->collection, &fcinfo->args[first + QUERY],
-							&fcinfo->args[first + CANDIDATE], &ids))
-		tfrs_collection_add(&state->collection, &ids, read_weight(fcinfo, site),
-							read_time(fcinfo, site));
+	if (!tfrs_collection_ids(&state->collection, &fcinfo->args[first + QUERY],
+							 &fcinfo->args[first + CANDIDATE], &ids))
+		PG_RETURN_POINTER(state);
+	weight = read_weight(fcinfo, site);
+	if (tfrs_collection_counts(&state->collection, weight))
+		tfrs_collection_add(&state->collection, &ids, weight, read_time(fcinfo, site));
 	PG_RETURN_POINTER(state);
 }
 
@@ -276,7 +280,9 @@ nothing_to_learn(FunctionCallInfo fcinfo, const train_state *state)
 	tfrs_block_value *value;
 
 	ereport(NOTICE,
-			(errmsg("no model was trained: there are no rows with a query and a candidate")));
+			(errmsg("no model was trained: there are no rows with a query and a candidate"),
+			 state == NULL || state->collection.skipped_weight == 0 ? 0
+			 : errdetail("Rows of weight 0 count for nothing, and there are no others.")));
 	if (state == NULL || state->model == NULL)
 		PG_RETURN_NULL();
 	header = state->model->block.header;

@@ -169,6 +169,8 @@ collect_rows(tfrs_training_run *run)
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("%s has no row with a query and a candidate",
 						tfrs_relation_text(run->recommender->interactions)),
+				 run->all.skipped_weight == 0 ? 0
+				 : errdetail("Rows of weight 0 count for nothing, and there are no others."),
 				 errhint("Name other interactions with CALL tfrs.alter_recommender(...), or fill "
 						 "them.")));
 	run->counts.rows = sum.rows;
@@ -237,6 +239,7 @@ split_rows(tfrs_training_run *run)
 	tfrs_collection_finish(&run->training);
 	run->training.skipped_query = run->all.skipped_query;
 	run->training.skipped_candidate = run->all.skipped_candidate;
+	run->training.skipped_weight = run->all.skipped_weight;
 }
 
 static void
@@ -491,6 +494,8 @@ tfrs_training_run_write(tfrs_training_run *run)
 	store_value(run);
 	tfrs_run_add_version(run->recommender, run->run, run->version, run->held_back,
 						 !run->publish);
+	tfrs_run_note_tags(run->recommender, run->version, run->model.query_ids.tag,
+					   run->model.candidate_ids.tag);
 	tfrs_run_add_epochs(run->run, &run->model);
 	if (run->new_report != NULL)
 		tfrs_run_add_metrics(run->run, run->version, run->new_report);
