@@ -137,6 +137,19 @@ ALTER TABLE mart.sale RENAME TO sale_2026;
 ALTER TABLE mart.sale_2025 RENAME TO sale;
 CALL tfrs.refresh('mart');
 DROP TABLE mart.sale_2026;
+-- In one transaction, too; and the answer stays the same, whatever is done with the two.
+BEGIN;
+ALTER TABLE mart.sale RENAME TO sale_2025;
+CREATE TABLE mart.sale (LIKE mart.sale_2025);
+COMMIT;
+SELECT interactions, problem IS NOT NULL AS asked FROM meant;
+CALL tfrs.refresh('mart');
+ALTER TABLE mart.sale_2025 RENAME TO sale_archive;
+SELECT interactions, problem IS NOT NULL AS asked FROM meant;
+CALL tfrs.refresh('mart');
+DROP TABLE mart.sale;
+ALTER TABLE mart.sale_archive RENAME TO sale;
+SELECT * FROM meant;
 ALTER TABLE mart.sale RENAME TO sale_2025;
 CREATE TABLE mart.sale AS TABLE mart.sale_2025;
 CALL tfrs.alter_recommender('mart', interactions => 'mart.sale');
@@ -190,6 +203,12 @@ SELECT store, problem FROM meant;
 SELECT count(*) FROM tfrs.recommend('mart', 7, 3);
 
 -- A recommender over a table of models that is there already, of nobody else's.
+CREATE TABLE mart.third_recommender (version int);
+\set VERBOSITY default
+CALL tfrs.create_recommender('third', 'mart.sale', 'customer', 'thing');
+CREATE TABLE mart.fourth_recommender (LIKE mart.saved INCLUDING ALL);
+CALL tfrs.create_recommender('fourth', 'mart.sale', 'customer', 'thing');
+\set VERBOSITY terse
 CALL tfrs.create_recommender('other', 'mart.sale', 'customer', 'thing', store => 'mart.saved');
 CREATE TABLE mart.other_recommender (LIKE mart.saved INCLUDING ALL);
 CALL tfrs.create_recommender('other', 'mart.sale', 'customer', 'thing');

@@ -69,8 +69,8 @@ find_row(Relation table, const char *index, ScanKey keys, int count, bool as_see
 
 	PushActiveSnapshot(as_seen && ActiveSnapshotSet() ? GetActiveSnapshot()
 					   : GetTransactionSnapshot());
-	scan = systable_beginscan(table, tfrs_extension_relation(index), true, GetActiveSnapshot(), count,
-							  keys);
+	scan = systable_beginscan(table, tfrs_extension_relation(index), true, GetActiveSnapshot(),
+							  count, keys);
 	row = systable_getnext(scan);
 	if (HeapTupleIsValid(row))
 		row = heap_copytuple(row);

@@ -1,9 +1,11 @@
 /*
  * relation_reference.c: which relation is meant, by the catalogs as they are now.
  *
- * When a relation was made and when it was given its name are told by the transactions that wrote
- * its rows in the catalogs: the row of a system column is written once, that of its row type
- * whenever it is renamed, moved or given away.  The order of two transactions is all that is asked.
+ * When a relation was made and when it was given its name are told by the transactions, and the
+ * commands in them, that wrote its rows in the catalogs: the row of a system column is written
+ * once, that of its row type whenever it is renamed, moved or given away.  The order of two such
+ * moments is all that is asked.  Recovery forgets the order of commands in one transaction; what
+ * was in doubt is therefore noted by a refresh.
  */
 #include "server/relation_reference.h"
 
@@ -29,6 +31,7 @@ typedef struct stored_reference
 	int32		vl_len_;		/* of the server's */
 	Oid			relation;
 	Oid			owner;
+	Oid			refused;
 	int32		same_owner;
 	char		words[FLEXIBLE_ARRAY_MEMBER];
 } stored_reference;
@@ -100,53 +103,65 @@ has_owner(const tfrs_relation_reference *reference, Oid relation)
 		(!reference->same_owner && has_privs_of_role(owner, reference->noted_owner));
 }
 
-static TransactionId
-writer_of(HeapTuple row)
+/* When a row of a catalog was written. */
+typedef struct moment
 {
-	TransactionId writer;
+	TransactionId transaction;	/* InvalidTransactionId: there is no row */
+	CommandId	command;
+} moment;
+
+static moment
+moment_of(HeapTuple row)
+{
+	moment		written = {InvalidTransactionId, 0};
 
 	if (!HeapTupleIsValid(row))
-		return InvalidTransactionId;
-	writer = HeapTupleHeaderGetRawXmin(row->t_data);
+		return written;
+	written.transaction = HeapTupleHeaderGetRawXmin(row->t_data);
+	written.command = HeapTupleHeaderGetRawCommandId(row->t_data);
 	ReleaseSysCache(row);
-	return writer;
+	return written;
 }
 
-/* The transaction that made a relation.  Views have no system columns. */
-static TransactionId
-maker_of(Oid relation)
+/* When a relation was made.  Views have no system columns. */
+static moment
+made(Oid relation)
 {
 	AttrNumber	column = get_rel_relkind(relation) == RELKIND_VIEW ? 1
 		: SelfItemPointerAttributeNumber;
 
-	return writer_of(SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(column)));
+	return moment_of(SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(column)));
 }
 
-/* The transaction that gave a relation its name. */
-static TransactionId
-namer_of(Oid relation)
+/* When a relation was given its name. */
+static moment
+named(Oid relation)
 {
-	return writer_of(SearchSysCache1(TYPEOID, ObjectIdGetDatum(get_rel_type_id(relation))));
+	return moment_of(SearchSysCache1(TYPEOID, ObjectIdGetDatum(get_rel_type_id(relation))));
 }
 
 /* Whether a relation was there before another one gave its name away. */
 static bool
 was_made_before(Oid relation, Oid renamed)
 {
-	TransactionId made = maker_of(relation);
-	TransactionId given = namer_of(renamed);
+	moment		first = made(relation);
+	moment		second = named(renamed);
 
-	return TransactionIdIsValid(made) && TransactionIdIsValid(given) &&
-		TransactionIdPrecedesOrEquals(made, given);
+	if (!TransactionIdIsValid(first.transaction) || !TransactionIdIsValid(second.transaction))
+		return false;
+	if (first.transaction == second.transaction)
+		return first.command <= second.command;
+	return TransactionIdPrecedes(first.transaction, second.transaction);
 }
 
 /* Whether what has the noted name takes the place of the relation that was noted. */
 static bool
-takes_place(const tfrs_relation_reference *reference, Oid named)
+takes_place(const tfrs_relation_reference *reference, Oid other)
 {
-	if (missing_column(reference, named) != NULL || !has_owner(reference, named))
+	if (missing_column(reference, other) != NULL || !has_owner(reference, other))
 		return false;
-	return !OidIsValid(reference->relation) || was_made_before(named, reference->relation);
+	return !OidIsValid(reference->relation) ||
+		(other != reference->refused && was_made_before(other, reference->relation));
 }
 
 /* What the reference means where the relation that was noted has not the noted name.  What has that
@@ -154,14 +169,14 @@ takes_place(const tfrs_relation_reference *reference, Oid named)
 static void
 resolve_name(tfrs_relation_reference *reference)
 {
-	Oid			named = tfrs_relation_of_text(reference->noted_name);
+	Oid			other = tfrs_relation_of_text(reference->noted_name);
 
-	if (!OidIsValid(named) || named == reference->relation)
+	if (!OidIsValid(other) || other == reference->relation)
 		return;
-	if (!OidIsValid(reference->noted) || takes_place(reference, named))
-		reference->relation = named;
-	else if (!OidIsValid(reference->relation) || missing_column(reference, named) == NULL)
-		reference->other = named;
+	if (!OidIsValid(reference->noted) || takes_place(reference, other))
+		reference->relation = other;
+	else if (!OidIsValid(reference->relation) || missing_column(reference, other) == NULL)
+		reference->other = other;
 }
 
 static void
@@ -193,6 +208,7 @@ tfrs_relation_reference_read(tfrs_relation_reference *reference, Datum value, bo
 	reference->noted = stored->relation;
 	reference->noted_owner = stored->owner;
 	reference->same_owner = stored->same_owner != 0;
+	reference->refused = stored->refused;
 	reference->noted_name = pstrdup(stored->words);
 	word = stored->words + strlen(stored->words) + 1;
 	for (int i = 0; i < TFRS_REFERENCE_COLUMNS && word < end; i++)
@@ -241,6 +257,7 @@ tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation
 			words[used++] = columns[i];
 	stored = make_stored(relation, words, used);
 	stored->same_owner = same_owner;
+	stored->refused = doubtful ? before->other : InvalidOid;
 	return PointerGetDatum(stored);
 }
 
@@ -299,8 +316,10 @@ tfrs_relation_reference_swapped(const tfrs_relation_reference *reference)
 bool
 tfrs_relation_reference_changed(const tfrs_relation_reference *reference)
 {
-	if (reference->noted_name == NULL || OidIsValid(reference->other))
+	if (!OidIsValid(reference->relation))
 		return false;
+	if (OidIsValid(reference->other))
+		return reference->other != reference->refused;
 	return reference->noted != reference->relation ||
 		reference->noted_owner != tfrs_relation_owner(reference->relation) ||
 		strcmp(reference->noted_name, reference->name) != 0;

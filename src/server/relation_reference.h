@@ -30,6 +30,7 @@ typedef struct tfrs_relation_reference
 	Oid			noted;			/* InvalidOid: nothing but the name is known */
 	Oid			noted_owner;
 	bool		same_owner;		/* nothing else takes its place */
+	Oid			refused;		/* what had the noted name and was not meant; or InvalidOid */
 	char	   *noted_name;		/* qualified and quoted; NULL: there is no relation */
 	char	   *columns[TFRS_REFERENCE_COLUMNS];	/* NULL at the end */
 
@@ -45,7 +46,8 @@ extern void tfrs_relation_reference_read(tfrs_relation_reference *reference, Dat
 
 /*
  * A value for a relation and the columns of it that are used; some of them may be NULL.  before:
- * what was meant until now; a relation whose name another one has now stays known by that name.
+ * what was meant until now; a relation whose name another one has now stays known by that name, and
+ * the other one is remembered, so that the answer stays the same until the owner gives another.
  */
 extern Datum tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation,
 										  bool same_owner, const char *const *columns,
@@ -61,7 +63,7 @@ extern const char *tfrs_relation_reference_doubt(const tfrs_relation_reference *
 /* Whether another relation has taken the place of the one that was noted, which is still there. */
 extern bool tfrs_relation_reference_swapped(const tfrs_relation_reference *reference);
 
-/* Whether what it means is to be noted again; what is in doubt stays as it is. */
+/* Whether what it means is to be noted again. */
 extern bool tfrs_relation_reference_changed(const tfrs_relation_reference *reference);
 
 /* The qualified, quoted name of a relation, ERROR where it was dropped; and the relation of such a

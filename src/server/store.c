@@ -167,24 +167,33 @@ find_model(Relation store, const store_columns *columns, int version, Datum *mod
 	return !null;
 }
 
+bool
+tfrs_store_fits(Oid table)
+{
+	Relation	relation = try_relation_open(table, AccessShareLock);
+	store_columns columns;
+	bool		fits;
+
+	if (relation == NULL)
+		return false;
+	fits = relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
+		find_columns(relation, &columns) &&
+		OidIsValid(index_of_versions(relation, columns.version)) &&
+		column_of_type(relation, "created_at", TIMESTAMPTZOID) != InvalidAttrNumber;
+	relation_close(relation, NoLock);
+	return fits;
+}
+
 void
 tfrs_store_check_table(Oid table)
 {
-	Relation	relation = relation_open(table, AccessShareLock);
-	store_columns columns;
-
-	if (relation->rd_rel->relkind != RELKIND_RELATION ||
-		relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP ||
-		!find_columns(relation, &columns) ||
-		!OidIsValid(index_of_versions(relation, columns.version)) ||
-		column_of_type(relation, "created_at", TIMESTAMPTZOID) == InvalidAttrNumber)
+	if (!tfrs_store_fits(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s can't hold the models of a recommender", tfrs_relation_text(table)),
 				 errdetail("It takes an ordinary table with the columns version integer PRIMARY "
 						   "KEY, model tfrs.model and created_at timestamptz."),
 				 errhint("Name another one, or none: then it is created.")));
-	relation_close(relation, NoLock);
 }
 
 /* Versions and times of all rows of the store. */

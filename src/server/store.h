@@ -19,7 +19,9 @@
 extern const tfrs_cached_block *tfrs_store_model(const tfrs_recommender *recommender, int version,
 												 tfrs_block_site *site, MemoryContext context);
 
-/* ERROR unless a table can hold models: an ordinary, permanent one with the columns of a store. */
+/* Whether a relation can hold models: an ordinary, permanent table with the columns of a store; the
+ * same as an ERROR. */
+extern bool tfrs_store_fits(Oid table);
 extern void tfrs_store_check_table(Oid table);
 
 /* The versions that are in the store now. */

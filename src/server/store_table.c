@@ -79,6 +79,7 @@ create(tfrs_recommender *recommender, const RangeVar *store)
 {
 	Oid			schema = get_namespace_oid(store->schemaname, false);
 	char	   *name = quote_qualified_identifier(store->schemaname, store->relname);
+	Oid			there = get_relname_relid(store->relname, schema);
 
 	if (tfrs_schema_aclcheck(schema, GetUserId(), ACL_CREATE) != ACLCHECK_OK)
 		ereport(ERROR,
@@ -86,12 +87,14 @@ create(tfrs_recommender *recommender, const RangeVar *store)
 				 errmsg("permission denied for schema %s", store->schemaname),
 				 errhint("Name the table of the models in a schema where you may create one: "
 						 "store => 'schema.table'.")));
-	if (OidIsValid(get_relname_relid(store->relname, schema)))
+	if (OidIsValid(there))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("the table to create for the models, %s, already exists", name),
+				 tfrs_store_fits(there) ?
 				 errhint("store => %s takes it over, with the models in it; or name another one.",
-						 quote_literal_cstr(name))));
+						 quote_literal_cstr(name)) :
+				 errhint("Name another one: store => 'schema.table'.")));
 	tfrs_store_table_execute(psprintf("CREATE TABLE %s (version pg_catalog.int4 PRIMARY KEY, "
 									  "model tfrs.model NOT NULL, "
 									  "created_at pg_catalog.timestamptz NOT NULL "
