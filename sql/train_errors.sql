@@ -113,6 +113,20 @@ SET tfrs.max_memory = '1MB';
 \x
 SELECT m.* FROM pg_temp.message(
 	$$SELECT tfrs.train(i, i, '{"dim": 1000}') FROM generate_series(1, 1000) AS i$$) AS m;
+-- distinct ids stay in memory, whatever maintenance_work_mem is: past tfrs.max_memory they are refused while they come
+SET maintenance_work_mem = '1MB';
+SELECT m.message, m.hint FROM unnest(ARRAY[
+	$$SELECT tfrs.train(i, i % 10) FROM generate_series(1, 500000) AS i$$,
+	$$SELECT tfrs.train(i % 10, i) FROM generate_series(1, 500000) AS i$$,
+	$$SELECT tfrs.train(repeat('x', 1900) || i, i) FROM generate_series(1, 5000) AS i$$,
+	$$SELECT tfrs.retrain(NULL::tfrs.model, i, i % 10) FROM generate_series(1, 500000) AS i$$,
+	$$SELECT tfrs.retrain((SELECT tfrs.train(1, 2, '{"history": false}')), i, i) FROM generate_series(1, 500000) AS i$$])
+	AS s, pg_temp.message(s) AS m;
+-- and many rows of few ids go to temporary files
+SET tfrs.max_memory = '16MB';
+SELECT tfrs.train(i % 30, i % 7, '{"history": false, "epochs": 1, "dim": 4}') IS NOT NULL AS trained
+FROM generate_series(1, 300000) AS i;
+RESET maintenance_work_mem;
 \x
 RESET tfrs.max_memory;
 SELECT pg_temp.code(s) FROM unnest(ARRAY[

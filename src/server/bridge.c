@@ -47,6 +47,14 @@ hint_of(const tfrs_error *error)
 	return error->hint;
 }
 
+static const char *
+message_of(const tfrs_error *error)
+{
+	if (error->status == TFRS_OVER_BUDGET && error->hint[0] == '\0')
+		return "more memory is needed than tfrs.max_memory allows";
+	return error->message;
+}
+
 void
 tfrs_report(const tfrs_error *error)
 {
@@ -54,7 +62,7 @@ tfrs_report(const tfrs_error *error)
 
 	ereport(ERROR,
 			(errcode(sqlstate_of(error->status)),
-			 errmsg("%s", error->message),
+			 errmsg("%s", message_of(error)),
 			 error->detail[0] != '\0' ? errdetail("%s", error->detail) : 0,
 			 hint[0] != '\0' ? errhint("%s", hint) : 0));
 	pg_unreachable();

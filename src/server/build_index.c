@@ -140,6 +140,24 @@ report_duplicate(const build_state *state, tfrs_id id)
 					 "'{\"duplicates\": \"first\"}'.")));
 }
 
+/* Takes that many bytes for vectors from what tfrs.max_memory leaves to the arena. */
+static void
+bound_arena(build_state *state, size_t bytes)
+{
+	size_t		limit = tfrs_settings_memory_bytes();
+
+	if (limit == SIZE_MAX)
+		return;
+	if (bytes > limit || state->arena.used > limit - bytes)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("the candidates need more memory than tfrs.max_memory allows"),
+				 errdetail("%zu bytes are needed for vectors and %zu for ids; tfrs.max_memory is "
+						   "%zu kB.", bytes, state->arena.used, limit / 1024),
+				 errhint("Have tfrs.max_memory raised, or build several indexes with GROUP BY.")));
+	state->arena.budget = limit - bytes;
+}
+
 /* Room for one more vector. */
 static float *
 place_for(build_state *state, size_t row)
@@ -158,6 +176,7 @@ place_for(build_state *state, size_t row)
 		size_t		capacity = Max(state->capacity + state->capacity / 2, 64);
 
 		bytes = capacity * state->dim * sizeof(float);
+		bound_arena(state, bytes);
 		state->vectors = state->vectors == NULL
 			? MemoryContextAllocHuge(state->context, bytes)
 			: repalloc_huge(state->vectors, bytes);

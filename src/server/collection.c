@@ -8,6 +8,42 @@
 #include "learning/warm_start.h"
 #include "server/bridge.h"
 #include "server/progress.h"
+#include "server/settings.h"
+
+static void
+check_collected(tfrs_status status, const tfrs_error *error)
+{
+	if (status == TFRS_OVER_BUDGET)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("collecting the rows needs more memory than tfrs.max_memory allows"),
+				 errdetail("%s", error->detail),
+				 errhint("Have tfrs.max_memory raised, or leave out rare queries or candidates: "
+						 "distinct ids stay in memory.")));
+	tfrs_check(status, error);
+}
+
+/* What rows may take beyond a small budget: buffers of the temporary files that they go to. */
+#define ROW_BUFFERS ((size_t) 4 << 20)
+
+void
+tfrs_collection_bound(tfrs_collection *collection, size_t taken)
+{
+	size_t		limit = tfrs_settings_memory_bytes();
+
+	if (limit == SIZE_MAX || !tfrs_size_add(limit - Min(limit, taken),
+											collection->budget + ROW_BUFFERS, &limit))
+		limit = SIZE_MAX;
+	collection->arena.budget = limit;
+}
+
+size_t
+tfrs_collection_excess(const tfrs_collection *collection)
+{
+	size_t		used = collection->arena.used;
+
+	return used > collection->budget ? used - collection->budget : 0;
+}
 
 void
 tfrs_collection_begin(tfrs_collection *collection)
@@ -24,6 +60,7 @@ tfrs_collection_begin(tfrs_collection *collection)
 	tfrs_error	error;
 
 	tfrs_bridge_arena(&collection->arena, collection->context, SIZE_MAX);
+	tfrs_collection_bound(collection, 0);
 	tfrs_spools_init(&collection->spools, collection->context, collection->lasting);
 	tfrs_check(tfrs_interactions_create(interactions, &collection->arena, &options, &error),
 			   &error);
@@ -72,8 +109,8 @@ know_ids(tfrs_collection *collection, const tfrs_id_view *ids,
 	{
 		if (i % IDS_AT_ONCE == 0)
 			CHECK_FOR_INTERRUPTS();
-		tfrs_check(know(collection->interactions, tfrs_id_view_get(ids, (uint32_t) i), &error),
-				   &error);
+		check_collected(know(collection->interactions, tfrs_id_view_get(ids, (uint32_t) i),
+							 &error), &error);
 	}
 }
 
@@ -108,8 +145,8 @@ tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids, float 
 {
 	tfrs_error	error;
 
-	tfrs_check(tfrs_interactions_add(collection->interactions, ids->query, ids->candidate,
-									 weight, at, &error), &error);
+	check_collected(tfrs_interactions_add(collection->interactions, ids->query, ids->candidate,
+										  weight, at, &error), &error);
 }
 
 void
@@ -124,7 +161,7 @@ tfrs_collection_finish(tfrs_collection *collection)
 	{
 		CHECK_FOR_INTERRUPTS();
 		status = tfrs_interactions_finish_step(collection->interactions, &error);
-		tfrs_check(status, &error);
+		check_collected(status, &error);
 		tfrs_progress_update(run, &progress);
 	} while (status == TFRS_MORE);
 	tfrs_progress_end(run);
@@ -148,6 +185,7 @@ tfrs_collection_fit(const tfrs_collection *collection, const tfrs_model *model)
 {
 	return (tfrs_fit) {
 		&collection->options, collection->interactions, model,
-		collection->skipped_query, collection->skipped_candidate
+		collection->skipped_query, collection->skipped_candidate,
+		tfrs_collection_excess(collection)
 	};
 }

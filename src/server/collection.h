@@ -39,6 +39,13 @@ typedef struct tfrs_collection
  * they are of other types. */
 extern void tfrs_collection_adopt_types(tfrs_collection *collection, const tfrs_model *model);
 
+/*
+ * Rows are spooled when their budget is used up, but ids stay in memory.  What they take beyond the
+ * budget counts against tfrs.max_memory; taken: bytes of it that others hold.
+ */
+extern size_t tfrs_collection_excess(const tfrs_collection *collection);
+extern void tfrs_collection_bound(tfrs_collection *collection, size_t taken);
+
 /* Begins to collect; tfrs_collection_end closes temporary files, before the context goes. */
 extern void tfrs_collection_begin(tfrs_collection *collection);
 extern void tfrs_collection_end(tfrs_collection *collection);

@@ -102,8 +102,7 @@ open_model(evaluate_state *state, Datum model)
 	const tfrs_cached_block *block = tfrs_block_cache_get(&state->site, state->context, model,
 														  TFRS_BLOCK_MODEL);
 
-	tfrs_evaluation_run_begin(&state->run, state->context, &block->model,
-							  tfrs_bridge_maintenance_memory());
+	tfrs_evaluation_run_begin(&state->run, state->context, &block->model, "maintenance_work_mem");
 }
 
 /* The first row of a group whose model is not NULL. */

@@ -15,22 +15,26 @@
 
 /* What is collected is bounded: the one wording for too much of it. */
 static void
-check_collected(tfrs_status status, const tfrs_error *error)
+check_collected(const tfrs_evaluation_run *run, tfrs_status status, const tfrs_error *error)
 {
 	if (status == TFRS_OVER_BUDGET)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("the rows to evaluate do not fit into maintenance_work_mem"),
+				 errmsg("the rows to evaluate do not fit into %s", run->setting),
 				 errdetail("%s", error->detail),
-				 errhint("Raise maintenance_work_mem, or evaluate a sample of the queries.")));
+				 errhint("Raise %s, or evaluate a sample of the queries.", run->setting)));
 	tfrs_check(status, error);
 }
 
 void
 tfrs_evaluation_run_begin(tfrs_evaluation_run *run, MemoryContext context,
-						  const tfrs_model *model, size_t budget)
+						  const tfrs_model *model, const char *setting)
 {
+	size_t		budget = strcmp(setting, "tfrs.max_memory") == 0 ? tfrs_settings_memory_bytes()
+		: tfrs_bridge_maintenance_memory();
 	tfrs_error	error;
+
+	run->setting = setting;
 
 	run->context = context;
 	run->model = model;
@@ -46,30 +50,31 @@ tfrs_evaluation_run_begin(tfrs_evaluation_run *run, MemoryContext context,
 
 /* The number of an id: the model's row, or one behind the model's rows. */
 static uint32
-number_of(const tfrs_id_view *known, tfrs_id_set *unknown, tfrs_id id)
+number_of(const tfrs_evaluation_run *run, const tfrs_id_view *known, tfrs_id_set *unknown,
+		  tfrs_id id)
 {
 	uint32		row = tfrs_id_view_find(known, id);
 	tfrs_error	error;
 
 	if (row != TFRS_NO_ROW)
 		return row;
-	check_collected(tfrs_id_set_add(unknown, id, &row, &error), &error);
+	check_collected(run, tfrs_id_set_add(unknown, id, &row, &error), &error);
 	return (uint32) known->count + row;
 }
 
 uint32
 tfrs_evaluation_run_query(tfrs_evaluation_run *run, tfrs_id id)
 {
-	return number_of(&run->model->query_ids, &run->unknown_queries, id);
+	return number_of(run, &run->model->query_ids, &run->unknown_queries, id);
 }
 
 void
 tfrs_evaluation_run_add_relevant(tfrs_evaluation_run *run, uint32 query, tfrs_id id)
 {
-	uint32		number = number_of(&run->model->candidate_ids, &run->unknown_candidates, id);
+	uint32		number = number_of(run, &run->model->candidate_ids, &run->unknown_candidates, id);
 	tfrs_error	error;
 
-	check_collected(tfrs_pair_set_add(&run->relevant, query, number, &error), &error);
+	check_collected(run, tfrs_pair_set_add(&run->relevant, query, number, &error), &error);
 }
 
 void
@@ -77,7 +82,7 @@ tfrs_evaluation_run_add_excluded(tfrs_evaluation_run *run, uint32 query, uint32 
 {
 	tfrs_error	error;
 
-	check_collected(tfrs_pair_set_add(&run->excluded, query, row, &error), &error);
+	check_collected(run, tfrs_pair_set_add(&run->excluded, query, row, &error), &error);
 }
 
 /*
@@ -94,12 +99,12 @@ order_unknown_queries(tfrs_evaluation_run *run)
 	tfrs_status status;
 	tfrs_error	error;
 
-	check_collected(TFRS_GET(&run->arena, &new_row, run->unknown_queries.count, &error),
+	check_collected(run, TFRS_GET(&run->arena, &new_row, run->unknown_queries.count, &error),
 					&error);
-	check_collected(tfrs_id_sort_begin(&sort, &run->unknown_queries, new_row, &error), &error);
+	check_collected(run, tfrs_id_sort_begin(&sort, &run->unknown_queries, new_row, &error), &error);
 	while ((status = tfrs_id_sort_step(&sort, &error)) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
-	check_collected(status, &error);
+	check_collected(run, status, &error);
 	tfrs_id_sort_end(&sort);
 	for (int s = 0; s < lengthof(sets); s++)
 		for (size_t i = 0; i < sets[s]->count; i++)
@@ -115,14 +120,14 @@ order_unknown_queries(tfrs_evaluation_run *run)
 }
 
 static void
-finish_pairs(tfrs_pair_set *set)
+finish_pairs(const tfrs_evaluation_run *run, tfrs_pair_set *set)
 {
 	tfrs_status status;
 	tfrs_error	error;
 
 	while ((status = tfrs_pair_set_finish_step(set, &error)) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
-	check_collected(status, &error);
+	check_collected(run, status, &error);
 }
 
 static void
@@ -161,8 +166,8 @@ tfrs_evaluation_run_finish(tfrs_evaluation_run *run, const tfrs_evaluation_optio
 	tfrs_progress_update(progress, &(tfrs_progress_state) {.phase = "sorting rows"});
 	if (run->unknown_queries.count > 1)
 		order_unknown_queries(run);
-	finish_pairs(&run->relevant);
-	finish_pairs(&run->excluded);
+	finish_pairs(run, &run->relevant);
+	finish_pairs(run, &run->excluded);
 	*distinct = run->relevant.count;
 	tfrs_bridge_arena(&run->ranking_arena, run->context, tfrs_settings_memory_bytes());
 	check_evaluated(tfrs_evaluation_begin(&run->evaluation, &run->ranking_arena, &test, options,

@@ -17,6 +17,7 @@ typedef struct tfrs_evaluation_run
 	MemoryContext context;
 	const tfrs_model *model;
 	tfrs_arena	arena;			/* for what is collected */
+	const char *setting;		/* that bounds it */
 	tfrs_id_set unknown_queries;
 	tfrs_id_set unknown_candidates;
 	tfrs_pair_set relevant;
@@ -25,10 +26,11 @@ typedef struct tfrs_evaluation_run
 	tfrs_evaluation *evaluation;
 } tfrs_evaluation_run;
 
-/* Memory of context; at most budget bytes for what is collected, else an ERROR about
- * maintenance_work_mem.  The model must outlive the run. */
+/* Memory of context; what is collected takes at most the bytes that the setting allows
+ * (maintenance_work_mem or tfrs.max_memory), else there is an ERROR that names it.  The model must
+ * outlive the run. */
 extern void tfrs_evaluation_run_begin(tfrs_evaluation_run *run, MemoryContext context,
-									  const tfrs_model *model, size_t budget);
+									  const tfrs_model *model, const char *setting);
 
 /* The number of a query, for the calls below. */
 extern uint32 tfrs_evaluation_run_query(tfrs_evaluation_run *run, tfrs_id id);

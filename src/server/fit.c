@@ -91,6 +91,15 @@ check_model_size(const tfrs_fit *fit)
 					 "GROUP BY.")));
 }
 
+/* The bytes that the training may take beside what was collected. */
+static size_t
+memory_left(const tfrs_fit *fit)
+{
+	size_t		limit = tfrs_settings_memory_bytes();
+
+	return limit == SIZE_MAX ? limit : limit - Min(limit, fit->held);
+}
+
 /* ERROR where training would take more than one may. */
 static void
 check_memory(const tfrs_fit *fit)
@@ -101,8 +110,9 @@ check_memory(const tfrs_fit *fit)
 
 	tfrs_check(tfrs_training_estimate(fit->options, fit->interactions, fit->model, &need, &error),
 			   &error);
-	if (need <= limit)
+	if (need <= memory_left(fit))
 		return;
+	need = tfrs_size_add(need, fit->held, &need) ? need : SIZE_MAX;
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("training needs %zu kB of memory, more than tfrs.max_memory allows",
@@ -233,6 +243,7 @@ tfrs_fit_run(const tfrs_fit *fit)
 	MemoryContext context = AllocSetContextCreate(result_context, "tfrs fit",
 												  ALLOCSET_DEFAULT_SIZES);
 	tfrs_arena	arena;
+	tfrs_arena	index_arena;
 	tfrs_trainer *trainer;
 	tfrs_progress *run;
 	tfrs_block_value *value;
@@ -242,12 +253,12 @@ tfrs_fit_run(const tfrs_fit *fit)
 	check_memory(fit);
 	MemoryContextSwitchTo(context);
 	run = tfrs_progress_begin("train", NULL);
-	tfrs_bridge_arena(&arena, context, tfrs_settings_memory_bytes());
+	tfrs_bridge_arena(&arena, context, memory_left(fit));
 	tfrs_check(tfrs_trainer_begin(&trainer, &arena, fit->options, fit->interactions, fit->model,
 								  &error), &error);
 	run_epochs(fit, trainer, run);
-	arena.budget = SIZE_MAX;	/* the estimate was of the training */
-	value = save(fit, trainer, run, &arena, result_context);
+	tfrs_bridge_arena(&index_arena, context, tfrs_settings_memory_bytes());
+	value = save(fit, trainer, run, &index_arena, result_context);
 	tfrs_progress_end(run);
 	MemoryContextSwitchTo(result_context);
 	MemoryContextDelete(context);

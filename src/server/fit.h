@@ -20,6 +20,7 @@ typedef struct tfrs_fit
 	const tfrs_model *model;	/* to go on from, its ids known to the interactions; or NULL */
 	uint64		skipped_query;	/* rows left out for a NULL query */
 	uint64		skipped_candidate;	/* ... for a NULL candidate, the query not NULL */
+	size_t		held;			/* bytes of tfrs.max_memory that are taken already */
 } tfrs_fit;
 
 /*

@@ -22,6 +22,7 @@
 #include "server/embedding_type.h"
 #include "server/row_reader.h"
 #include "server/search_arguments.h"
+#include "server/settings.h"
 
 /* Of the normal distribution: an interval of 99 %. */
 #define QUANTILE 2.5758
@@ -135,7 +136,7 @@ recall_of(const tfrs_index *index, const float *query, const tfrs_search *search
 	tfrs_error	error;
 
 	exact.exact = true;
-	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_index_search(index, query, &exact, &arena, truth, &truth_count, &error),
 			   &error);
 	tfrs_check(tfrs_index_search(index, query, search, &arena, found, &found_count, &error),

@@ -162,7 +162,7 @@ prepare_slices(materialize_job *job)
 	job->counts = allocate(job->room, sizeof(size_t));
 	job->slice_context = AllocSetContextCreate(job->context, "tfrs slice of queries",
 											   ALLOCSET_DEFAULT_SIZES);
-	tfrs_bridge_arena(&job->arena, job->context, SIZE_MAX);
+	tfrs_bridge_arena(&job->arena, job->context, tfrs_settings_memory_bytes());
 }
 
 /*

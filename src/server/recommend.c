@@ -26,6 +26,7 @@
 #include "server/profile.h"
 #include "server/recommender_sources.h"
 #include "server/row_reader.h"
+#include "server/settings.h"
 #include "server/similar.h"
 #include "server/live_rows.h"
 #include "server/store.h"
@@ -188,7 +189,7 @@ find_hits(const recommend_call *call, const tfrs_search *search, tfrs_hit *hits)
 		return tfrs_similar_candidates(call->model, &call->block->index, call->like, search, hits);
 	if (call->answer == TFRS_ANSWER_POPULAR)
 		return tfrs_popular_candidates(call->model, call->candidates, search, hits);
-	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_index_search(&call->block->index, call->query, search, &arena, hits, &count,
 								 &error), &error);
 	return count;

@@ -63,9 +63,10 @@ define_shares(void)
 							&max_threads, TFRS_MAX_THREADS, 1, TFRS_MAX_THREADS,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("tfrs.max_memory",
-							"Memory that one training or index build may take beside the rows it "
-							"collects (those are bounded by maintenance_work_mem).",
-							"The need is computed before it is taken. 0 means no limit.",
+							"Memory that one training, evaluation, index build or search may take "
+							"beside the rows it collects (those are bounded by "
+							"maintenance_work_mem).",
+							"The distinct ids of the rows count. 0 means no limit.",
 							&max_memory_kb, 4 * 1024 * 1024, 0, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("tfrs.cache_size",

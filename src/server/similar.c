@@ -6,6 +6,7 @@
  * beside vectors of any length: a scan of our own, since rows cannot be searched without their last
  * number.
  */
+#include "server/settings.h"
 #include "server/similar.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ search_index(const tfrs_index *index, const float *query, const tfrs_search *sea
 	tfrs_error	error;
 	size_t		count;
 
-	tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_index_search(index, query, search, &arena, hits, &count, &error), &error);
 	return count;
 }

@@ -33,6 +33,7 @@
 #include "server/model_query.h"
 #include "server/row_reader.h"
 #include "server/search_arguments.h"
+#include "server/settings.h"
 #include "server/similar.h"
 
 /* Arguments after the one that says in which type candidates are wanted, if there is one. */
@@ -303,7 +304,7 @@ search(FunctionCallInfo fcinfo, const top_k_form *form, top_k_call *call)
 											  call->hits);
 	else
 	{
-		tfrs_bridge_arena(&arena, CurrentMemoryContext, SIZE_MAX);
+		tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 		tfrs_check(tfrs_index_search(request.index, request.query, &request.search, &arena,
 									 call->hits, &call->count, &error), &error);
 	}

@@ -92,7 +92,7 @@ prepare_slices(many_call *call, size_t queries)
 	call->counts = allocate(call->room, sizeof(size_t));
 	call->slice_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs slice of queries",
 												ALLOCSET_DEFAULT_SIZES);
-	tfrs_bridge_arena(&call->arena, call->context, SIZE_MAX);
+	tfrs_bridge_arena(&call->arena, call->context, tfrs_settings_memory_bytes());
 }
 
 /* Reads what both forms have; k is argument number first. */

@@ -225,6 +225,7 @@ split_rows(tfrs_training_run *run)
 	if (!holds_out(run))
 		return;
 	tfrs_bridge_arena(&run->split_arena, run->context, tfrs_settings_memory_bytes());
+	tfrs_collection_bound(&run->training, tfrs_collection_excess(&run->all));
 	tfrs_check(tfrs_split_begin(&run->split, &run->split_arena, run->all.interactions,
 								run->training.interactions, run->recommender->held_out, &error),
 			   &error);
@@ -330,7 +331,7 @@ measure(const tfrs_training_run *run, const tfrs_model *model, bool warn,
 
 	tfrs_evaluation_options_default(&options);
 	options.threads = tfrs_settings_threads();
-	tfrs_evaluation_run_begin(&evaluation, run->context, model, SIZE_MAX);
+	tfrs_evaluation_run_begin(&evaluation, run->context, model, "tfrs.max_memory");
 	rows.rows = tfrs_split_held_out(run->split)->count;
 	add_pairs(run, &evaluation);
 	result = tfrs_evaluation_run_finish(&evaluation, &options, &rows.distinct);
@@ -398,6 +399,8 @@ tfrs_training_run_train(tfrs_training_run *run)
 	tfrs_collection_warn(trained(run));
 	InvalidateCatalogSnapshot();
 	fit = tfrs_collection_fit(trained(run), starting_model(run));
+	if (run->split != NULL)
+		fit.held += tfrs_collection_excess(&run->all) + run->split_arena.used;
 	run->value = tfrs_fit_run(&fit);
 	open_value(run);
 	measure_versions(run);
