@@ -22,6 +22,8 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "server/compat.h"
+
 PG_FUNCTION_INFO_V1(tfrs_relation_reference_in);
 PG_FUNCTION_INFO_V1(tfrs_relation_reference_out);
 
@@ -92,6 +94,15 @@ missing_column(const tfrs_relation_reference *reference, Oid relation)
 		if (get_attnum(relation, reference->columns[i]) <= 0)
 			return reference->columns[i];
 	return NULL;
+}
+
+/* Whether rows can be read from it: a table or view of any kind. */
+static bool
+has_rows(Oid relation)
+{
+	char		kind = get_rel_relkind(relation);
+
+	return kind != '\0' && strchr("rpvmf", kind) != NULL;
 }
 
 static bool
@@ -171,7 +182,7 @@ resolve_name(tfrs_relation_reference *reference)
 {
 	Oid			other = tfrs_relation_of_text(reference->noted_name);
 
-	if (!OidIsValid(other) || other == reference->relation)
+	if (!OidIsValid(other) || other == reference->relation || !has_rows(other))
 		return;
 	if (!OidIsValid(reference->noted) || takes_place(reference, other))
 		reference->relation = other;
