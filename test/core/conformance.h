@@ -94,5 +94,7 @@ extern void conform_trajectory(void);
 extern void conform_factorized(void);
 extern void conform_hand(void);
 extern void conform_ranking(void);
+extern void conform_features(void);
+extern void conform_layers(void);
 
 #endif							/* TFRS_CONFORMANCE_H */

@@ -96,6 +96,11 @@ table_read(table *table, const char *name)
 	file = fopen(path, "r");
 	if (file == NULL)
 	{
+		snprintf(path, sizeof(path), "%s/features/%s.tsv", folder(), name);
+		file = fopen(path, "r");
+	}
+	if (file == NULL)
+	{
 		case_skip("file", name, strerror(errno));
 		return false;
 	}
