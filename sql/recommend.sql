@@ -189,6 +189,8 @@ DROP SCHEMA "Od""d" CASCADE;
 CREATE TABLE visit AS SELECT n % 9 AS person, n * 7 % 11 AS thing, timestamp '2026-03-29 00:00' + n * interval '20 minutes' AS seen_at,
 	date '2026-03-20' + n AS seen_on FROM generate_series(1, 90) n;
 INSERT INTO visit SELECT person, thing, NULL, 'infinity' FROM visit WHERE person = 3;
+-- a date that no timestamp can hold is the latest for both
+UPDATE visit SET seen_on = '5874897-12-31' WHERE person = 4 AND thing IN (1, 2, 3);
 CREATE INDEX ON visit (person);
 SET timezone = 'Europe/Berlin';
 CALL tfrs.create_recommender('zoned', 'visit', 'person', 'thing', at => 'seen_at', held_out => 0,

@@ -91,6 +91,19 @@ SELECT train(query, candidate, CASE WHEN query = 0 THEN '{"dim": 2}'::jsonb END)
 SELECT model_info(train(query, candidate, CASE WHEN query > 0 THEN '{"dim": 2, "seed": 1}'::jsonb
 	ELSE jsonb_build_object('seed', 1.0, 'dim', 2) END)) -> 'dim' AS dim FROM rows;
 
+-- An id that is too long says whose it is and how it begins
+SELECT train(repeat('y', 2049), 1, '{"dim": 2}');
+SELECT build_index(repeat('z', 2049), '[1]');
+CREATE TABLE long_id AS SELECT n % 5 AS u, CASE n WHEN 7 THEN repeat('x', 3000) ELSE 'i' || n % 4 END AS i FROM generate_series(1, 50) n;
+CALL tfrs.create_recommender('long', 'long_id', 'u', 'i');
+CALL tfrs.refresh('long');
+CALL tfrs.drop_recommender('long');
+DROP TABLE long_id;
+-- Of many groups one is told
+SELECT count(m) FROM (SELECT train(g, 1, '{"dim": 2}') AS m FROM generate_series(1, 50) g GROUP BY g) s;
+SELECT count(m) FROM (SELECT train(NULLIF(g, g), 1, '{"dim": 2}') AS m FROM generate_series(1, 50) g GROUP BY g) s;
+SELECT count(i) FROM (SELECT build_index(g, NULL) AS i FROM generate_series(1, 50) g GROUP BY g) s;
+SELECT count(f) FROM (SELECT evaluate(NULL, 1, g) AS f FROM generate_series(1, 50) g GROUP BY g) s;
 -- Weights
 SELECT train(query, candidate, 'NaN', '{}') FROM rows;
 SELECT train(query, candidate, 'Infinity', '{}') FROM rows;

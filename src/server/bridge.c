@@ -111,3 +111,20 @@ tfrs_bridge_groups_are_hashed(FunctionCallInfo fcinfo)
 	strategy = ((AggState *) fcinfo->context)->aggstrategy;
 	return strategy == AGG_HASHED || strategy == AGG_MIXED;
 }
+
+bool
+tfrs_bridge_first_notice(FunctionCallInfo fcinfo, int number)
+{
+	uint32	   *given;
+	bool		first;
+
+	if (fcinfo == NULL)
+		return true;
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
+														  sizeof(uint32));
+	given = fcinfo->flinfo->fn_extra;
+	first = (*given >> number & 1) == 0;
+	*given |= (uint32) 1 << number;
+	return first;
+}

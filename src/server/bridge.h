@@ -38,4 +38,11 @@ extern size_t tfrs_bridge_work_memory(void);
  */
 extern bool tfrs_bridge_groups_are_hashed(FunctionCallInfo fcinfo);
 
+/*
+ * Whether the final function of an aggregate is about to give the notice of that number (from 0 to
+ * 31) for the first time in the statement: of thousands of groups one is told.  fcinfo: NULL
+ * outside of an aggregate, where each notice is given.
+ */
+extern bool tfrs_bridge_first_notice(FunctionCallInfo fcinfo, int number);
+
 #endif							/* TFRS_BRIDGE_H */

@@ -211,6 +211,7 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 		state->dim = embedding->dim;
 	tfrs_embedding_check_same_dim(state->dim, embedding->dim);
 	id = tfrs_id_read(&state->reader, PG_GETARG_DATUM(1));
+	tfrs_id_check_length(id, "candidate", NULL);
 	count = state->ids.count;
 	tfrs_check(tfrs_id_set_add(&state->ids, id, &row, &error), &error);
 	if (row == count)
@@ -312,8 +313,9 @@ tfrs_build_index_finish(PG_FUNCTION_ARGS)
 	tfrs_collecting_end(state->collecting);
 	if (state->ids.count == 0)
 	{
-		ereport(NOTICE,
-				(errmsg("no candidate with an embedding: the index is null")));
+		if (tfrs_bridge_first_notice(fcinfo, 0))
+			ereport(NOTICE,
+					(errmsg("no candidate with an embedding: the index is null")));
 		PG_RETURN_NULL();
 	}
 	run = tfrs_progress_begin("build_index", NULL);

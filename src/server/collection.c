@@ -137,6 +137,8 @@ tfrs_collection_ids(tfrs_collection *collection, const NullableDatum *query,
 		return false;
 	ids->query = tfrs_id_read(&collection->query, query->value);
 	ids->candidate = tfrs_id_read(&collection->candidate, candidate->value);
+	tfrs_id_check_length(ids->query, "query", collection->query_column);
+	tfrs_id_check_length(ids->candidate, "candidate", collection->candidate_column);
 	return true;
 }
 
@@ -168,13 +170,15 @@ tfrs_collection_finish(tfrs_collection *collection)
 }
 
 void
-tfrs_collection_warn(const tfrs_collection *collection)
+tfrs_collection_warn(const tfrs_collection *collection, FunctionCallInfo fcinfo)
 {
-	if (tfrs_interactions_candidates(collection->interactions)->count == 1)
+	if (tfrs_interactions_candidates(collection->interactions)->count == 1 &&
+		tfrs_bridge_first_notice(fcinfo, 0))
 		ereport(NOTICE,
 				(errmsg("all rows have the same candidate"),
 				 errdetail("There is nothing to tell it from, so the model has learned nothing.")));
-	if (collection->options.history.on && !collection->options.store)
+	if (collection->options.history.on && !collection->options.store &&
+		tfrs_bridge_first_notice(fcinfo, 1))
 		ereport(NOTICE,
 				(errmsg("the model stores no events, so it answers all queries alike"),
 				 errhint("Leave out \"store\": false, or train with \"history\": false.")));

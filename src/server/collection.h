@@ -22,6 +22,8 @@ typedef struct tfrs_collection
 	tfrs_train_options options;
 	tfrs_id_reader query;
 	tfrs_id_reader candidate;
+	const char *query_column;	/* for messages, or NULL, as the next */
+	const char *candidate_column;
 	bool		has_weight;
 	bool		has_time;
 	bool		lasting;		/* past the end of the transaction */
@@ -77,8 +79,12 @@ extern void tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids 
 /* Brings the rows into their final order. */
 extern void tfrs_collection_finish(tfrs_collection *collection);
 
-/* NOTICEs about what a training on the finished rows can't learn. */
-extern void tfrs_collection_warn(const tfrs_collection *collection);
+/* NOTICEs about what a training on the finished rows can't learn; fcinfo: of the aggregate's final
+ * function, or NULL. */
+extern void tfrs_collection_warn(const tfrs_collection *collection, FunctionCallInfo fcinfo);
+
+/* The number of its own notices, for tfrs_bridge_first_notice. */
+#define TFRS_COLLECTION_NOTICES 2
 
 /* The training of the finished rows, going on from model (NULL: from nothing). */
 extern tfrs_fit tfrs_collection_fit(const tfrs_collection *collection, const tfrs_model *model);

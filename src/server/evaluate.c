@@ -287,7 +287,7 @@ core_options(const evaluate_state *state)
 
 /* Runs the evaluation and keeps its report. */
 static void
-evaluate(evaluate_state *state)
+evaluate(FunctionCallInfo fcinfo, evaluate_state *state)
 {
 	tfrs_evaluation_options options = core_options(state);
 	const tfrs_evaluation_result *result = tfrs_evaluation_run_finish(&state->run, &options,
@@ -296,7 +296,7 @@ evaluate(evaluate_state *state)
 	char	   *report = tfrs_evaluate_report(result, &options, &state->rows, candidates);
 
 	state->report = MemoryContextStrdup(state->context, report);
-	tfrs_evaluate_notice(result, &options);
+	tfrs_evaluate_notice(result, &options, fcinfo);
 	tfrs_evaluation_run_end(&state->run);
 }
 
@@ -309,13 +309,14 @@ tfrs_evaluate_finish(PG_FUNCTION_ARGS)
 		elog(ERROR, "tfrs.evaluate called outside of an aggregate");
 	if (state == NULL || state->rows.rows == 0)
 	{
-		ereport(NOTICE,
-				(errmsg("nothing was evaluated: there are no rows with a model, a query and a "
-						"candidate")));
+		if (tfrs_bridge_first_notice(fcinfo, TFRS_EVALUATE_NOTICES))
+			ereport(NOTICE,
+					(errmsg("nothing was evaluated: there are no rows with a model, a query and "
+							"a candidate")));
 		PG_RETURN_NULL();
 	}
 	tfrs_collecting_end(state->collecting);
 	if (state->report == NULL)
-		evaluate(state);
+		evaluate(fcinfo, state);
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(state->report));
 }

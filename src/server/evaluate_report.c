@@ -13,6 +13,7 @@
 #include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
 
+#include "server/bridge.h"
 #include "server/compat.h"
 
 /* The k by which rankings are compared, where it is among those asked for. */
@@ -139,7 +140,8 @@ compared_cutoff(const tfrs_evaluation_options *options)
 }
 
 void
-tfrs_evaluate_notice(const tfrs_evaluation_result *result, const tfrs_evaluation_options *options)
+tfrs_evaluate_notice(const tfrs_evaluation_result *result, const tfrs_evaluation_options *options,
+					 FunctionCallInfo fcinfo)
 {
 	static const char *const names[TFRS_RANKINGS] = {
 		[TFRS_RANKING_POPULARITY] = "the popularity ranking",
@@ -153,7 +155,7 @@ tfrs_evaluate_notice(const tfrs_evaluation_result *result, const tfrs_evaluation
 		if (result->ranked[ranking] && result->figures[ranking].metrics[cutoff].ndcg >
 			result->figures[best].metrics[cutoff].ndcg)
 			best = ranking;
-	if (best == TFRS_RANKING_MODEL)
+	if (best == TFRS_RANKING_MODEL || !tfrs_bridge_first_notice(fcinfo, 0))
 		return;
 	ereport(NOTICE,
 			(errmsg("%s is better than the model: NDCG@%u %.4f against %.4f", names[best],

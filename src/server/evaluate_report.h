@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
+
 #include "learning/evaluation.h"
 
 /* What was counted while rows were collected. */
@@ -24,8 +26,12 @@ extern char *tfrs_evaluate_report(const tfrs_evaluation_result *result,
 								  const tfrs_evaluation_options *options,
 								  const tfrs_evaluate_rows *rows, size_t candidates);
 
-/* A NOTICE where a ranking that needs no training is better than the model. */
+/* A NOTICE where a ranking that needs no training is better than the model.  fcinfo: of the
+ * aggregate's final function, or NULL. */
 extern void tfrs_evaluate_notice(const tfrs_evaluation_result *result,
-								 const tfrs_evaluation_options *options);
+								 const tfrs_evaluation_options *options, FunctionCallInfo fcinfo);
+
+/* The number of these notices, for tfrs_bridge_first_notice. */
+#define TFRS_EVALUATE_NOTICES 1
 
 #endif							/* TFRS_EVALUATE_REPORT_H */

@@ -8,6 +8,7 @@
 #include "base/id_sort.h"
 #include "server/bridge.h"
 #include "server/progress.h"
+#include "server/row_reader.h"
 #include "server/settings.h"
 
 /* Pairs renumbered between two looks at pending interrupts. */
@@ -65,15 +66,18 @@ number_of(const tfrs_evaluation_run *run, const tfrs_id_view *known, tfrs_id_set
 uint32
 tfrs_evaluation_run_query(tfrs_evaluation_run *run, tfrs_id id)
 {
+	tfrs_id_check_length(id, "query", NULL);
 	return number_of(run, &run->model->query_ids, &run->unknown_queries, id);
 }
 
 void
 tfrs_evaluation_run_add_relevant(tfrs_evaluation_run *run, uint32 query, tfrs_id id)
 {
-	uint32		number = number_of(run, &run->model->candidate_ids, &run->unknown_candidates, id);
+	uint32		number;
 	tfrs_error	error;
 
+	tfrs_id_check_length(id, "candidate", NULL);
+	number = number_of(run, &run->model->candidate_ids, &run->unknown_candidates, id);
 	check_collected(run, tfrs_pair_set_add(&run->relevant, query, number, &error), &error);
 }
 

@@ -368,6 +368,31 @@ tfrs_id_from_json(uint32 tag, const Jsonb *json, const char *role, tfrs_id *id)
 	return true;
 }
 
+/* Bytes of a long id that a message shows. */
+#define SHOWN_BYTES 40
+
+void
+tfrs_id_report_length(tfrs_id id, const char *role, const char *column)
+{
+	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
+	tfrs_id		shown = {
+		.kind = id.kind, .bytes = id.bytes,
+		.length = (uint32_t) pg_encoding_mbcliplen(encoding, id.bytes, (int) id.length,
+												   SHOWN_BYTES)
+	};
+	char	   *begin = tfrs_id_to_cstring(TFRS_TAG_TEXT, shown);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the id of a %s is too long", role),
+			 column == NULL
+			 ? errdetail("It has %u bytes, at most %zu are allowed, and begins with \"%s\".",
+						 (unsigned) id.length, TFRS_MAX_ID_BYTES, begin)
+			 : errdetail("An id in column \"%s\" has %u bytes, at most %zu are allowed, and begins "
+						 "with \"%s\".", column, (unsigned) id.length, TFRS_MAX_ID_BYTES, begin),
+			 errhint("Leave such rows out with a view or a condition, or use a shorter id.")));
+}
+
 static void
 report_damaged_id(uint32 tag)
 {

@@ -27,6 +27,7 @@
 #include "utils/jsonb.h"
 
 #include "base/id_set.h"
+#include "base/limits.h"
 
 /* Stored in blocks: numbers may not change within format 1. */
 typedef enum tfrs_id_tag
@@ -84,6 +85,16 @@ tfrs_id_read(const tfrs_id_reader *reader, Datum value)
 	if (reader->source == TFRS_FROM_INT32)
 		return tfrs_id_of_integer(DatumGetInt32(value));
 	return tfrs_id_read_slow(reader, value);
+}
+
+/* ERROR where an id is longer than a model or an index holds; column: named then, or NULL. */
+extern void tfrs_id_report_length(tfrs_id id, const char *role, const char *column);
+
+static inline void
+tfrs_id_check_length(tfrs_id id, const char *role, const char *column)
+{
+	if (id.kind == TFRS_ID_BYTES && id.length > TFRS_MAX_ID_BYTES)
+		tfrs_id_report_length(id, role, column);
 }
 
 /*

@@ -279,10 +279,11 @@ nothing_to_learn(FunctionCallInfo fcinfo, const train_state *state)
 	const tfrs_block_header *header;
 	tfrs_block_value *value;
 
-	ereport(NOTICE,
-			(errmsg("no model was trained: there are no rows with a query and a candidate"),
-			 state == NULL || state->collection.skipped_weight == 0 ? 0
-			 : errdetail("Rows of weight 0 count for nothing, and there are no others.")));
+	if (tfrs_bridge_first_notice(fcinfo, TFRS_COLLECTION_NOTICES))
+		ereport(NOTICE,
+				(errmsg("no model was trained: there are no rows with a query and a candidate"),
+				 state == NULL || state->collection.skipped_weight == 0 ? 0
+				 : errdetail("Rows of weight 0 count for nothing, and there are no others.")));
 	if (state == NULL || state->model == NULL)
 		PG_RETURN_NULL();
 	header = state->model->block.header;
@@ -308,7 +309,7 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 	}
 	if (state == NULL || tfrs_interactions_count(state->collection.interactions) == 0)
 		return nothing_to_learn(fcinfo, state);
-	tfrs_collection_warn(&state->collection);
+	tfrs_collection_warn(&state->collection, fcinfo);
 	fit = tfrs_collection_fit(&state->collection,
 							  state->model == NULL ? NULL : &state->model->model);
 	PG_RETURN_POINTER(tfrs_fit_run(&fit));

@@ -126,6 +126,8 @@ set_collection(tfrs_training_run *run)
 
 	all->context = run->context;
 	all->lasting = true;
+	all->query_column = run->recommender->query_column;
+	all->candidate_column = run->recommender->candidate_column;
 	all->budget = holds_out(run) ? budget / 2 : budget;
 	if (starting_model(run) != NULL)
 		tfrs_retrain_options_read(&all->options, starting_model(run), run->recommender->options);
@@ -339,7 +341,7 @@ measure(const tfrs_training_run *run, const tfrs_model *model, bool warn,
 	report = result->queries == 0 ? NULL :
 		tfrs_evaluate_report(result, &options, &rows, model->candidate_ids.count);
 	if (warn && result->queries > 0)
-		tfrs_evaluate_notice(result, &options);
+		tfrs_evaluate_notice(result, &options, NULL);
 	tfrs_evaluation_run_end(&evaluation);
 	return report;
 }
@@ -396,7 +398,7 @@ tfrs_training_run_train(tfrs_training_run *run)
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("no interaction is left to train on"),
 				 errhint("Lower \"held_out\" with CALL tfrs.alter_recommender(...).")));
-	tfrs_collection_warn(trained(run));
+	tfrs_collection_warn(trained(run), NULL);
 	InvalidateCatalogSnapshot();
 	fit = tfrs_collection_fit(trained(run), starting_model(run));
 	if (run->split != NULL)
