@@ -22,6 +22,8 @@
 #endif
 
 #if PG_VERSION_NUM < 150000
+#define parse_analyze_fixedparams(statement, sql, types, count, environment) \
+	parse_analyze(statement, sql, types, count, environment)
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 
 /* As in 15: begins a result that is given as a whole; flags must be 0. */
@@ -42,6 +44,9 @@ extern void InitMaterializedSRF(FunctionCallInfo fcinfo, bits32 flags);
 
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn _Noreturn
+#define tfrs_executor_run(query) ExecutorRun(query, ForwardScanDirection, 0, true)
+#else
+#define tfrs_executor_run(query) ExecutorRun(query, ForwardScanDirection, 0)
 #endif
 
 #if PG_VERSION_NUM < 170000

@@ -113,6 +113,9 @@ begin(refresh *refresh)
 static void
 collect(refresh *refresh)
 {
+	/* whatever the default is: to see what a load writes that is waited for */
+	if (!refresh->request->atomic)
+		XactIsoLevel = XACT_READ_COMMITTED;
 	refresh->unchanged = !tfrs_training_run_collect(&refresh->run);
 }
 

@@ -22,6 +22,7 @@
 #include "server/progress.h"
 #include "server/recommender_sources.h"
 #include "server/run_as.h"
+#include "server/statement.h"
 
 enum
 {
@@ -167,6 +168,18 @@ execute(const tfrs_recommender *recommender, receiver *to)
 	if (result < 0)
 		elog(ERROR, "could not read the interactions: %s", SPI_result_code_string(result));
 	SPI_freeplan(plan);
+}
+
+void
+tfrs_source_lock(const tfrs_recommender *recommender)
+{
+	tfrs_run_as scope;
+
+	tfrs_recommender_check_sources(recommender);
+	check_privilege(recommender);
+	tfrs_run_as_reader(&scope, recommender->owner);
+	tfrs_statement_lock(recommender->interactions);
+	tfrs_run_as_end(&scope);
 }
 
 tfrs_source_sum

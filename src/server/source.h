@@ -17,6 +17,12 @@ typedef struct tfrs_source_sum
 } tfrs_source_sum;
 
 /*
+ * Locks the interactions and what is below them; a snapshot that is taken afterwards sees what
+ * others have written that had to be waited for.
+ */
+extern void tfrs_source_lock(const tfrs_recommender *recommender);
+
+/*
  * Reads the interactions into a collection that has its context, options and budget, but is not
  * begun: begin is called with what is known then, the types of the columns, and begins it.  The SPI
  * is connected and a snapshot is active.

@@ -31,6 +31,7 @@
 #include "server/run_as.h"
 #include "server/settings.h"
 #include "server/source.h"
+#include "server/statement.h"
 #include "server/store.h"
 #include "server/train_options.h"
 
@@ -47,6 +48,47 @@ tfrs_training_run_begin(tfrs_training_run *run)
 	tfrs_store_note_versions(run->recommender);
 }
 
+/* The recommender as it is now: it may be gone, its store too, or given away. */
+static void
+look_again(tfrs_training_run *run)
+{
+	tfrs_recommender *before = run->recommender;
+	tfrs_recommender *now = tfrs_recommender_of_id(before->id);
+
+	if (now == NULL || now->registry != before->registry)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("recommender \"%s\" was dropped meanwhile", before->name)));
+	run->recommender = now;
+	tfrs_recommender_check_store(now);
+	if (now->owner != before->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the owner of recommender \"%s\" has changed meanwhile",
+						run->recommender->name),
+				 errdetail("The interactions were read with the privileges of the former owner."),
+				 errhint("Refresh it again.")));
+}
+
+/*
+ * Waits for all that is read, before there is a snapshot: what is taken then sees the rows that a
+ * load has written meanwhile, and the version and the columns are those of that moment.
+ */
+static void
+lock_sources(tfrs_training_run *run)
+{
+	const tfrs_recommender *before;
+
+	do
+	{
+		before = run->recommender;
+		LockRelationOid(before->store, AccessShareLock);
+		tfrs_source_lock(before);
+		look_again(run);
+	} while (run->recommender->interactions != before->interactions ||
+			 run->recommender->store != before->store);
+}
+
 /* Reads the version in use from the store, as its owner. */
 static void
 read_current(tfrs_training_run *run)
@@ -60,8 +102,6 @@ read_current(tfrs_training_run *run)
 
 	if (recommender->current_version == 0)
 		return;
-	LockRelationOid(recommender->store, AccessShareLock);
-	tfrs_recommender_check_store(recommender);
 	tfrs_run_as_reader(&scope, recommender->owner);
 	SPI_execute_with_args(psprintf("SELECT model FROM %s WHERE version = $1",
 								   tfrs_relation_text(recommender->store)),
@@ -198,6 +238,7 @@ same_version(const tfrs_training_run *run)
 bool
 tfrs_training_run_collect(tfrs_training_run *run)
 {
+	lock_sources(run);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	read_current(run);
 	if (run->warm && run->current == NULL)
@@ -410,46 +451,30 @@ tfrs_training_run_train(tfrs_training_run *run)
 	MemoryContextSwitchTo(caller);
 }
 
-/* The recommender as it is now: the store may be gone, or given away. */
+/* The same, and it stays so until the transaction ends. */
 static void
-look_again(tfrs_training_run *run)
+lock_to_write(tfrs_training_run *run)
 {
-	tfrs_recommender *before = run->recommender;
-	tfrs_recommender *now;
-
-	LockRelationOid(before->store, RowExclusiveLock);
-	tfrs_registry_lock_row(before);
-	now = tfrs_recommender_of_id(before->id);
-	if (now == NULL || now->registry != before->registry)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("recommender \"%s\" was dropped meanwhile", before->name)));
-	run->recommender = now;
-	tfrs_recommender_check_store(now);
-	if (now->owner != before->owner)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the owner of recommender \"%s\" has changed meanwhile",
-						run->recommender->name),
-				 errdetail("The interactions were read with the privileges of the former owner."),
-				 errhint("Refresh it again.")));
+	LockRelationOid(run->recommender->store, RowExclusiveLock);
+	tfrs_registry_lock_row(run->recommender);
+	look_again(run);
 }
 
-/* Returns the number of rows. */
+/* Returns the number of rows.  The name in the statement means the store that is locked. */
 static uint64
-execute_on_store(const tfrs_training_run *run, const char *sql, tfrs_parameters *parameters)
+execute_on_store(const tfrs_training_run *run, const char *sql, const tfrs_parameters *parameters)
 {
+	Oid			store = run->recommender->store;
+	const tfrs_statement *statement;
 	tfrs_run_as scope;
-	int			result;
+	uint64		rows;
 
 	tfrs_run_as_begin(&scope, run->recommender->owner);
-	result = SPI_execute_with_args(psprintf(sql, tfrs_relation_text(run->recommender->store)),
-								   parameters->count, parameters->types, parameters->values,
-								   parameters->nulls, false, 0);
-	if (result < 0)
-		elog(ERROR, "a statement on the store failed: %s", SPI_result_code_string(result));
+	statement = tfrs_statement_bind(psprintf(sql, tfrs_relation_text(store)), store,
+									parameters->types, parameters->count);
+	rows = tfrs_statement_run(statement, parameters->values, parameters->nulls, NULL, 0);
 	tfrs_run_as_end(&scope);
-	return SPI_processed;
+	return rows;
 }
 
 /* One above all that the recommender has had, and all that are in its store. */
@@ -495,7 +520,7 @@ prune(const tfrs_training_run *run)
 void
 tfrs_training_run_write(tfrs_training_run *run)
 {
-	look_again(run);
+	lock_to_write(run);
 	store_value(run);
 	tfrs_run_add_version(run->recommender, run->run, run->version, run->held_back,
 						 !run->publish);
