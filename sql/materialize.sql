@@ -20,7 +20,9 @@ CALL tfrs.materialize('things', 'advice', k => 5);
 SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = 'advice' ORDER BY ordinal_position;
 SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'advice'::regclass AND contype = 'p';
 SELECT indexdef FROM pg_indexes WHERE tablename = 'advice' ORDER BY 1;
-SELECT obj_description('advice'::regclass), count(col_description('advice'::regclass, attnum))
+CREATE FUNCTION comment_of(target regclass) RETURNS text LANGUAGE sql AS $$
+	SELECT regexp_replace(obj_description(target, 'pg_class'), 'recommender \d+$', 'recommender N') $$;
+SELECT comment_of('advice'), count(col_description('advice'::regclass, attnum))
 FROM pg_attribute WHERE attrelid = 'advice'::regclass AND attnum > 0;
 SELECT reltuples FROM pg_class WHERE oid = 'advice'::regclass;
 
@@ -150,13 +152,13 @@ CALL tfrs.materialize('things', 'advice', k => -1);
 -- Without k it is as before.
 CALL tfrs.materialize('things', 'ten', k => 3);
 CALL tfrs.materialize('things', 'ten');
-SELECT max(rank), obj_description('ten'::regclass) FROM ten;
+SELECT max(rank), comment_of('ten') FROM ten;
 CALL tfrs.materialize('things', 'ten', k => 2);
 CALL tfrs.materialize('things', 'ten');
-SELECT max(rank), obj_description('ten'::regclass) FROM ten;
+SELECT max(rank), comment_of('ten') FROM ten;
 COMMENT ON TABLE ten IS 'recommendations of "things", by tfrs.materialize; mine';
 CALL tfrs.materialize('things', 'ten', k => 3);
-SELECT max(rank), obj_description('ten'::regclass) FROM ten;
+SELECT max(rank), comment_of('ten') FROM ten;
 DROP TABLE ten;
 CALL tfrs.materialize('things', 'advice', tolerance => -1);
 CALL tfrs.materialize('things', 'advice', tolerance => 'NaN');
@@ -195,12 +197,12 @@ CALL tfrs.materialize('Od"d one''s', '"Od""d"."Ad vice"', k => 2);
 CALL tfrs.materialize('Od"d one''s', '"Od""d"."Ad vice"', k => 2);
 SELECT attname, format_type(atttypid, atttypmod), attcollation::regcollation FROM pg_attribute
 WHERE attrelid = '"Od""d"."Ad vice"'::regclass AND attname IN ('query', 'candidate') ORDER BY attnum;
-SELECT obj_description('"Od""d"."Ad vice"'::regclass);
+SELECT comment_of('"Od""d"."Ad vice"');
 SET client_min_messages = warning;
 CALL tfrs.drop_recommender('Od"d one''s');
 DROP SCHEMA "Od""d" CASCADE;
 CALL tfrs.drop_recommender('things');
 DROP TABLE advice, visit, thing, kept, other, "like", versions CASCADE;
-DROP FUNCTION differences, rewritten;
+DROP FUNCTION differences, rewritten, comment_of;
 DROP PROCEDURE twice;
 DROP ROLE regress_tfrs_bi;

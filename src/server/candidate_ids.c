@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "server/compat.h"
 #include "server/row_reader.h"
@@ -176,13 +177,27 @@ tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 	fmgr_info_cxt(input, &writer->input, context);
 }
 
+static bool
+fits(Oid type, int64 value)
+{
+	return type == INT8OID || (type == INT4OID && value == (int32) value) ||
+		(type == INT2OID && value == (int16) value);
+}
+
+bool
+tfrs_id_is_of_type(uint32 tag, tfrs_id id, Oid type)
+{
+	if (tag == TFRS_TAG_INTEGER)
+		return fits(type, id.integer);
+	return get_typtype(type) != TYPTYPE_ENUM ||
+		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
+							  CStringGetDatum(tfrs_id_to_cstring(tag, id)));
+}
+
 static Datum
 write_integer(Oid type, int64 value)
 {
-	bool		fits = type == INT8OID || (type == INT4OID && value == (int32) value) ||
-		(type == INT2OID && value == (int16) value);
-
-	if (!fits)
+	if (!fits(type, value))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("candidate %lld is out of range for type %s", (long long) value,

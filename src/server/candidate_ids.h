@@ -58,6 +58,9 @@ typedef struct tfrs_id_writer
 extern void tfrs_id_writer_init(tfrs_id_writer *writer, const tfrs_id_view *view, Oid type,
 								MemoryContext context);
 
+/* Whether an id is a value of an enum, or of a type of integers; ids of other types are. */
+extern bool tfrs_id_is_of_type(uint32 tag, tfrs_id id, Oid type);
+
 /* A value in the current memory context. */
 extern Datum tfrs_id_write(tfrs_id_writer *writer, tfrs_id id);
 

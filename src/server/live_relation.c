@@ -251,9 +251,7 @@ bool
 tfrs_live_relation_value(const tfrs_live_relation *live, tfrs_id_writer *writer, uint32 tag,
 						 tfrs_id id, Datum *value)
 {
-	if (get_typtype(live->id_type) == TYPTYPE_ENUM &&
-		!SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(live->id_type),
-							   CStringGetDatum(tfrs_id_to_cstring(tag, id))))
+	if (get_typtype(live->id_type) == TYPTYPE_ENUM && !tfrs_id_is_of_type(tag, id, live->id_type))
 		return false;
 	*value = tfrs_id_write(writer, id);
 	return true;

@@ -7,6 +7,7 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -15,6 +16,7 @@
 #include "server/live_relation.h"
 #include "server/row_reader.h"
 #include "server/run_as.h"
+#include "server/statement.h"
 
 /* Half of the least float: a number up to it is rounded to 0. */
 #define LARGEST_ZERO_WEIGHT "7.006492321624085e-46"
@@ -234,8 +236,26 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	end_reading(&scope);
 }
 
+void
+tfrs_live_lock(const tfrs_recommender *recommender)
+{
+	tfrs_live_relation candidates;
+	tfrs_run_as scope;
+
+	LockRelationOid(recommender->store, AccessShareLock);
+	tfrs_run_as_reader(&scope, tfrs_live_reader(recommender));
+	tfrs_statement_lock(recommender->interactions);
+	tfrs_run_as_end(&scope);
+	if (!tfrs_live_has_candidates(recommender) ||
+		!tfrs_live_relation_open(&candidates, recommender, TFRS_LIVE_CANDIDATES))
+		return;
+	tfrs_run_as_reader(&scope, tfrs_live_reader(recommender));
+	tfrs_statement_lock(recommender->candidates);
+	tfrs_run_as_end(&scope);
+}
+
 char *
-tfrs_live_events_statement(const tfrs_recommender *recommender)
+tfrs_live_events_statement(const tfrs_recommender *recommender, Oid collation)
 {
 	StringInfoData sql;
 
@@ -249,6 +269,8 @@ tfrs_live_events_statement(const tfrs_recommender *recommender)
 	appendStringInfoString(&sql, " IS NOT NULL");
 	append_weight_condition(&sql, recommender);
 	append_column(&sql, " ORDER BY ", recommender->query_column);
+	if (OidIsValid(collation))
+		appendStringInfo(&sql, " COLLATE %s", tfrs_collation_text(collation));
 	return sql.data;
 }
 

@@ -30,10 +30,17 @@ tfrs_live_has_candidates(const tfrs_recommender *recommender)
 }
 
 /*
- * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is
- * one, time, none but the time NULL, in the order of the query.
+ * Waits for the locks of all that is read here and below, so that a snapshot that is taken
+ * afterwards sees what a load has written that was waited for.
  */
-extern char *tfrs_live_events_statement(const tfrs_recommender *recommender);
+extern void tfrs_live_lock(const tfrs_recommender *recommender);
+
+/*
+ * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is
+ * one, time, none but the time NULL, in the order of the query by that collation; InvalidOid: the
+ * query's type has none.
+ */
+extern char *tfrs_live_events_statement(const tfrs_recommender *recommender, Oid collation);
 
 /* The same of all candidates (N); available and labels, palloc'd, are (N). */
 extern void tfrs_live_candidates_read_all(const tfrs_recommender *recommender,

@@ -6,32 +6,35 @@
  * Everything is read as the caller, the interactions under one snapshot: outside of a transaction
  * block a held cursor goes on over the commits, one after each slice of whole queries.  Answers
  * are those that tfrs.recommend gives the same caller.
+ *
+ * First all locks are taken, which may have to wait for a load or a migration, and then the
+ * snapshot, so that it sees what they have left.  Only then the version and the types of columns
+ * are looked up, which can't change any more.  The queries are read in the order of the target's
+ * column, by which the slices are bounded there.
  */
 #include "postgres.h"
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+#include "utils/snapmgr.h"
 
 #include "base/limits.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
 #include "server/model_query.h"
-#include "server/profile.h"
+#include "server/profile_cursor.h"
 #include "server/recommendation_table.h"
 #include "server/recommender_sources.h"
-#include "server/row_reader.h"
-#include "server/run_as.h"
 #include "server/settings.h"
+#include "server/statement.h"
 #include "server/live_relation.h"
 #include "server/live_rows.h"
 #include "server/store.h"
@@ -51,9 +54,6 @@ enum
 #define SLICE_ROWS 50000
 #define MOST_QUERIES 4096
 
-/* Interactions fetched at once. */
-#define FETCH_ROWS 10000
-
 typedef struct slice_query
 {
 	Datum		value;			/* of the column, in the slice's memory */
@@ -65,7 +65,7 @@ typedef struct materialize_job
 	MemoryContext context;		/* lives over commits */
 	bool		commits;
 	const tfrs_recommender *recommender;
-	int			version;
+	int			version;		/* 0: the one in use */
 	tfrs_block_site site;
 	const tfrs_cached_block *block;
 	const tfrs_model *model;
@@ -76,14 +76,7 @@ typedef struct materialize_job
 	size_t		k;				/* min(k, N) */
 	tfrs_arena	arena;
 	tfrs_recommendation_table table;
-	/* interactions */
-	Portal		portal;
-	uint64		fetched;		/* rows of SPI_tuptable */
-	SPITupleTable *rows;
-	uint64		next;
-	tfrs_id_reader query_reader;
-	tfrs_id_reader candidate_reader;
-	Oid			at_type;		/* InvalidOid: without times */
+	tfrs_profile_cursor cursor;	/* over the interactions */
 	/* slice */
 	MemoryContext slice_context;
 	size_t		room;
@@ -98,7 +91,6 @@ typedef struct materialize_job
 	bool		has_last;		/* of the slice before */
 	Datum		last;			/* in context */
 	uint64		answered;		/* queries */
-	MemoryContextCallback end;
 } materialize_job;
 
 PG_FUNCTION_INFO_V1(tfrs_materialize);
@@ -107,6 +99,25 @@ static void *
 allocate(size_t count, size_t size)
 {
 	return palloc_extended(count * size + 1, MCXT_ALLOC_HUGE);
+}
+
+/* ERROR where a candidate that may be shown is no value of the column's type any more. */
+static void
+check_candidate(const materialize_job *job, uint32 row)
+{
+	const tfrs_id_view *ids = &job->block->candidates;
+	tfrs_id		id = tfrs_id_view_get(ids, row);
+	Oid			type = job->table.candidate_type;
+
+	if (tfrs_id_is_of_type(ids->tag, id, type))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("candidate \"%s\" of version %d is not a value of type %s",
+					tfrs_id_to_cstring(ids->tag, id), job->version, format_type_be(type)),
+			 errdetail("Column \"%s\" of %s is of that type.", job->recommender->candidate_column,
+					   tfrs_relation_text(job->recommender->interactions)),
+			 errhint("CALL tfrs.refresh(name).")));
 }
 
 /* What may be shown of the candidates becomes a part of each search. */
@@ -124,10 +135,13 @@ read_candidates(materialize_job *job)
 	tfrs_live_candidates_read_all(job->recommender, ids, available, job->labels);
 	for (size_t row = 0; row < ids->count; row++)
 	{
-		if (available[row])
-			shown[shown_count++] = (uint32) row;
-		else
+		if (!available[row])
 			hidden[hidden_count++] = (uint32) row;
+		else
+		{
+			check_candidate(job, (uint32) row);
+			shown[shown_count++] = (uint32) row;
+		}
 	}
 	/* the shorter list: each query's search reads it */
 	job->search.has_among = hidden_count > shown_count;
@@ -165,133 +179,17 @@ prepare_slices(materialize_job *job)
 	tfrs_bridge_arena(&job->arena, job->context, tfrs_settings_memory_bytes());
 }
 
-/*
- * A cursor over the interactions.  Held where there will be commits: then all of it is read
- * here.
- */
 static void
 open_interactions(materialize_job *job)
 {
-	tfrs_run_as scope;
-	char	   *sql = tfrs_live_events_statement(job->recommender);
-	SPIPlanPtr	plan;
+	tfrs_profile_cursor *cursor = &job->cursor;
 
-	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
-	plan = SPI_prepare(sql, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", sql, SPI_result_code_string(SPI_result));
-	job->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	if (job->commits)
-	{
-		PinPortal(job->portal);
-		HoldPinnedPortals();
-	}
-	tfrs_run_as_end(&scope);
-}
-
-static void
-close_interactions(materialize_job *job)
-{
-	if (job->commits)
-		UnpinPortal(job->portal);
-	SPI_cursor_close(job->portal);
-}
-
-/* The next rows; false at the end. */
-static bool
-fetch(materialize_job *job)
-{
-	tfrs_run_as scope;
-
-	if (job->rows != NULL)
-		SPI_freetuptable(job->rows);
-	tfrs_run_as_reader(&scope, tfrs_live_reader(job->recommender));
-	SPI_cursor_fetch(job->portal, true, FETCH_ROWS);
-	tfrs_run_as_end(&scope);
-	job->rows = SPI_tuptable;
-	job->fetched = SPI_processed;
-	job->next = 0;
-	return job->fetched > 0;
-}
-
-static void
-prepare_readers(materialize_job *job)
-{
-	TupleDesc	columns = job->rows->tupdesc;
-
-	tfrs_id_reader_init(&job->query_reader, SPI_gettypeid(columns, 1), "query");
-	tfrs_id_reader_init(&job->candidate_reader, SPI_gettypeid(columns, 2), "candidate");
-	job->at_type = columns->natts < 3 ? InvalidOid : getBaseType(SPI_gettypeid(columns, 3));
-}
-
-static Datum
-column_value(const materialize_job *job, int column, bool *null)
-{
-	return SPI_getbinval(job->rows->vals[job->next], job->rows->tupdesc, column, null);
-}
-
-/* Keeps the query of the row at hand in the slice's memory. */
-static Datum
-copy_query(const materialize_job *job)
-{
-	bool		by_value;
-	int16		length;
-	bool		null;
-
-	get_typlenbyval(job->table.query_type, &length, &by_value);
-	return datumCopy(column_value(job, 1, &null), by_value, length);
-}
-
-static tfrs_id
-query_id(const materialize_job *job, Datum value)
-{
-	return tfrs_id_read_as(&job->query_reader, job->model->query_ids.tag, value, "query");
-}
-
-static void
-add_event(const materialize_job *job, tfrs_profile *profile)
-{
-	const tfrs_id_view *ids = &job->model->candidate_ids;
-	int64		at = 0;
-	bool		null;
-	Datum		value = column_value(job, 2, &null);
-	tfrs_id		id = tfrs_id_read_as(&job->candidate_reader, ids->tag, value, "candidate");
-	uint32		row = tfrs_id_view_find(ids, id);
-
-	if (OidIsValid(job->at_type))
-	{
-		NullableDatum time;
-
-		time.value = column_value(job, 3, &time.isnull);
-		at = tfrs_time_of(job->at_type, &time);
-	}
-	tfrs_profile_add(profile, row, at);
-}
-
-/* Reads all rows of the query of the row at hand; false at the end of the rows. */
-static bool
-read_profile(materialize_job *job, Datum query, tfrs_profile *profile)
-{
-	tfrs_id		id = query_id(job, query);
-
-	tfrs_profile_begin(profile, job->model, id, OidIsValid(job->at_type));
-	tfrs_profile_set_live(profile);
-	for (;; job->next++)
-	{
-		bool		null;
-
-		if (job->next == job->fetched)
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (!fetch(job))
-				break;
-		}
-		if (tfrs_id_compare(query_id(job, column_value(job, 1, &null)), id) != 0)
-			break;
-		add_event(job, profile);
-	}
-	tfrs_profile_finish(profile);
-	return job->fetched > 0;
+	cursor->recommender = job->recommender;
+	cursor->query_type = job->table.query_type;
+	cursor->candidate_type = job->table.candidate_type;
+	cursor->collation = job->table.collation;
+	cursor->held = job->commits;
+	tfrs_profile_cursor_open(cursor);
 }
 
 /* What is popular among what may be shown, for the queries that nothing is known of. */
@@ -381,12 +279,9 @@ static void
 keep_bound(materialize_job *job, const tfrs_recommendation_rows *rows)
 {
 	MemoryContext caller = MemoryContextSwitchTo(job->context);
-	bool		by_value;
-	int16		length;
 
-	get_typlenbyval(job->table.query_type, &length, &by_value);
 	job->has_last = true;
-	job->last = datumCopy(rows->last, by_value, length);
+	job->last = tfrs_profile_cursor_copy(&job->cursor, rows->last);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -425,14 +320,21 @@ write_slice(materialize_job *job, bool is_last)
 		SPI_commit();
 }
 
+/* The query before the one at hand, or NULL. */
+static const Datum *
+last_query(const materialize_job *job)
+{
+	if (job->waiting > 0)
+		return &job->queries[job->waiting - 1].value;
+	return job->has_last ? &job->last : NULL;
+}
+
 /* All queries, slice by slice. */
 static void
 answer_queries(materialize_job *job)
 {
-	bool		more = fetch(job);
+	bool		more = tfrs_profile_cursor_begin(&job->cursor);
 
-	if (more)
-		prepare_readers(job);
 	while (more)
 	{
 		MemoryContext caller;
@@ -442,8 +344,8 @@ answer_queries(materialize_job *job)
 		if (job->waiting == job->room)
 			write_slice(job, false);
 		caller = MemoryContextSwitchTo(job->slice_context);
-		query = copy_query(job);
-		more = read_profile(job, query, &profile);
+		query = tfrs_profile_cursor_query(&job->cursor, last_query(job));
+		more = tfrs_profile_cursor_read(&job->cursor, job->model, query, &profile);
 		add_query(job, query, &profile);
 		MemoryContextSwitchTo(caller);
 	}
@@ -489,10 +391,66 @@ tell(const materialize_job *job)
 					table->added, table->changed, table->removed)));
 }
 
+/*
+ * Where this procedure commits, what the caller reads meanwhile (a loop over a query) is read to its
+ * end, as a COMMIT in this place would do it: as the caller and with his settings.  The
+ * transaction that follows sees what is committed while it waits for locks.
+ */
 static void
-forget_plan(void *argument)
+begin_own_transactions(const materialize_job *job)
 {
-	tfrs_recommendation_table_forget_plan(&((materialize_job *) argument)->table);
+	if (!job->commits)
+		return;
+	HoldPinnedPortals();
+	if (!IsolationUsesXactSnapshot())
+		return;
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
+static bool
+has_sources_of(const tfrs_recommender *recommender, const tfrs_recommender *other)
+{
+	return recommender->store == other->store &&
+		recommender->interactions == other->interactions &&
+		recommender->candidates == other->candidates;
+}
+
+/*
+ * Waits for all that is read, then takes a snapshot, which is active from here on, and looks at the
+ * recommender again.
+ */
+static void
+lock_sources(materialize_job *job)
+{
+	for (;;)
+	{
+		const tfrs_recommender *before = job->recommender;
+
+		tfrs_recommender_check_sources(before);
+		tfrs_live_lock(before);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		job->recommender = tfrs_recommender_find(before->name);
+		if (has_sources_of(job->recommender, before))
+			break;
+		PopActiveSnapshot();
+	}
+	tfrs_recommender_check_sources(job->recommender);
+}
+
+/* Up to the cursor, for which the snapshot was taken. */
+static void
+open_all(materialize_job *job, text *target, int k)
+{
+	tfrs_recommendation_table_lock(&job->table, target, job->commits);
+	lock_sources(job);
+	open_model(job);
+	tfrs_recommendation_table_open(&job->table, job->recommender, target, k);
+	job->search.k = (size_t) job->table.k;
+	read_candidates(job);
+	prepare_slices(job);
+	open_interactions(job);
+	PopActiveSnapshot();
 }
 
 Datum
@@ -512,23 +470,14 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(context);
 	job = palloc0(sizeof(materialize_job));
 	job->context = context;
-	job->end.func = forget_plan;
-	job->end.arg = job;
-	MemoryContextRegisterResetCallback(context, &job->end);
 	read_arguments(fcinfo, job);
 	job->recommender = tfrs_recommender_find(text_to_cstring(PG_GETARG_TEXT_PP(RECOMMENDER)));
-	tfrs_recommender_check_sources(job->recommender);
-	open_model(job);
-	tfrs_recommendation_table_open(&job->table, job->recommender, PG_GETARG_TEXT_PP(TARGET),
-								   PG_ARGISNULL(K) ? -1 : (int) tfrs_search_k(fcinfo, K),
-								   job->commits);
-	job->search.k = (size_t) job->table.k;
-	read_candidates(job);
-	prepare_slices(job);
-	open_interactions(job);
+	begin_own_transactions(job);
+	open_all(job, PG_GETARG_TEXT_PP(TARGET),
+			 PG_ARGISNULL(K) ? -1 : (int) tfrs_search_k(fcinfo, K));
 	answer_queries(job);
-	close_interactions(job);
-	tfrs_recommendation_table_close(&job->table, job->commits);
+	tfrs_profile_cursor_close(&job->cursor);
+	tfrs_recommendation_table_close(&job->table);
 	tell(job);
 	SPI_finish();
 	MemoryContextDelete(context);

@@ -7,25 +7,30 @@
  */
 #include "server/recommendation_table.h"
 
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
-#include "lib/stringinfo.h"
+#include "commands/vacuum.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "server/compat.h"
+#include "server/recommendation_columns.h"
 #include "server/run_as.h"
 
 /* Only one session at a time may write; reading and vacuuming by hand are not held up. */
@@ -34,25 +39,17 @@
 /* Rows of a query where nothing else is known. */
 #define DEFAULT_K 10
 
-typedef struct table_column
-{
-	const char *name;
-	Oid			type;			/* InvalidOid: as in the interactions */
-	const char *comment;
-} table_column;
+/* The comment of a table ends so; the recommender's name is between quotes before it. */
+#define MARK_END "\", by tfrs.materialize"
+#define MARK_FORMAT ", k = %d, recommender %d"
 
-static const table_column columns[] = {
-	{"query", InvalidOid, "who the recommendations are for"},
-	{"rank", INT4OID, "1 is the best"},
-	{"candidate", InvalidOid, "what is recommended"},
-	{"label", TEXTOID, "what the candidate is called"},
-	{"score", FLOAT8OID, "inner product with the query; of popular ones the number of rows"},
-	{"percentile", FLOAT8OID, "share of the query's rows that are not better: 1 is the best"},
-	{"source", TEXTOID,
-	"personal: the model knows the query; history: its events are known; popular: nothing is"},
-	{"version", INT4OID, "of the model that the row was computed with"},
-	{"computed_at", TIMESTAMPTZOID, "when the row last changed"}
-};
+/* What a comment says. */
+typedef struct mark
+{
+	bool		named;			/* the recommender, by the name that it has now */
+	int			k;				/* -1: it says none, as the owner may write what he likes */
+	int			recommender;	/* its number, 0: none */
+} mark;
 
 static void
 execute(const char *sql, int expected)
@@ -63,64 +60,147 @@ execute(const char *sql, int expected)
 		elog(ERROR, "\"%s\" failed: %s", sql, SPI_result_code_string(result));
 }
 
-/* The comment that says whose table it is. */
+/* What the comment of such a table is, but for k and the recommender's number behind it. */
 static char *
 mark_of(const tfrs_recommender *recommender)
 {
-	return psprintf("recommendations of \"%s\", by tfrs.materialize", recommender->name);
+	return psprintf("recommendations of \"%s" MARK_END, recommender->name);
 }
 
-/*
- * The type of a column of the interactions as SQL, with its collation where that is not the
- * type's.
- */
-static char *
-type_text(Oid relation, const char *column)
-{
-	Oid			type;
-	int32		modifier;
-	Oid			collation;
-	char	   *text;
-
-	get_atttypetypmodcoll(relation, get_attnum(relation, column), &type, &modifier, &collation);
-	if (OidIsValid(collation) && !get_collation_isdeterministic(collation))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" of %s has a nondeterministic collation", column,
-						tfrs_relation_text(relation)),
-				 errdetail("Ids that are equal by it are not one id to a model."),
-				 errhint("Let the recommender use a view with %s COLLATE \"C\".",
-						 quote_identifier(column))));
-	text = format_type_extended(type, modifier,
-								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-	if (!OidIsValid(collation) || collation == DEFAULT_COLLATION_OID)
-		return text;
-	return psprintf("%s COLLATE %s", text, generate_collation_name(collation));
-}
-
-#define K_TEXT ", k = %d"
-
-/* Keeps k for the next time, behind the mark. */
+/* Keeps k for the next time, and the number of the recommender, which may be renamed. */
 static void
 comment_table(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
 {
-	char	   *text = psprintf("%s" K_TEXT, mark_of(recommender), table->k);
-
-	execute(psprintf("COMMENT ON TABLE %s IS %s", table->name, quote_literal_cstr(text)),
-			SPI_OK_UTILITY);
+	CreateComments(table->relation, RelationRelationId, 0,
+				   psprintf("%s" MARK_FORMAT, mark_of(recommender), table->k, recommender->id));
 }
 
-static void
-comment(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
+/*
+ * Reads a comment.  True where it is the mark of the recommender: by its number or, where that is
+ * missing or no recommender's, by its name.
+ */
+static bool
+read_mark(const char *comment, const tfrs_recommender *recommender, mark *found)
 {
-	comment_table(table, recommender);
-	for (size_t i = 0; i < lengthof(columns); i++)
-		execute(psprintf("COMMENT ON COLUMN %s.%s IS %s", table->name, columns[i].name,
-						 quote_literal_cstr(columns[i].comment)), SPI_OK_UTILITY);
+	const char *name = mark_of(recommender);
+	const char *end = NULL;
+
+	*found = (mark) {.k = -1};
+	if (comment == NULL)
+		return false;
+	found->named = strncmp(comment, name, strlen(name)) == 0;
+	if (found->named)
+		end = comment + strlen(name) - strlen(MARK_END);
+	else
+		for (const char *next = comment; (next = strstr(next, MARK_END)) != NULL; next++)
+			end = next;
+	if (end == NULL)
+		return false;
+	if (sscanf(end + strlen(MARK_END), MARK_FORMAT, &found->k, &found->recommender) < 1 ||
+		found->k < 0)
+		found->k = -1;
+	return found->recommender == recommender->id ||
+		(found->named && (found->recommender == 0 ||
+						  tfrs_recommender_of_id(found->recommender) == NULL));
 }
 
 static void
-create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, RangeVar *name)
+report_other(const tfrs_recommendation_table *table, const tfrs_recommender *recommender,
+			 const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_TABLE),
+			 errmsg("%s is not a table of recommendations of \"%s\"", table->name,
+					recommender->name),
+			 errdetail("%s", detail),
+			 errhint("%s", hint)));
+}
+
+/* ERROR where others would read what only the caller, or the recommender's owner, may know. */
+static void
+check_owner(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
+{
+	if (!tfrs_relation_ownercheck(table->relation, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of %s", table->name)));
+	if (table->owner != GetUserId() && table->owner != recommender->owner)
+		report_other(table, recommender,
+					 psprintf("It belongs to %s, neither to you nor to the owner of the "
+							  "recommender.", GetUserNameFromId(table->owner, true)),
+					 "Take another name for the target, or change the owner of the table.");
+}
+
+/* ERROR unless the table is the recommender's; returns what its comment says. */
+static mark
+check_mark(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
+{
+	mark		found;
+
+	if (!read_mark(GetComment(table->relation, RelationRelationId, 0), recommender, &found))
+		report_other(table, recommender,
+					 "Its comment does not say so, and all of its rows would be replaced.",
+					 psprintf("Take another name for the target: a table is created.  Or, if this "
+							  "one has lost its comment: COMMENT ON TABLE %s IS %s.",
+							  table->name, quote_literal_cstr(mark_of(recommender))));
+	return found;
+}
+
+/*
+ * A table that is there.  A mark that the owner has put something else behind is left as it is.
+ */
+static void
+use_table(tfrs_recommendation_table *table, const tfrs_recommender *recommender, int k)
+{
+	mark		before;
+
+	if (strchr("rp", get_rel_relkind(table->relation)) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s is not a table", table->name)));
+	check_owner(table, recommender);
+	before = check_mark(table, recommender);
+	table->k = k >= 0 ? k : before.k >= 0 ? before.k : DEFAULT_K;
+	if (before.k >= 0 && (table->k != before.k || !before.named ||
+						  before.recommender != recommender->id))
+		comment_table(table, recommender);
+}
+
+/* The table that the caller has just made, and nobody else under its name. */
+static Oid
+made_table(const RangeVar *name, Oid schema)
+{
+	Oid			relation = get_relname_relid(name->relname, schema);
+	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool		ours;
+
+	ours = HeapTupleIsValid(row) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)) &&
+		((Form_pg_class) GETSTRUCT(row))->relowner == GetUserId();
+	if (!ours)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the schema of \"%s\" was renamed meanwhile", name->relname),
+				 errhint("Repeat the command.")));
+	ReleaseSysCache(row);
+	return relation;
+}
+
+static void
+add_index(const tfrs_recommendation_table *table)
+{
+	Relation	relation;
+
+	execute(psprintf("CREATE INDEX ON %s (candidate)", table->name), SPI_OK_UTILITY);
+	relation = table_open(table->relation, NoLock);
+	if (list_length(RelationGetIndexList(relation)) != 2)
+		tfrs_statement_report_renamed(table->relation);
+	table_close(relation, NoLock);
+}
+
+/* The schema that the table is to be made in; ERROR where the caller may not. */
+static Oid
+creation_schema(RangeVar *name)
 {
 	Oid			schema = RangeVarGetCreationNamespace(name);
 
@@ -130,95 +210,27 @@ create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, Ra
 				 errmsg("permission denied for schema %s", get_namespace_name(schema)),
 				 errhint("Name a target in a schema where you may create a table: "
 						 "'schema.table'.")));
+	return schema;
+}
+
+static void
+create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, RangeVar *name,
+	   const char *column_text)
+{
+	Oid			schema = creation_schema(name);
+
 	table->name = quote_qualified_identifier(get_namespace_name(schema), name->relname);
-	execute(psprintf("CREATE TABLE %s (query %s, rank pg_catalog.int4 NOT NULL, candidate %s, "
-					 "label pg_catalog.text, score pg_catalog.float8 NOT NULL, "
-					 "percentile pg_catalog.float8 NOT NULL, source pg_catalog.text NOT NULL, "
-					 "version pg_catalog.int4 NOT NULL, "
-					 "computed_at pg_catalog.timestamptz NOT NULL, "
-					 "PRIMARY KEY (query, candidate))", table->name,
-					 type_text(recommender->interactions, recommender->query_column),
-					 type_text(recommender->interactions, recommender->candidate_column)),
-			SPI_OK_UTILITY);
-	execute(psprintf("CREATE INDEX ON %s (candidate)", table->name), SPI_OK_UTILITY);
-	comment(table, recommender);
-	table->relation = get_relname_relid(name->relname, schema);
+	execute(psprintf("CREATE TABLE %s (%s, PRIMARY KEY (query, candidate))", table->name,
+					 column_text), SPI_OK_UTILITY);
+	table->relation = made_table(name, schema);
+	add_index(table);
+	comment_table(table, recommender);
+	tfrs_recommendation_columns_comment(table->relation);
 }
 
-/* Raises where the table is not the recommender's.  Else returns k as its comment has it; -1: not
- * at all, since the owner may write there what he likes. */
-static int
-check_mark(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
-{
-	int			k;
-	char	   *mark = mark_of(recommender);
-	char	   *found = GetComment(table->relation, RelationRelationId, 0);
-
-	if (found == NULL || strncmp(found, mark, strlen(mark)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("%s is not a table of recommendations of \"%s\"", table->name,
-						recommender->name),
-				 errdetail("Its comment does not say so, and all of its rows would be replaced."),
-				 errhint("Take another name for the target: a table is created.")));
-	return sscanf(found + strlen(mark), K_TEXT, &k) == 1 && k >= 0 ? k : -1;
-}
-
+/* Before the table is locked: nobody may lock what is not his. */
 static void
-check_column(const tfrs_recommendation_table *table, const table_column *column, Oid type)
-{
-	AttrNumber	number = get_attnum(table->relation, column->name);
-
-	if (number <= 0 || getBaseType(get_atttype(table->relation, number)) != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("%s has no column \"%s\" of type %s", table->name, column->name,
-						format_type_be(type)),
-				 errhint("Drop the table, or take another name.")));
-}
-
-/* Raises unless the caller may write to the table and it is as we made it; returns k. */
-static int
-check_table(const tfrs_recommendation_table *table, const tfrs_recommender *recommender)
-{
-	int			k;
-
-	if (strchr("rp", get_rel_relkind(table->relation)) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s is not a table", table->name)));
-	k = check_mark(table, recommender);
-	for (size_t i = 0; i < lengthof(columns); i++)
-	{
-		Oid			type = columns[i].type;
-
-		if (!OidIsValid(type))
-			type = i == 0 ? table->query_type : table->candidate_type;
-		check_column(table, &columns[i], type);
-	}
-	return k;
-}
-
-/* A table that is there. */
-static void
-use_table(tfrs_recommendation_table *table, const tfrs_recommender *recommender, int k)
-{
-	int			before = check_table(table, recommender);
-
-	table->k = k >= 0 ? k : before >= 0 ? before : DEFAULT_K;
-	if (k >= 0 && before >= 0 && k != before)
-		comment_table(table, recommender);
-}
-
-static Oid
-column_base_type(Oid relation, const char *column)
-{
-	return getBaseType(get_atttype(relation, get_attnum(relation, column)));
-}
-
-/* Before the table is locked. */
-static void
-check_owner(const RangeVar *name, Oid relation, Oid before, void *argument)
+check_name(const RangeVar *name, Oid relation, Oid before, void *argument)
 {
 	if (OidIsValid(relation) && !tfrs_relation_ownercheck(relation, GetUserId()))
 		ereport(ERROR,
@@ -226,54 +238,34 @@ check_owner(const RangeVar *name, Oid relation, Oid before, void *argument)
 				 errmsg("must be owner of %s", name->relname)));
 }
 
-static LockRelId
-lock_id(const tfrs_recommendation_table *table)
+static void
+lock_over_transactions(tfrs_recommendation_table *table)
 {
-	LockRelId	id = {.relId = table->relation, .dbId = MyDatabaseId};
+	LockRelId	lock = {.relId = table->relation, .dbId = MyDatabaseId};
 
-	return id;
+	if (table->over_transactions)
+		LockRelationIdForSession(&lock, LOCK);
 }
 
-static Oid
-owner_of(Oid relation)
+static RangeVar *
+range_of(text *name)
 {
-	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(row))
-		elog(ERROR, "cache lookup failed for relation %u", relation);
-	owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
-	ReleaseSysCache(row);
-	return owner;
+	return makeRangeVarFromNameList(textToQualifiedNameList(name));
 }
 
 void
-tfrs_recommendation_table_open(tfrs_recommendation_table *table,
-							   const tfrs_recommender *recommender, text *name, int k,
+tfrs_recommendation_table_lock(tfrs_recommendation_table *table, text *name,
 							   bool over_transactions)
 {
-	RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(name));
-	LockRelId	lock;
-
 	memset(table, 0, sizeof(*table));
-	table->query_type = column_base_type(recommender->interactions, recommender->query_column);
-	table->candidate_type = column_base_type(recommender->interactions,
-											 recommender->candidate_column);
-	table->relation = RangeVarGetRelidExtended(range, LOCK, RVR_MISSING_OK, check_owner, NULL);
-	if (!OidIsValid(table->relation))
-	{
-		table->k = k < 0 ? DEFAULT_K : k;
-		create(table, recommender, range);
-	}
+	table->context = CurrentMemoryContext;
+	table->over_transactions = over_transactions;
+	table->relation = RangeVarGetRelidExtended(range_of(name), LOCK, RVR_MISSING_OK, check_name,
+											   NULL);
+	if (OidIsValid(table->relation))
+		lock_over_transactions(table);
 	else
-	{
-		table->name = tfrs_relation_text(table->relation);
-		use_table(table, recommender, k);
-	}
-	table->owner = owner_of(table->relation);
-	lock = lock_id(table);
-	if (over_transactions)
-		LockRelationIdForSession(&lock, LOCK);
+		creation_schema(range_of(name));
 }
 
 /* Parameters of the statement. */
@@ -293,6 +285,13 @@ enum
 	FIRST,
 	LAST,
 	PARAMETERS
+};
+
+/* Their types, but for those of ids. */
+static const Oid parameter_types[PARAMETERS] = {
+	[RANKS] = INT4ARRAYOID, [LABELS] = TEXTARRAYOID, [SCORES] = FLOAT8ARRAYOID,
+	[PERCENTILES] = FLOAT8ARRAYOID, [SOURCES] = TEXTARRAYOID, [VERSION] = INT4OID,
+	[TOLERANCE] = FLOAT8OID, [HAS_FIRST] = BOOLOID, [HAS_LAST] = BOOLOID
 };
 
 /* The bounds stand three times, so that no part of the statement reads the whole table. */
@@ -326,24 +325,55 @@ static const char statement[] =
 	" SELECT (SELECT count(*) FROM added), (SELECT count(*) FROM changed),"
 	"    (SELECT count(*) FROM removed)";
 
-/*
- * Planned anew for each slice, which costs little beside it, so that the bounds find their
- * index.
- */
+/* It is planned anew for each slice, which costs little beside it, so that the bounds find their
+ * index. */
 static void
-prepare(tfrs_recommendation_table *table)
+bind_writing(tfrs_recommendation_table *table)
 {
-	Oid			types[PARAMETERS] = {
-		get_array_type(table->query_type), INT4ARRAYOID, get_array_type(table->candidate_type),
-		TEXTARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID, INT4OID, FLOAT8OID, BOOLOID,
-		BOOLOID, table->query_type, table->query_type
-	};
+	MemoryContext caller = MemoryContextSwitchTo(table->context);
+	Oid		   *types = palloc(PARAMETERS * sizeof(Oid));
+	tfrs_run_as scope;
 
-	table->plan = SPI_prepare_cursor(psprintf(statement, table->name), PARAMETERS, types,
-									 CURSOR_OPT_CUSTOM_PLAN);
-	if (table->plan == NULL || SPI_keepplan(table->plan) != 0)
-		elog(ERROR, "could not prepare the writing of %s: %s", table->name,
-			 SPI_result_code_string(SPI_result));
+	for (int i = 0; i < PARAMETERS; i++)
+		types[i] = parameter_types[i];
+	types[QUERIES] = get_array_type(table->query_type);
+	types[CANDIDATES] = get_array_type(table->candidate_type);
+	types[FIRST] = types[LAST] = table->query_type;
+	tfrs_run_as_begin(&scope, table->owner);
+	table->writing = tfrs_statement_bind(psprintf(statement, table->name), table->relation, types,
+										 PARAMETERS);
+	tfrs_run_as_end(&scope);
+	MemoryContextSwitchTo(caller);
+}
+
+void
+tfrs_recommendation_table_open(tfrs_recommendation_table *table,
+							   const tfrs_recommender *recommender, text *name, int k)
+{
+	tfrs_id_column query = tfrs_id_column_of(recommender->interactions,
+											 recommender->query_column);
+	tfrs_id_column candidate = tfrs_id_column_of(recommender->interactions,
+												 recommender->candidate_column);
+
+	table->query_type = query.type;
+	table->candidate_type = candidate.type;
+	if (!OidIsValid(table->relation))
+	{
+		table->k = k < 0 ? DEFAULT_K : k;
+		create(table, recommender, range_of(name),
+			   tfrs_recommendation_columns_text(&query, &candidate));
+		table->owner = tfrs_relation_owner(table->relation);
+		lock_over_transactions(table);
+	}
+	else
+	{
+		table->name = tfrs_relation_text(table->relation);
+		table->owner = tfrs_relation_owner(table->relation);
+		use_table(table, recommender, k);
+	}
+	tfrs_recommendation_columns_check(table->relation, &query, &candidate);
+	table->collation = tfrs_id_column_of(table->relation, "query").collation;
+	bind_writing(table);
 }
 
 static Datum
@@ -398,24 +428,15 @@ fill_arrays(const tfrs_recommendation_table *table, const tfrs_recommendation_ro
 	values[PERCENTILES] = array_of(column, NULL, count, FLOAT8OID);
 }
 
-static uint64
-count_of_column(int column)
-{
-	bool		null;
-
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column,
-									   &null));
-}
-
 void
 tfrs_recommendation_table_write(tfrs_recommendation_table *table,
 								const tfrs_recommendation_rows *rows, int version,
 								double tolerance)
 {
 	Datum		values[PARAMETERS];
-	char		nulls[PARAMETERS + 1];
+	char		nulls[PARAMETERS];
+	int64		counts[3] = {0};	/* added, changed, removed */
 	tfrs_run_as scope;
-	int			result;
 
 	memset(nulls, ' ', PARAMETERS);
 	fill_arrays(table, rows, values);
@@ -428,38 +449,35 @@ tfrs_recommendation_table_write(tfrs_recommendation_table *table,
 	nulls[FIRST] = rows->has_first ? ' ' : 'n';
 	nulls[LAST] = rows->has_last ? ' ' : 'n';
 	tfrs_run_as_begin(&scope, table->owner);
-	if (table->plan == NULL)
-		prepare(table);
-	result = SPI_execute_plan(table->plan, values, nulls, false, 0);
-	if (result != SPI_OK_SELECT)
-		elog(ERROR, "could not write %s: %s", table->name, SPI_result_code_string(result));
-	table->added += count_of_column(1);
-	table->changed += count_of_column(2);
-	table->removed += count_of_column(3);
-	SPI_freetuptable(SPI_tuptable);
+	tfrs_statement_run(table->writing, values, nulls, counts, lengthof(counts));
+	tfrs_run_as_end(&scope);
+	table->added += (uint64) counts[0];
+	table->changed += (uint64) counts[1];
+	table->removed += (uint64) counts[2];
+}
+
+/* By its OID. */
+static void
+analyze(const tfrs_recommendation_table *table)
+{
+	VacuumStmt *statement = makeNode(VacuumStmt);
+	tfrs_run_as scope;
+
+	statement->rels = list_make1(makeVacuumRelation(NULL, table->relation, NIL));
+	tfrs_run_as_begin(&scope, table->owner);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ExecVacuum(make_parsestate(NULL), statement, false);
+	PopActiveSnapshot();
 	tfrs_run_as_end(&scope);
 }
 
 void
-tfrs_recommendation_table_close(tfrs_recommendation_table *table, bool over_transactions)
+tfrs_recommendation_table_close(tfrs_recommendation_table *table)
 {
-	LockRelId	lock = lock_id(table);
-	tfrs_run_as scope;
+	LockRelId	lock = {.relId = table->relation, .dbId = MyDatabaseId};
 
 	if (table->added + table->changed + table->removed > 0)
-	{
-		tfrs_run_as_begin(&scope, table->owner);
-		execute(psprintf("ANALYZE %s", table->name), SPI_OK_UTILITY);
-		tfrs_run_as_end(&scope);
-	}
-	if (over_transactions)
+		analyze(table);
+	if (table->over_transactions)
 		UnlockRelationIdForSession(&lock, LOCK);
-}
-
-void
-tfrs_recommendation_table_forget_plan(tfrs_recommendation_table *table)
-{
-	if (table->plan != NULL)
-		SPI_freeplan(table->plan);
-	table->plan = NULL;
 }

@@ -3,28 +3,35 @@
  *
  *     query, rank, candidate, label, score, percentile, source, version, computed_at
  *
- * It is made when it is missing and known by its comment: a table that isn't ours is never written
- * to.  What is written is the difference, in place, by whole queries, as the table's owner within a
- * security-restricted operation, so that its triggers can do no more than he may.
+ * The table is made when it is missing.  Its columns are of base types: the CHECK of a domain would
+ * run as the table's owner.  It is known by its comment, and it must belong to the caller or to the
+ * recommender's owner, since anybody may write such a comment on a table of his own; another table
+ * is never written to.
+ *
+ * What is written is the difference, in place, by whole queries, as the table's owner within a
+ * security-restricted operation.  The queries are in the order of the table's own column, whose
+ * collation may differ from that of the interactions.
  */
 #ifndef TFRS_RECOMMENDATION_TABLE_H
 #define TFRS_RECOMMENDATION_TABLE_H
 
 #include "postgres.h"
 
-#include "executor/spi.h"
-
 #include "server/registry.h"
+#include "server/statement.h"
 
 typedef struct tfrs_recommendation_table
 {
-	Oid			relation;
+	MemoryContext context;		/* the current one when it was locked */
+	Oid			relation;		/* InvalidOid: it is still to be made */
 	Oid			owner;
 	char	   *name;			/* qualified, quoted */
 	Oid			query_type;		/* base types of the columns */
 	Oid			candidate_type;
+	Oid			collation;		/* that orders the queries; InvalidOid: their type has none */
 	int			k;				/* rows of a query */
-	SPIPlanPtr	plan;			/* of the statement that writes, kept */
+	bool		over_transactions;	/* it stays locked over commits */
+	tfrs_statement *writing;
 	uint64		added;			/* rows, all slices together */
 	uint64		changed;
 	uint64		removed;
@@ -53,13 +60,20 @@ typedef struct tfrs_recommendation_rows
 } tfrs_recommendation_rows;
 
 /*
- * Finds or makes the table, and locks it against another that would write to it: until the end of
- * the transaction or, over transactions, until it is closed or fails.  The SPI is connected.
- * ERROR where it is not the caller's, or something else.  k: rows of a query, -1: as the last time.
+ * Finds the table and locks it against another that would write to it: until the end of the
+ * transaction or, over transactions, until it is closed or fails.  ERROR where the caller does not
+ * own it.
+ */
+extern void tfrs_recommendation_table_lock(tfrs_recommendation_table *table, text *name,
+										   bool over_transactions);
+
+/*
+ * Checks or makes the table, when the interactions are locked and their types can't change any
+ * more.  The SPI is connected.  ERROR where the table is not the recommender's, or has other
+ * columns.  k: rows of a query, -1: as the last time.
  */
 extern void tfrs_recommendation_table_open(tfrs_recommendation_table *table,
-										   const tfrs_recommender *recommender, text *name,
-										   int k, bool over_transactions);
+										   const tfrs_recommender *recommender, text *name, int k);
 
 /* A score that differs by at most the tolerance is the same. */
 extern void tfrs_recommendation_table_write(tfrs_recommendation_table *table,
@@ -67,10 +81,6 @@ extern void tfrs_recommendation_table_write(tfrs_recommendation_table *table,
 											double tolerance);
 
 /* Brings the planner's statistics up to date where something was written. */
-extern void tfrs_recommendation_table_close(tfrs_recommendation_table *table,
-											bool over_transactions);
-
-/* At the end, and after an error. */
-extern void tfrs_recommendation_table_forget_plan(tfrs_recommendation_table *table);
+extern void tfrs_recommendation_table_close(tfrs_recommendation_table *table);
 
 #endif							/* TFRS_RECOMMENDATION_TABLE_H */

@@ -15,36 +15,6 @@ my $options = q{options => '{"dim": 4, "history": {"steps": 5}}'};
 
 sub sql { return $server->safe_psql('postgres', $_[0]) }
 
-# A session that stays: statements go in with say_to, and end with its finish.
-sub session
-{
-	my ($role) = @_;
-	my %session = (in => '', out => '', errors => '');
-
-	$session{harness} = IPC::Run::start(
-		[ 'psql', '-X', '-q', '-A', '-t', '-d', $server->connstr('postgres'), '-U', $role ],
-		'<', \$session{in}, '>', \$session{out}, '2>', \$session{errors});
-	return \%session;
-}
-
-sub say_to
-{
-	my ($session, $statement) = @_;
-
-	$session->{in} .= "$statement;\n";
-	$session->{harness}->pump_nb;
-	return;
-}
-
-# Waits until so many sessions wait for a lock.
-sub wait_for_waiting
-{
-	my ($count) = @_;
-
-	return $server->poll_query_until('postgres',
-		"SELECT count(DISTINCT pid) = $count FROM pg_locks WHERE NOT granted");
-}
-
 sql(qq{
 	CREATE ROLE alice LOGIN; GRANT CREATE ON SCHEMA public TO alice; SET ROLE alice;
 	CREATE TABLE event AS SELECT i % 50 AS u, (i * i) % 101 AS c FROM generate_series(1, 3000) i;
@@ -56,14 +26,14 @@ foreach my $dropped ('copy', 'copies_recommender')
 {
 	sql(q{SET ROLE alice; CREATE TABLE copy AS TABLE event});
 	sql(qq{SET ROLE alice; CALL tfrs.create_recommender('copies', 'copy', 'u', 'c', $options)});
-	my $holder = session('postgres');
-	my $refresh = session('alice');
+	my $holder = session($server, 'postgres');
+	my $refresh = session($server, 'alice');
 
 	say_to($holder, 'BEGIN; LOCK TABLE tfrs.recommender_run IN EXCLUSIVE MODE');
 	$server->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks
 		WHERE relation = 'tfrs.recommender_run'::regclass AND mode = 'ExclusiveLock'});
 	say_to($refresh, q{CALL tfrs.refresh('copies')});
-	wait_for_waiting(1);
+	wait_for_waiting($server, 1);
 	sql("DROP TABLE $dropped");
 	$holder->{harness}->finish;
 	$refresh->{harness}->finish;
@@ -73,7 +43,7 @@ foreach my $dropped ('copy', 'copies_recommender')
 
 # Whoever has all of a store locked does not keep monitoring waiting.
 {
-	my $holder = session('alice');
+	my $holder = session($server, 'alice');
 
 	say_to($holder, 'BEGIN; LOCK TABLE films_recommender');
 	$server->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks
@@ -85,15 +55,15 @@ foreach my $dropped ('copy', 'copies_recommender')
 
 # A version that is published as a refresh would forget it.
 {
-	my $publisher = session('alice');
-	my $refresh = session('alice');
+	my $publisher = session($server, 'alice');
+	my $refresh = session($server, 'alice');
 
 	sql(q{SET ROLE alice; CALL tfrs.alter_recommender('films', keep_versions => 2); CALL tfrs.refresh('films', force => true)});
 	sql(q{SET ROLE alice; CALL tfrs.alter_recommender('films', keep_versions => 1)});
 	say_to($publisher, q{BEGIN; CALL tfrs.publish('films', 1)});
 	$server->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction'});
 	say_to($refresh, q{CALL tfrs.refresh('films', force => true, publish => false)});
-	wait_for_waiting(1);
+	wait_for_waiting($server, 1);
 	say_to($publisher, 'COMMIT');
 	$publisher->{harness}->finish;
 	$refresh->{harness}->finish;

@@ -9,7 +9,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(new_cluster new_server fill answer files);
+our @EXPORT = qw(new_cluster new_server fill answer files session say_to wait_for_waiting);
 
 # The superuser is called postgres whoever runs the tests; without this, initdb and psql would take
 # the name of that user.
@@ -77,6 +77,36 @@ sub files
 	my @paths = glob($server->data_dir . '/base/pgsql_tmp/pgsql_tmp_tfrs_*');
 
 	return @paths;
+}
+
+# A session that stays: statements go in with say_to, and end with the finish of its harness.
+sub session
+{
+	my ($server, $role) = @_;
+	my %session = (in => '', out => '', errors => '');
+
+	$session{harness} = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-A', '-t', '-d', $server->connstr('postgres'), '-U', $role ],
+		'<', \$session{in}, '>', \$session{out}, '2>', \$session{errors});
+	return \%session;
+}
+
+sub say_to
+{
+	my ($session, $statement) = @_;
+
+	$session->{in} .= "$statement;\n";
+	$session->{harness}->pump_nb;
+	return;
+}
+
+# Waits until so many sessions wait for a lock.
+sub wait_for_waiting
+{
+	my ($server, $count) = @_;
+
+	return $server->poll_query_until('postgres',
+		"SELECT count(DISTINCT pid) = $count FROM pg_locks WHERE NOT granted");
 }
 
 1;
