@@ -121,3 +121,12 @@ RESET tfrs.max_memory;
 
 DROP TABLE item, shelf;
 DROP TYPE size;
+
+-- The operator and the index have one formula: among vectors of one direction the best one, as real, then by id, is the same
+SELECT count(*) AS differences FROM generate_series(1, 300) q,
+	LATERAL (SELECT build_index(i, (array[i * q * 0.37]::real[])::embedding, '{"metric": "cosine", "kind": "exact"}') AS index
+		FROM generate_series(1, 5) i) x,
+	LATERAL (SELECT * FROM top_k_as(NULL::int, index, (array[q * 1.13]::real[])::embedding, 1)) t,
+	LATERAL (SELECT i AS best, s FROM generate_series(1, 5) i, LATERAL (SELECT cosine_similarity((array[i * q * 0.37]::real[])::embedding,
+		(array[q * 1.13]::real[])::embedding)::real AS s) c ORDER BY s DESC, i LIMIT 1) s
+WHERE candidate <> best OR score <> s;

@@ -18,7 +18,7 @@
 #define LEAST_NORM 1e-15f
 
 static double
-wide_norm(const float *x, size_t dim)
+wide_square(const float *x, size_t dim)
 {
 	double		sums[8] = {0};
 	size_t		d = 0;
@@ -28,16 +28,23 @@ wide_norm(const float *x, size_t dim)
 			sums[j] += (double) x[d + j] * x[d + j];
 	for (size_t j = 0; d + j < dim; j++)
 		sums[j] += (double) x[d + j] * x[d + j];
-	return sqrt(((sums[0] + sums[4]) + (sums[2] + sums[6])) +
-				((sums[1] + sums[5]) + (sums[3] + sums[7])));
+	return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+		((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+/* A norm as it is stored: rounded, at most FLT_MAX. */
+static float
+norm_of_square(double square)
+{
+	double		norm = sqrt(square);
+
+	return norm > FLT_MAX ? FLT_MAX : (float) norm;
 }
 
 float
 tfrs_vector_norm(const float *x, size_t dim)
 {
-	double		norm = wide_norm(x, dim);
-
-	return norm > FLT_MAX ? FLT_MAX : (float) norm;
+	return norm_of_square(wide_square(x, dim));
 }
 
 tfrs_status
@@ -76,22 +83,47 @@ wide_squared_distance(const float *x, const float *y, size_t dim)
 	return sum;
 }
 
+/* Of two vectors whose norms and product are known. */
+static float
+cosine_by_norms(const float *x, float x_norm, const float *y, float y_norm, size_t dim,
+				double product)
+{
+	double		norms = (double) x_norm * y_norm;
+
+	if (norms == 0)
+		return 0;
+	if (x_norm < LEAST_NORM || y_norm < LEAST_NORM)
+	{
+		product = wide_dot(x, y, dim);
+		norms = sqrt(wide_square(x, dim)) * sqrt(wide_square(y, dim));
+	}
+	return (float) fmin(1, fmax(-1, product / norms));
+}
+
+double
+tfrs_vector_cosine(const float *x, const float *y, size_t dim, double product)
+{
+	double		x_square = wide_square(x, dim);
+	double		y_square = wide_square(y, dim);
+	float		x_norm = norm_of_square(x_square);
+	float		y_norm = norm_of_square(y_square);
+	float		score = cosine_by_norms(x, x_norm, y, y_norm, dim, product);
+	double		value;
+
+	if (score == 0 || x_norm < LEAST_NORM || y_norm < LEAST_NORM)
+		return score;
+	value = fmin(1, fmax(-1, product / sqrt(x_square * y_square)));
+	return (float) value == score ? value : score;
+}
+
 static float
 cosine(const tfrs_scorer *scorer, size_t row, double product)
 {
 	const tfrs_corpus *corpus = scorer->corpus;
 	const float *x = corpus->vectors + row * corpus->dim;
 	float		norm = corpus->norms != NULL ? corpus->norms[row] : tfrs_vector_norm(x, corpus->dim);
-	double		norms = (double) norm * scorer->query_norm;
 
-	if (norms == 0)
-		return 0;
-	if (norm < LEAST_NORM || scorer->query_norm < LEAST_NORM)
-	{
-		product = wide_dot(scorer->query, x, corpus->dim);
-		norms = wide_norm(x, corpus->dim) * wide_norm(scorer->query, corpus->dim);
-	}
-	return (float) fmin(1, fmax(-1, product / norms));
+	return cosine_by_norms(x, norm, scorer->query, scorer->query_norm, corpus->dim, product);
 }
 
 /* From the kernel's result (a product, or a squared distance) to the score. */

@@ -46,6 +46,12 @@ typedef struct tfrs_scorer
 /* |x|, at most FLT_MAX. */
 extern float tfrs_vector_norm(const float *x, size_t dim);
 
+/*
+ * The cosine of x and y (D), whose product is known, in double: but rounded to float it is the score
+ * of a search, whose norms are floats, so that both have one order.  0 where one of them is 0.
+ */
+extern double tfrs_vector_cosine(const float *x, const float *y, size_t dim, double product);
+
 /* Error: TFRS_NOT_FINITE for a query that holds NaN or infinity. */
 extern tfrs_status tfrs_scorer_init(tfrs_scorer *scorer, const tfrs_corpus *corpus,
 									const float *query, tfrs_error *error);

@@ -20,6 +20,7 @@
 #include "utils/float.h"
 
 #include "base/kernels.h"
+#include "retrieval/corpus.h"
 
 PG_FUNCTION_INFO_V1(tfrs_inner_product);
 PG_FUNCTION_INFO_V1(tfrs_negative_inner_product);
@@ -104,15 +105,7 @@ squared_norm(const tfrs_embedding *a)
 static double
 cosine_similarity(const tfrs_embedding *a, const tfrs_embedding *b)
 {
-	double		product = inner_product(a, b);
-	double		a_square = squared_norm(a);
-	double		b_square = squared_norm(b);
-
-	if (a_square == 0 || b_square == 0)
-		return 0;
-	if (!is_accurate(a_square) || !is_accurate(b_square))
-		product = dot_in_double(a, b);
-	return Max(-1, Min(1, product / sqrt(a_square * b_square)));
+	return tfrs_vector_cosine(a->values, b->values, a->dim, inner_product(a, b));
 }
 
 static double
