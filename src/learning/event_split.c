@@ -123,13 +123,46 @@ test_event(tfrs_event_split *split, uint64_t event, tfrs_error *error)
 	return tfrs_pair_set_add(&split->tested, split->query, split->all->candidate[event], error);
 }
 
-/* The last events are tested, of at least two; the others become part. */
+/* Events of the query that are later than a time; its last ones. */
+static uint64_t
+count_later(const tfrs_events *all, uint32_t query, int64_t at)
+{
+	uint64_t	end = all->offsets[query + 1];
+	uint64_t	e = end;
+
+	while (e > all->offsets[query] && all->at[e - 1] > at)
+		e--;
+	return end - e;
+}
+
+/*
+ * How many of a query's last events are tested, which are never all: no more than the share and
+ * whole times only; where the last time has more, all of its events by a draw that makes the share
+ * on the average.
+ */
+static uint64_t
+draw_last(const tfrs_events *all, uint32_t query, double share, tfrs_random *random)
+{
+	uint64_t	first = all->offsets[query];
+	uint64_t	end = all->offsets[query + 1];
+	double		wanted = share * (double) (end - first);
+	uint64_t	later;
+
+	if (first == end || all->at[first] == all->at[end - 1])
+		return 0;
+	later = count_later(all, query, all->at[end - 1 - (uint64_t) wanted]);
+	if (later > 0)
+		return later;
+	later = count_later(all, query, all->at[end - 1] - 1);
+	return tfrs_random_float(random) < (float) (wanted / (double) later) ? later : 0;
+}
+
+/* So many of the last events are tested, but never the first; the others become part. */
 static tfrs_status
-split_last(tfrs_event_split *split, double share, tfrs_event_part *part, tfrs_error *error)
+split_last(tfrs_event_split *split, uint64_t last, tfrs_event_part *part, tfrs_error *error)
 {
 	uint64_t	first = split->all->offsets[split->query];
 	uint64_t	end = split->all->offsets[split->query + 1];
-	uint64_t	last = (uint64_t) fmax(1.0, floor(share * (double) (end - first)));
 	tfrs_status status = TFRS_OK;
 
 	for (uint64_t e = first; e < end && status == TFRS_OK; e++)
@@ -174,10 +207,12 @@ split_whole(tfrs_event_split *split, tfrs_random *random, tfrs_error *error)
 {
 	const tfrs_events *all = split->all;
 	uint64_t	end = all->offsets[split->query + 1];
+	uint64_t	count = end - all->offsets[split->query];
+	uint64_t	last = (uint64_t) fmax(1.0, floor(TESTED_SHARE * (double) count));
 	bool		held = tfrs_random_float(random) < split->options->fraction;
 
-	if (held && end - all->offsets[split->query] > 1 && split->training.events.several > 0)
-		return all->at != NULL ? split_last(split, TESTED_SHARE, &split->shown, error)
+	if (held && count > 1 && split->training.events.several > 0)
+		return all->at != NULL ? split_last(split, last, &split->shown, error)
 			: split_random(split, TESTED_SHARE, true, random, &split->shown, error);
 	for (uint64_t e = all->offsets[split->query]; e < end; e++)
 		add_event(all, e, &split->training);
@@ -193,7 +228,8 @@ split_query(tfrs_event_split *split, tfrs_error *error)
 
 	tfrs_random_init(&random, split->seed, TFRS_STREAM_VALIDATION, split->query);
 	if (split->options->by == TFRS_HELD_OUT_LAST)
-		status = split_last(split, fraction, &split->training, error);
+		status = split_last(split, draw_last(split->all, split->query, fraction, &random),
+							&split->training, error);
 	else if (split->options->by == TFRS_HELD_OUT_RANDOM)
 		status = split_random(split, fraction, false, &random, &split->training, error);
 	else

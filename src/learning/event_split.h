@@ -3,7 +3,9 @@
  * query.
  *
  *     random   each event is tested with probability fraction
- *     last     the last floor(fraction n) events of each query, one at least
+ *     last     the last events of each query, at most floor(fraction n) and whole times only; where
+ *              its last time has more, all of that time's or none, with the chance that makes the
+ *              fraction on the average, so that two dates a query do not hold out half of them
  *     query    queries are held out with probability fraction: none of their events is trained on,
  *              a fifth is tested, the last ones where there are times, else random ones, and the
  *              others are shown: what their vector is made of (strong generalization in Liang et

@@ -4,7 +4,8 @@
  *
  * Where a query's last share begins is found with a heap of the times of its latest events, one
  * more than the share, so the memory is a share of the chosen queries' events, not all of them.
- * The earliest time in the heap is that of the last event before the share.
+ * The earliest time in the heap is that of the last event before the share; where the last events
+ * have that time too, they are more than the share, and a draw decides about all of them.
  */
 #include "learning/split.h"
 
@@ -12,13 +13,13 @@
 #include "base/random.h"
 
 #define MOST_QUERIES 10000
-#define LEAST_EVENTS 5
 #define QUERIES_A_STEP 65536
 #define ROWS_A_STEP 4096
 
 /* So that these choices have nothing to do with the places of ids in tables. */
 #define QUERY_SALT UINT64_C(0x9ae16a3b2f90404f)
 #define PAIR_SALT UINT64_C(0xc949d7c7509e6557)
+#define LAST_SALT UINT64_C(0x8cb92ba72f3d8dd7)
 
 typedef enum split_phase
 {
@@ -34,6 +35,7 @@ typedef struct latest
 	size_t		start;			/* in times */
 	uint32_t	capacity;		/* of the heap */
 	uint32_t	count;
+	uint32_t	at_last;		/* events at the last time */
 	int64_t		first;			/* of all the query's events */
 	int64_t		last;
 } latest;
@@ -134,32 +136,26 @@ is_chosen(const tfrs_split *split, uint32_t query)
 		(double) query_hash(split, query) / 0x1p64 < (double) MOST_QUERIES / (double) queries;
 }
 
-/* How many of a query's events are held out where that goes by time. */
+/* The most events of a query that are held out without a draw. */
 static uint32_t
-quota_of(const tfrs_split *split, uint32_t count)
+quota_of(const tfrs_split *split, uint32_t query)
 {
-	uint32_t	quota = (uint32_t) (split->fraction * count);
-
-	if (count < LEAST_EVENTS)
-		return 0;
-	return quota > 0 ? quota : 1;
+	return (uint32_t) (split->fraction * tfrs_interactions_query_counts(split->all)[query]);
 }
 
 static void
 choose_query(tfrs_split *split, uint32_t query)
 {
-	uint32_t	quota = split->has_time ?
-		quota_of(split, tfrs_interactions_query_counts(split->all)[query]) : 0;
+	uint32_t	times = split->has_time ? quota_of(split, query) + 1 : 0;
 
 	split->list[query] = TFRS_NO_ROW;
-	if ((split->has_time && quota == 0) || split->lists == split->list_capacity ||
-		!is_chosen(split, query))
+	if (split->lists == split->list_capacity || !is_chosen(split, query))
 		return;
 	split->list[query] = (uint32_t) split->lists;
 	split->latest[split->lists++] = (latest) {
-		split->time_count, quota + 1, 0, INT64_MAX, INT64_MIN
+		split->time_count, times, 0, 0, INT64_MAX, INT64_MIN
 	};
-	split->time_count += split->has_time ? quota + 1 : 0;
+	split->time_count += times;
 }
 
 static tfrs_status
@@ -226,15 +222,34 @@ note_event(tfrs_split *split, const tfrs_interaction *row)
 
 	if (row->at < latest->first)
 		latest->first = row->at;
-	if (row->at > latest->last)
+	if (row->at > latest->last || latest->count == 0)
+	{
 		latest->last = row->at;
+		latest->at_last = 0;
+	}
+	latest->at_last += row->at == latest->last;
 	if (latest->count < latest->capacity)
 		sift_up(heap, latest->count++, row->at);
 	else if (heap[0] < row->at)
 		replace_earliest(heap, latest->count, row->at);
 }
 
-/* Whether an event is among the last share: with it goes whatever has its time. */
+/*
+ * Whether all events of a query's last time are held out, which are more than its share: by a draw,
+ * so that of all such queries' events the share is held out.  Some of the events would be no test:
+ * what is bought together tells of each other.
+ */
+static bool
+is_last_time_drawn(const tfrs_split *split, uint32_t query)
+{
+	const latest *latest = &split->latest[split->list[query]];
+	double		share = split->fraction * tfrs_interactions_query_counts(split->all)[query];
+	uint64_t	hash = tfrs_random_mix(query_hash(split, query) ^ LAST_SALT);
+
+	return latest->first < latest->last && (double) hash / 0x1p64 < share / latest->at_last;
+}
+
+/* Whether an event is among those of the last share. */
 static bool
 is_late(const tfrs_split *split, const tfrs_interaction *row)
 {
@@ -243,7 +258,7 @@ is_late(const tfrs_split *split, const tfrs_interaction *row)
 
 	if (before < latest->last)
 		return row->at > before;
-	return latest->first < latest->last && row->at == latest->last;
+	return row->at == latest->last && is_last_time_drawn(split, row->query);
 }
 
 static bool

@@ -1,16 +1,22 @@
 /*
- * split.h: interactions that a repeated training holds out, so that its models can be compared.
+ * split.h: interactions that a repeated training holds out at first, so that its models can be
+ * compared.
  *
- * With times the last share of each query's events is held out, of queries with five or more
- * events: no more than the share, except that events of one time (a basket) go together, and the
- * last of them go in any case, unless all events have one time.  Without times a share of the pairs
- * is held out, by a hash of both ids.  With more than 10,000 queries some 10,000 are chosen by a
- * hash of the id, and the others are trained on whole.
+ * With times the last events of queries are held out, without times a share of the pairs, by a hash
+ * of both ids; in both ways the fraction is the most that is expected of all rows.  With times:
  *
- * Nothing that is held out was trained on by an earlier model that was split in the same way, as
- * long as events are only added, each later than the query's others (and queries don't go away):
- * then a query's trained events are the first of them, and what is chosen by a hash stays or goes,
- * but never comes.
+ *     - no more than the fraction of a query's events, where its last times have so few;
+ *     - else all events of its last time or none, by a hash of the query's id, with the chance that
+ *       makes the fraction of all such queries' events.  So events of one time (a basket, a day)
+ *       are never torn apart, two dates a query do not hold out half of the data, and of queries
+ *       with few events the last one is held out of some;
+ *     - nothing where all events have one time.
+ *
+ * With more than 10,000 queries some 10,000 are chosen by a hash of the id, and nothing is held out
+ * of the others.
+ *
+ * The choice depends on the rows alone, and rows that are added, each later than its query's
+ * others, take nothing into the test that an earlier split left out of it.
  */
 #ifndef TFRS_SPLIT_H
 #define TFRS_SPLIT_H

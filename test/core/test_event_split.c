@@ -98,6 +98,19 @@ check_counts(const tfrs_events *part)
 	CHECK_NEAR(part->length, squares / (double) part->count, 1e-9);
 }
 
+/* The last events, whole times only and, where these are not more than that, a fourth at most. */
+static void
+check_last(const tfrs_events *all, uint32_t query, size_t tested)
+{
+	uint64_t	first = all->offsets[query];
+	uint64_t	end = all->offsets[query + 1];
+
+	if (tested == 0)
+		return;
+	CHECK(all->at[end - tested - 1] < all->at[end - tested]);
+	CHECK(tested <= (end - first) / 4 || all->at[end - tested] == all->at[end - 1]);
+}
+
 /* Each event once; tested ones are later than others where that is promised. */
 static void
 check_query(const tfrs_event_split *split, uint32_t query, bool last, bool *taken)
@@ -122,8 +135,8 @@ check_query(const tfrs_event_split *split, uint32_t query, bool last, bool *take
 		CHECK(count == 0 || trained > 0);
 	if (shown > 0 && last)
 		CHECK_EQUAL(tested, count / 5 > 1 ? count / 5 : 1);
-	if (split->options->by == TFRS_HELD_OUT_LAST && count > 1)
-		CHECK_EQUAL(tested, count / 4 > 1 ? count / 4 : 1);
+	if (split->options->by == TFRS_HELD_OUT_LAST)
+		check_last(all, query, count - trained);
 }
 
 static void
@@ -151,6 +164,11 @@ check_split(tfrs_held_out_by by, bool timed)
 		CHECK_NEAR((double) held / QUERIES, 0.25, 0.03);
 	else
 		CHECK_EQUAL(held, 0);
+	if (by == TFRS_HELD_OUT_LAST)
+	{
+		CHECK((double) split.tested.count / (double) all.count < 0.25);
+		CHECK((double) split.tested.count / (double) all.count > 0.2);
+	}
 	if (by == TFRS_HELD_OUT_RANDOM)
 		CHECK_NEAR((double) split.tested.count / (double) all.count, 0.25, 0.02);
 	tfrs_event_split_free(&split);
@@ -163,6 +181,25 @@ CHECK_TEST(every_event_is_in_one_part)
 	check_split(TFRS_HELD_OUT_LAST, true);
 	check_split(TFRS_HELD_OUT_QUERY, false);
 	check_split(TFRS_HELD_OUT_QUERY, true);
+}
+
+/* Queries of two times, most of whose events have the last one, or of one time. */
+CHECK_TEST(few_times_a_query_hold_out_no_more_than_the_share)
+{
+	tfrs_events all = make_events(true, false);
+	tfrs_validation_options options = {.on = true,.fraction = 0.1f,.by = TFRS_HELD_OUT_LAST};
+	tfrs_event_split split;
+
+	for (size_t q = 0; q < QUERIES; q++)
+		for (uint64_t e = offsets[q]; e < offsets[q + 1]; e++)
+			at[e] = e == offsets[q] ? INT64_MIN : 5;
+	CHECK_OK(split_in(&split, check_arena(), &options, &all, &check_error));
+	CHECK_NEAR((double) split.tested.count / (double) all.count, 0.1, 0.02);
+	tfrs_event_split_free(&split);
+	memset(at, 0, sizeof(at));
+	CHECK_OK(split_in(&split, check_arena(), &options, &all, &check_error));
+	CHECK_EQUAL(split.tested.count, 0);
+	tfrs_event_split_free(&split);
 }
 
 /* However large the share, something is left to learn from. */

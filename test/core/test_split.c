@@ -162,60 +162,99 @@ CHECK_TEST(order_of_rows)
 	free(rows);
 }
 
-/* One query with events at the given times; how many are held out. */
-static size_t
-held_out_of(const int64_t *times, size_t count)
+/* Events of many queries, each with the same times; how many are held out of each query. */
+#define ALIKE 2000
+#define MOST_TIMES 40
+
+static void
+split_alike(const int64_t *times, size_t count, size_t held_out[ALIKE])
 {
-	test_row	rows[100];
+	test_row   *rows = malloc(ALIKE * count * sizeof(rows[0]));
 	split_case	made;
-	size_t		result;
+	const tfrs_pair_set *set;
+	int64_t		earliest[ALIKE];	/* time that is held out */
+	size_t		least[ALIKE];
 
 	rows_integer_candidates = true;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < ALIKE * count; i++)
 		rows[i] = (test_row) {
-			7, (int64_t) i, 1, times[i]
+			(int64_t) (i / count), (int64_t) (i % count), 1, times[i % count]
 		};
-	split_rows(&made, rows, count, true, 0.1);
-	result = tfrs_split_held_out(made.split)->count;
-	for (size_t i = 0; i < result; i++)
+	split_rows(&made, rows, ALIKE * count, true, 0.1);
+	set = tfrs_split_held_out(made.split);
+	memset(held_out, 0, ALIKE * sizeof(held_out[0]));
+	for (size_t q = 0; q < ALIKE; q++)
+		earliest[q] = INT64_MAX;
+	for (size_t i = 0; i < set->count; i++)
 	{
-		/* candidates are numbered in the order of their ids, so by i */
-		uint32_t	event = tfrs_pair_candidate(tfrs_split_held_out(made.split)->pairs[i]);
+		/* candidates are numbered in the order of their ids, so is a query's time found */
+		uint32_t	query = tfrs_pair_query(set->pairs[i]);
+		int64_t		at = times[tfrs_pair_candidate(set->pairs[i])];
 
-		for (size_t other = 0; other < count; other++)
-			if (times[other] >= times[event])
-			{
-				bool		found = false;
-
-				for (size_t j = 0; j < result; j++)
-				{
-					uint64_t	pair = tfrs_split_held_out(made.split)->pairs[j];
-
-					found |= tfrs_pair_candidate(pair) == other;
-				}
-				CHECK(found);
-			}
+		held_out[query]++;
+		if (at < earliest[query])
+			earliest[query] = at;
+	}
+	/* whatever is as late as what is held out is held out too */
+	for (size_t q = 0; q < ALIKE; q++)
+	{
+		least[q] = 0;
+		for (size_t i = 0; i < count; i++)
+			least[q] += times[i] >= earliest[q];
+		CHECK_EQUAL(held_out[q], least[q]);
 	}
 	end_split(&made);
-	return result;
+	free(rows);
 }
 
-CHECK_TEST(events_of_one_query)
+/* Each query has no or so many events held out, and all of them the share, or what is given. */
+static void
+check_alike(const int64_t *times, size_t count, size_t of_query, double share)
 {
-	int64_t		times[40];
+	static size_t held_out[ALIKE];
+	size_t		sum = 0;
 
-	for (int i = 0; i < 40; i++)
-		times[i] = (i * 17) % 40;
-	CHECK_EQUAL(held_out_of(times, 40), 4);
-	CHECK_EQUAL(held_out_of(times, 4), 0);
-	CHECK_EQUAL(held_out_of((int64_t[]) {1, 2, 3, 4, 5}, 5), 1);
-	/* a basket goes together, be it more than the share */
-	CHECK_EQUAL(held_out_of((int64_t[]) {9, 2, 9, 4, 9}, 5), 3);
-	/* ... and one that would be more than the share stays where there are later events */
-	CHECK_EQUAL(held_out_of((int64_t[]) {9, 8, 8, 8, 8}, 5), 1);
-	/* all at once: nothing to learn from would be left */
-	CHECK_EQUAL(held_out_of((int64_t[]) {3, 3, 3, 3, 3, 3}, 6), 0);
-	CHECK_EQUAL(held_out_of((int64_t[]) {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, 5}, 5), 1);
+	split_alike(times, count, held_out);
+	for (size_t q = 0; q < ALIKE; q++)
+	{
+		CHECK(held_out[q] == 0 || held_out[q] == of_query);
+		sum += held_out[q];
+	}
+	CHECK_NEAR((double) sum / (double) (ALIKE * count), share, share * 0.15);
+}
+
+CHECK_TEST(the_last_events_of_a_query)
+{
+	int64_t		times[MOST_TIMES];
+
+	for (int i = 0; i < MOST_TIMES; i++)
+		times[i] = (i * 17) % MOST_TIMES;
+	check_alike(times, MOST_TIMES, 4, 0.1);
+	/* fewer than the share where times go together */
+	for (int i = 0; i < MOST_TIMES; i++)
+		times[i] = i < 35 ? 1 : i < 39 ? 2 : 3;
+	check_alike(times, MOST_TIMES, 1, 1.0 / 40);
+	check_alike((int64_t[]) {INT64_MIN, 1, 2, 3, 4, 5, 6, 7, 8, 9}, 10, 1, 0.1);
+}
+
+CHECK_TEST(few_times_a_query_hold_out_no_more_than_the_share)
+{
+	int64_t		times[MOST_TIMES];
+
+	for (int i = 0; i < MOST_TIMES; i++)
+		times[i] = i % 2;
+	check_alike(times, MOST_TIMES, MOST_TIMES / 2, 0.1);
+	check_alike((int64_t[]) {9, 2, 9, 4, 9}, 5, 3, 0.1);
+	check_alike((int64_t[]) {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, 5}, 5, 1, 0.1);
+	check_alike((int64_t[]) {1, 2, 3}, 3, 1, 0.1);
+	check_alike((int64_t[]) {1, 2}, 2, 1, 0.1);
+}
+
+CHECK_TEST(events_of_one_time_are_all_trained_on)
+{
+	check_alike((int64_t[]) {3, 3, 3, 3, 3, 3}, 6, 0, 0);
+	check_alike((int64_t[]) {INT64_MIN, INT64_MIN}, 2, 0, 0);
+	check_alike((int64_t[]) {5}, 1, 0, 0);
 }
 
 CHECK_TEST(many_queries)
