@@ -236,6 +236,13 @@ save(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_progress *run, tfrs_arena 
 	return value;
 }
 
+void
+tfrs_fit_check(const tfrs_fit *fit)
+{
+	check_model_size(fit);
+	check_memory(fit);
+}
+
 tfrs_block_value *
 tfrs_fit_run(const tfrs_fit *fit)
 {
@@ -249,8 +256,7 @@ tfrs_fit_run(const tfrs_fit *fit)
 	tfrs_block_value *value;
 	tfrs_error	error;
 
-	check_model_size(fit);
-	check_memory(fit);
+	tfrs_fit_check(fit);
 	MemoryContextSwitchTo(context);
 	run = tfrs_progress_begin("train", NULL);
 	tfrs_bridge_arena(&arena, context, memory_left(fit));

@@ -23,10 +23,13 @@ typedef struct tfrs_fit
 	size_t		held;			/* bytes of tfrs.max_memory that are taken already */
 } tfrs_fit;
 
+/* ERROR where the model would be too large, or training would take more memory than
+ * tfrs.max_memory allows. */
+extern void tfrs_fit_check(const tfrs_fit *fit);
+
 /*
  * Trains and returns the model as a value in the current memory context; acts on a cancel at any
- * time.  Before any work it checks the size of the model and the memory that training takes
- * (tfrs.max_memory).  The same interactions may be fitted again.
+ * time.  It checks first, as tfrs_fit_check.  The same interactions may be fitted again.
  */
 extern tfrs_block_value *tfrs_fit_run(const tfrs_fit *fit);
 

@@ -34,6 +34,7 @@ enum
 	OPTIONS,
 	HELD_OUT,
 	TOLERANCE,
+	LEAST_SHARE,
 	KEEP_VERSIONS,
 	STORE,
 	NEW_NAME = STORE,
@@ -134,6 +135,7 @@ set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
 		recommender->options = PG_GETARG_JSONB_P(OPTIONS);
 	set_float(fcinfo, HELD_OUT, &recommender->held_out);
 	set_float(fcinfo, TOLERANCE, &recommender->tolerance);
+	set_float(fcinfo, LEAST_SHARE, &recommender->least_share);
 	if (!PG_ARGISNULL(KEEP_VERSIONS))	/* the range is checked with the definition */
 		recommender->keep_versions = (int) Max(Min(PG_GETARG_INT64(KEEP_VERSIONS), PG_INT32_MAX),
 											   PG_INT32_MIN);
@@ -180,13 +182,15 @@ add_settings(tfrs_parameters *parameters, const tfrs_recommender *recommender)
 	tfrs_parameters_jsonb(parameters, recommender->options);
 	tfrs_parameters_float(parameters, recommender->held_out);
 	tfrs_parameters_float(parameters, recommender->tolerance);
+	tfrs_parameters_float(parameters, recommender->least_share);
 	tfrs_parameters_integer(parameters, recommender->keep_versions);
 }
 
 #define SETTINGS "name, store, interactions, query_column, candidate_column, weight_column, " \
 	"at_column, candidates, candidate_key, label_column, available_column, options, held_out, " \
-	"tolerance, keep_versions"
-#define SETTINGS_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::integer"
+	"tolerance, least_share, keep_versions"
+#define SETTINGS_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, " \
+	"$16::integer"
 
 static void
 insert_recommender(tfrs_recommender *recommender)
@@ -197,7 +201,7 @@ insert_recommender(tfrs_recommender *recommender)
 	add_settings(&parameters, recommender);
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_registry_execute("INSERT INTO tfrs.recommender (" SETTINGS ", recommender_id) "
-						  "VALUES (" SETTINGS_VALUES ", $16::integer)", &parameters);
+						  "VALUES (" SETTINGS_VALUES ", $17::integer)", &parameters);
 }
 
 Datum
@@ -213,6 +217,7 @@ tfrs_create_recommender(PG_FUNCTION_ARGS)
 	need_argument(fcinfo, OPTIONS, "options");
 	need_argument(fcinfo, HELD_OUT, "held_out");
 	need_argument(fcinfo, TOLERANCE, "tolerance");
+	need_argument(fcinfo, LEAST_SHARE, "least_share");
 	need_argument(fcinfo, KEEP_VERSIONS, "keep_versions");
 	connect_spi();
 	recommender.name = text_argument(fcinfo, NAME);
@@ -286,7 +291,7 @@ update_recommender(const tfrs_recommender *recommender)
 	add_settings(&parameters, recommender);
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_registry_execute("UPDATE tfrs.recommender SET (" SETTINGS ") = (" SETTINGS_VALUES ") "
-						  "WHERE recommender_id = $16::integer", &parameters);
+						  "WHERE recommender_id = $17::integer", &parameters);
 }
 
 Datum

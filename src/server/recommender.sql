@@ -7,7 +7,8 @@ CREATE PROCEDURE create_recommender(
 	candidates regclass DEFAULT NULL, candidate_key text DEFAULT NULL,
 	label text DEFAULT NULL, available text DEFAULT NULL,
 	options jsonb DEFAULT '{}', held_out double precision DEFAULT 0.1,
-	tolerance double precision DEFAULT 0.05, keep_versions bigint DEFAULT 3,
+	tolerance double precision DEFAULT 0.05, least_share double precision DEFAULT 0.5,
+	keep_versions bigint DEFAULT 3,
 	store text DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_create_recommender';
 COMMENT ON PROCEDURE create_recommender IS
@@ -19,7 +20,8 @@ CREATE PROCEDURE alter_recommender(
 	candidates regclass DEFAULT NULL, candidate_key text DEFAULT NULL,
 	label text DEFAULT NULL, available text DEFAULT NULL,
 	options jsonb DEFAULT NULL, held_out double precision DEFAULT NULL,
-	tolerance double precision DEFAULT NULL, keep_versions bigint DEFAULT NULL,
+	tolerance double precision DEFAULT NULL, least_share double precision DEFAULT NULL,
+	keep_versions bigint DEFAULT NULL,
 	new_name text DEFAULT NULL, store text DEFAULT NULL)
 	LANGUAGE C AS 'MODULE_PATHNAME', 'tfrs_alter_recommender';
 COMMENT ON PROCEDURE alter_recommender IS

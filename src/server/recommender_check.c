@@ -203,5 +203,6 @@ tfrs_recommender_check_definition(tfrs_recommender *recommender)
 	tfrs_train_options_read(&options, recommender->options);
 	check_range("held_out", recommender->held_out, 0, MOST_HELD_OUT);
 	check_range("tolerance", recommender->tolerance, 0, 1);
+	check_range("least_share", recommender->least_share, 0, 1);
 	check_range("keep_versions", recommender->keep_versions, 1, MOST_VERSIONS);
 }

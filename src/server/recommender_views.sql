@@ -95,8 +95,8 @@ SELECT r.name AS recommender,
 	v.created_at AS trained_at,
 	v.published_at,
 	EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - v.created_at)::double precision AS age_seconds,
-	n.rows + n.held_out_rows AS rows,
-	(SELECT CASE WHEN s.live < n.rows + n.held_out_rows THEN 0 ELSE s.live - n.rows - n.held_out_rows END
+	n.rows AS rows,
+	(SELECT CASE WHEN s.live < n.rows THEN 0 ELSE s.live - n.rows END
 		FROM (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(t.relid))::bigint AS live
 			FROM (SELECT a.source AS relid UNION SELECT p.relid::oid
 				FROM pg_catalog.pg_partition_tree(a.source::regclass) p) t
@@ -159,10 +159,11 @@ COMMENT ON COLUMN training_run.started_at IS 'when it began';
 COMMENT ON COLUMN training_run.finished_at IS 'when it ended';
 COMMENT ON COLUMN training_run.seconds IS 'how long it took, or has been running';
 COMMENT ON COLUMN training_run.rows IS
-	'interactions that it trained on; where the state is unchanged, all that there were';
+	'interactions that there were: its version is trained on all of them';
 COMMENT ON COLUMN training_run.queries IS 'distinct queries among them';
 COMMENT ON COLUMN training_run.candidates IS 'distinct candidates among them';
-COMMENT ON COLUMN training_run.held_out_rows IS 'interactions that were held out to measure it';
+COMMENT ON COLUMN training_run.held_out_rows IS
+	'how many of them were held out at first: its figures are those of a training without them';
 COMMENT ON COLUMN training_run.published_at IS 'when its version was put to use; NULL: never';
 COMMENT ON COLUMN training_run.held_back IS 'why its version is not in use';
 COMMENT ON COLUMN training_run.in_use IS 'whether its version is the one in use';
@@ -186,7 +187,8 @@ COMMENT ON VIEW metric IS
 COMMENT ON COLUMN metric.recommender IS 'name of the recommender';
 COMMENT ON COLUMN metric.version IS 'the version that was measured';
 COMMENT ON COLUMN metric.recorded_at IS 'when; versions measured at the same time can be compared';
-COMMENT ON COLUMN metric.split IS 'the interactions it was measured on: held_out';
+COMMENT ON COLUMN metric.split IS
+	'what was ranked: held_out; or unseen, the part of it that neither version was trained on, where two are compared';
 COMMENT ON COLUMN metric.metric IS 'hit, recall, capped_recall, precision, ndcg, mrr, map, coverage or loss_per_row';
 COMMENT ON COLUMN metric.k IS 'over the first k recommendations; 0: over all';
 COMMENT ON COLUMN metric.value IS 'its value';

@@ -280,10 +280,10 @@ lock(refresh *refresh)
 static char *
 worth(const tfrs_training_run *run)
 {
-	const double *ndcg = run->new_ndcg;
+	const double *ndcg = run->figures.ndcg;
 	char	   *others;
 
-	if (run->new_report == NULL)
+	if (run->figures.report == NULL)
 		return "";
 	others = psprintf("popular %.3f", ndcg[TFRS_RANKING_POPULARITY]);
 	if (!isnan(ndcg[TFRS_RANKING_ITEM_ITEM]))

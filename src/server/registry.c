@@ -46,6 +46,7 @@ enum
 	OPTIONS,
 	HELD_OUT,
 	TOLERANCE,
+	LEAST_SHARE,
 	KEEP_VERSIONS,
 	CURRENT_VERSION
 };
@@ -130,6 +131,7 @@ recommender_of_row(HeapTuple row, TupleDesc columns)
 	recommender->options = DatumGetJsonbPCopy(values[OPTIONS - 1]);
 	recommender->held_out = DatumGetFloat8(values[HELD_OUT - 1]);
 	recommender->tolerance = DatumGetFloat8(values[TOLERANCE - 1]);
+	recommender->least_share = DatumGetFloat8(values[LEAST_SHARE - 1]);
 	recommender->keep_versions = DatumGetInt32(values[KEEP_VERSIONS - 1]);
 	recommender->current_version = nulls[CURRENT_VERSION - 1] ? 0
 		: DatumGetInt32(values[CURRENT_VERSION - 1]);

@@ -58,6 +58,7 @@ typedef struct tfrs_recommender
 	Jsonb	   *options;		/* of the training */
 	double		held_out;
 	double		tolerance;
+	double		least_share;
 	int			keep_versions;
 	int			current_version;	/* 0: none is published */
 } tfrs_recommender;

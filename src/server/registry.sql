@@ -25,6 +25,7 @@ CREATE TABLE recommender (
 	options jsonb NOT NULL,
 	held_out double precision NOT NULL,
 	tolerance double precision NOT NULL,
+	least_share double precision NOT NULL,
 	keep_versions integer NOT NULL,
 	current_version integer,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()

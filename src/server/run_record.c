@@ -3,6 +3,8 @@
  */
 #include "server/run_record.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
@@ -109,19 +111,42 @@ tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerpri
 		"WHERE r.fingerprint = $2 AND v.pruned_at IS NULL", &parameters));
 }
 
-char *
-tfrs_run_split_of_version(const tfrs_recommender *recommender, int version)
+/* A number of the first row of the last result; NaN for NULL. */
+static double
+float_of_column(int column)
+{
+	bool		null;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &null);
+
+	return null ? NAN : DatumGetFloat8(value);
+}
+
+void
+tfrs_run_of_version(const tfrs_recommender *recommender, int version, int cutoff,
+					tfrs_run_version *made)
 {
 	tfrs_parameters parameters = {0};
 
+	*made = (tfrs_run_version) {
+		NAN, NAN, NAN, NULL, NAN
+	};
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_parameters_version(&parameters, version);
-	if (tfrs_registry_execute("SELECT r.split FROM tfrs.recommender_version v "
+	tfrs_parameters_integer(&parameters, cutoff);
+	if (tfrs_registry_execute("SELECT r.rows::float8, r.queries::float8, r.candidates::float8, "
+							  "m.value, r.split FROM tfrs.recommender_version v "
 							  "JOIN tfrs.recommender_run r ON r.run_id = v.run_id "
+							  "LEFT JOIN tfrs.recommender_metric m ON m.run_id = r.run_id "
+							  "AND m.version = v.version AND m.split = 'held_out' "
+							  "AND m.metric = 'ndcg' AND m.k = $3 "
 							  "WHERE v.recommender_id = $1 AND v.version = $2",
 							  &parameters) == 0)
-		return NULL;
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		return;
+	made->rows = float_of_column(1);
+	made->queries = float_of_column(2);
+	made->candidates = float_of_column(3);
+	made->ndcg = float_of_column(4);
+	made->split = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5);
 }
 
 void
@@ -351,23 +376,26 @@ tfrs_run_add_epochs(int64 run, const tfrs_model *model)
 }
 
 void
-tfrs_run_add_metrics(int64 run, int version, const char *report)
+tfrs_run_add_metrics(int64 run, int version, const char *split, const char *report)
 {
 	tfrs_parameters parameters = {0};
 
+	if (report == NULL)
+		return;
 	tfrs_parameters_integer(&parameters, run);
 	tfrs_parameters_version(&parameters, version);
 	tfrs_parameters_text(&parameters, report);
+	tfrs_parameters_text(&parameters, split);
 	tfrs_registry_execute(
 		"INSERT INTO tfrs.recommender_metric (run_id, version, recorded_at, split, metric, k, "
 		"value, popularity_value, item_item_value) "
-		"SELECT $1, $2, now(), 'held_out', m.key, k.key::integer, k.value::float8, "
+		"SELECT $1, $2, now(), $4, m.key, k.key::integer, k.value::float8, "
 		"(r.report -> 'popularity' -> m.key ->> k.key)::float8, "
 		"(r.report -> 'item_item' -> m.key ->> k.key)::float8 "
 		"FROM (SELECT $3::jsonb) r (report) CROSS JOIN LATERAL jsonb_each(r.report) m "
 		"CROSS JOIN LATERAL jsonb_each_text(CASE WHEN m.key IN ('popularity', 'item_item') OR "
 		"jsonb_typeof(m.value) <> 'object' THEN '{}' ELSE m.value END) k "
-		"UNION ALL SELECT $1, $2, now(), 'held_out', 'loss_per_row', 0, "
+		"UNION ALL SELECT $1, $2, now(), $4, 'loss_per_row', 0, "
 		"($3::jsonb ->> 'loss_per_row')::float8, NULL, NULL", &parameters);
 }
 

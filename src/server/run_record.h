@@ -17,10 +17,10 @@ extern int64 tfrs_run_begin(const tfrs_recommender *recommender, const char *mod
 /* What a run was made of. */
 typedef struct tfrs_run_counts
 {
-	uint64		rows;			/* trained on */
+	uint64		rows;			/* that the version was trained on */
 	uint64		queries;
 	uint64		candidates;
-	uint64		held_out_rows;
+	uint64		held_out_rows;	/* of them, at first, to measure it */
 	const char *split;			/* how they were chosen */
 	const char *fingerprint;	/* equal ones: there was the same to learn */
 } tfrs_run_counts;
@@ -29,8 +29,18 @@ typedef struct tfrs_run_counts
  * still kept; else 0. */
 extern int	tfrs_run_same_version(const tfrs_recommender *recommender, const char *fingerprint);
 
-/* How the rows were chosen that a version, which is kept, was not trained on; NULL: unknown. */
-extern char *tfrs_run_split_of_version(const tfrs_recommender *recommender, int version);
+/* What is known of how a version was made. */
+typedef struct tfrs_run_version
+{
+	double		rows;			/* NaN: unknown, as of the next two */
+	double		queries;
+	double		candidates;
+	char	   *split;			/* how rows were held out to measure it; NULL: unknown */
+	double		ndcg;			/* at cutoff, on these; NaN: not measured */
+} tfrs_run_version;
+
+extern void tfrs_run_of_version(const tfrs_recommender *recommender, int version, int cutoff,
+								tfrs_run_version *made);
 
 extern void tfrs_run_unchanged(int64 run, int version, const tfrs_run_counts *counts);
 extern void tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts);
@@ -65,8 +75,8 @@ extern void tfrs_run_forget(const tfrs_recommender *recommender);
 extern int	tfrs_run_version_before(const tfrs_recommender *recommender);
 extern void tfrs_run_add_epochs(int64 run, const tfrs_model *model);
 
-/* report: what tfrs.evaluate returns, with baselines. */
-extern void tfrs_run_add_metrics(int64 run, int version, const char *report);
+/* report: what tfrs.evaluate returns, with baselines, or NULL: nothing is added. */
+extern void tfrs_run_add_metrics(int64 run, int version, const char *split, const char *report);
 
 /* Forgets old runs, and old versions but for the one in use and (unless only one is to be kept) the
  * one published before it; returns the versions that went. */

@@ -3,7 +3,7 @@
  *
  *     begin      the run is recorded                                 (a short transaction)
  *     collect    rows and the version in use are read as the owner   (under a snapshot)
- *     train      the new version is trained, both are measured       (no snapshot, no write)
+ *     train      it is measured, then trained on all rows            (no snapshot, no write)
  *     write      the new version is stored and put to use            (a short transaction)
  *
  * refresh.c runs them in this order and commits between them where it may.  An error may end any of
@@ -18,9 +18,9 @@
 #include "learning/split.h"
 #include "server/block_cache.h"
 #include "server/collection.h"
-#include "server/evaluation_run.h"
 #include "server/registry.h"
 #include "server/run_record.h"
+#include "server/version_figures.h"
 
 typedef struct tfrs_training_run
 {
@@ -35,19 +35,18 @@ typedef struct tfrs_training_run
 	tfrs_block_site site;
 	const tfrs_model *current;	/* the version in use, NULL: none that can be read */
 	int			current_version;
-	char	   *current_split;	/* what it was not trained on, as in counts */
+	tfrs_run_version current_made;
 	tfrs_collection all;
-	tfrs_collection training;	/* of all, where some is held out */
+	tfrs_collection training;	/* of all, while some is held out */
 	tfrs_arena	split_arena;
 	tfrs_split *split;			/* or NULL */
 	tfrs_run_counts counts;
 	int			same_version;	/* made of the same rows; 0: none */
 	tfrs_block_value *value;	/* the new version */
 	tfrs_model	model;			/* in it */
-	char	   *new_report;		/* figures as JSON, NULL: nothing was held out */
-	char	   *current_report;
-	double		new_ndcg[TFRS_RANKINGS];	/* and of rankings without training; NaN: not measured */
-	double		current_ndcg[TFRS_RANKINGS];
+	tfrs_version_figures figures;	/* of a training like the new version's, on what was held out */
+	tfrs_version_figures new_unseen;	/* on what the version in use has not seen either */
+	tfrs_version_figures current_unseen;	/* its own on the same */
 	int			version;
 	char	   *held_back;		/* why it is not published, or NULL */
 } tfrs_training_run;

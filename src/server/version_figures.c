@@ -1,0 +1,158 @@
+/*
+ * version_figures.c: pairs of the split as a model numbers them, and its evaluation.
+ */
+#include "server/version_figures.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+
+#include "server/evaluate_report.h"
+#include "server/evaluation_run.h"
+#include "server/settings.h"
+
+/* Pairs between two looks at a cancel. */
+#define PAIRS_AT_ONCE 4096
+
+void
+tfrs_version_figures_init(tfrs_version_figures *figures)
+{
+	figures->report = NULL;
+	for (int r = 0; r < TFRS_RANKINGS; r++)
+		figures->ndcg[r] = NAN;
+}
+
+static tfrs_id
+query_of(const tfrs_version_test *test, uint64 pair)
+{
+	tfrs_id_view view = tfrs_id_set_view(tfrs_interactions_queries(test->all));
+
+	return tfrs_id_view_get(&view, tfrs_pair_query(pair));
+}
+
+static tfrs_id
+candidate_of(const tfrs_version_test *test, uint64 pair)
+{
+	tfrs_id_view view = tfrs_id_set_view(tfrs_interactions_candidates(test->all));
+
+	return tfrs_id_view_get(&view, tfrs_pair_candidate(pair));
+}
+
+/* Whether a model that stores events was trained on a pair. */
+static bool
+was_trained_on(const tfrs_model *model, tfrs_id query, tfrs_id candidate)
+{
+	uint32		query_row = tfrs_id_view_find(&model->query_ids, query);
+	uint32		row = tfrs_id_view_find(&model->candidate_ids, candidate);
+	tfrs_event_list events;
+
+	if (query_row == TFRS_NO_ROW || row == TFRS_NO_ROW)
+		return false;
+	events = tfrs_events_of(&model->events, query_row);
+	for (size_t i = 0; i < events.count; i++)
+		if (events.candidate[i] == row)
+			return true;
+	return false;
+}
+
+/* Whether a pair that is held out is tested. */
+static bool
+is_tested(const tfrs_version_test *test, uint64 pair)
+{
+	return test->seen_by == NULL ||
+		!was_trained_on(test->seen_by, query_of(test, pair), candidate_of(test, pair));
+}
+
+size_t
+tfrs_version_test_pairs(const tfrs_version_test *test)
+{
+	const tfrs_pair_set *held_out = tfrs_split_held_out(test->split);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < held_out->count; i++)
+	{
+		if (i % PAIRS_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
+		count += is_tested(test, held_out->pairs[i]);
+	}
+	return count;
+}
+
+/* A pair is to be found, or left out of its query's ranking. */
+static void
+add_pair(const tfrs_version_test *test, tfrs_evaluation_run *evaluation, uint64 pair,
+		 bool relevant)
+{
+	uint32		query = tfrs_evaluation_run_query(evaluation, query_of(test, pair));
+	tfrs_id		candidate = candidate_of(test, pair);
+	uint32		row;
+
+	if (relevant)
+	{
+		tfrs_evaluation_run_add_relevant(evaluation, query, candidate);
+		return;
+	}
+	row = tfrs_id_view_find(&evaluation->model->candidate_ids, candidate);
+	if (row != TFRS_NO_ROW)
+		tfrs_evaluation_run_add_excluded(evaluation, query, row);
+}
+
+/* Returns the number of pairs to be found. */
+static size_t
+add_pairs(const tfrs_version_test *test, tfrs_evaluation_run *evaluation)
+{
+	const tfrs_pair_set *held_out = tfrs_split_held_out(test->split);
+	const tfrs_pair_set *trained = tfrs_split_trained(test->split);
+	size_t		relevant_count = 0;
+
+	for (size_t i = 0; i < held_out->count + trained->count; i++)
+	{
+		bool		held = i < held_out->count;
+		uint64		pair = held ? held_out->pairs[i] : trained->pairs[i - held_out->count];
+		bool		relevant = held && is_tested(test, pair);
+
+		if (i % PAIRS_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
+		add_pair(test, evaluation, pair, relevant);
+		relevant_count += relevant;
+	}
+	return relevant_count;
+}
+
+/* NDCG at the guard's k of each ranking that was measured. */
+static void
+take_ndcg(const tfrs_evaluation_result *result, const tfrs_evaluation_options *options,
+		  double ndcg[TFRS_RANKINGS])
+{
+	for (size_t i = 0; i < options->cutoff_count; i++)
+		for (int r = 0; r < TFRS_RANKINGS; r++)
+			if (options->cutoffs[i] == TFRS_GUARD_CUTOFF && result->queries > 0 &&
+				result->ranked[r])
+				ndcg[r] = result->figures[r].metrics[i].ndcg;
+}
+
+void
+tfrs_version_test_run(const tfrs_version_test *test, const tfrs_model *model,
+					  tfrs_version_figures *figures)
+{
+	tfrs_evaluation_run evaluation = {0};
+	tfrs_evaluation_options options;
+	const tfrs_evaluation_result *result;
+	tfrs_evaluate_rows rows = {0};
+
+	tfrs_version_figures_init(figures);
+	tfrs_evaluation_options_default(&options);
+	options.threads = tfrs_settings_threads();
+	tfrs_evaluation_run_begin(&evaluation, test->context, model, "tfrs.max_memory");
+	rows.rows = add_pairs(test, &evaluation);
+	result = tfrs_evaluation_run_finish(&evaluation, &options, &rows.distinct);
+	take_ndcg(result, &options, figures->ndcg);
+	if (result->queries > 0)
+	{
+		figures->report = tfrs_evaluate_report(result, &options, &rows,
+											   model->candidate_ids.count);
+		if (test->seen_by == NULL)
+			tfrs_evaluate_notice(result, &options, NULL);
+	}
+	tfrs_evaluation_run_end(&evaluation);
+}
