@@ -8,7 +8,6 @@
 #include "server/recommendation_table.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -29,6 +28,7 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "server/attached_code.h"
 #include "server/compat.h"
 #include "server/recommendation_columns.h"
 #include "server/run_as.h"
@@ -166,26 +166,6 @@ use_table(tfrs_recommendation_table *table, const tfrs_recommender *recommender,
 		comment_table(table, recommender);
 }
 
-/* The table that the caller has just made, and nobody else under its name. */
-static Oid
-made_table(const RangeVar *name, Oid schema)
-{
-	Oid			relation = get_relname_relid(name->relname, schema);
-	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	bool		ours;
-
-	ours = HeapTupleIsValid(row) &&
-		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)) &&
-		((Form_pg_class) GETSTRUCT(row))->relowner == GetUserId();
-	if (!ours)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the schema of \"%s\" was renamed meanwhile", name->relname),
-				 errhint("Repeat the command.")));
-	ReleaseSysCache(row);
-	return relation;
-}
-
 static void
 add_index(const tfrs_recommendation_table *table)
 {
@@ -222,7 +202,7 @@ create(tfrs_recommendation_table *table, const tfrs_recommender *recommender, Ra
 	table->name = quote_qualified_identifier(get_namespace_name(schema), name->relname);
 	execute(psprintf("CREATE TABLE %s (%s, PRIMARY KEY (query, candidate))", table->name,
 					 column_text), SPI_OK_UTILITY);
-	table->relation = made_table(name, schema);
+	table->relation = tfrs_statement_made_table(name->relname, schema);
 	add_index(table);
 	comment_table(table, recommender);
 	tfrs_recommendation_columns_comment(table->relation);
@@ -373,6 +353,7 @@ tfrs_recommendation_table_open(tfrs_recommendation_table *table,
 	}
 	tfrs_recommendation_columns_check(table->relation, &query, &candidate);
 	table->collation = tfrs_id_column_of(table->relation, "query").collation;
+	tfrs_attached_code_check(table->relation);
 	bind_writing(table);
 }
 
@@ -448,6 +429,7 @@ tfrs_recommendation_table_write(tfrs_recommendation_table *table,
 	values[LAST] = rows->last;
 	nulls[FIRST] = rows->has_first ? ' ' : 'n';
 	nulls[LAST] = rows->has_last ? ' ' : 'n';
+	tfrs_attached_code_check(table->relation);
 	tfrs_run_as_begin(&scope, table->owner);
 	tfrs_statement_run(table->writing, values, nulls, counts, lengthof(counts));
 	tfrs_run_as_end(&scope);

@@ -15,6 +15,7 @@
 #include "server/registry.h"
 #include "server/run_record.h"
 #include "server/search_arguments.h"
+#include "server/statement.h"
 #include "server/store.h"
 #include "server/store_table.h"
 
@@ -330,7 +331,11 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
 	recommender = tfrs_recommender_find_owned(name);	/* as it is after the wait */
 	if (OidIsValid(recommender->store))
+	{
 		tfrs_store_table_execute(psprintf("DROP TABLE %s", tfrs_relation_text(recommender->store)));
+		if (get_rel_name(recommender->store) != NULL)	/* another table had the name */
+			tfrs_statement_report_renamed(recommender->store);
+	}
 	tfrs_run_forget(recommender);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -466,6 +471,8 @@ tfrs_grant_recommender(PG_FUNCTION_ARGS)
 		tfrs_store_table_execute(psprintf("GRANT SELECT (version) ON %s TO %s", store, role));
 	else if (strcmp(privilege, "read") == 0)
 		tfrs_store_table_execute(psprintf("GRANT SELECT ON %s TO %s", store, role));
+	if (tfrs_relation_of_text(store) != recommender->store)
+		tfrs_statement_report_renamed(recommender->store);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -6,9 +6,12 @@
  */
 #include "server/statement.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/params.h"
 #include "parser/analyze.h"
@@ -192,6 +195,25 @@ tfrs_statement_run(const tfrs_statement *statement, const Datum *values, const c
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	return processed;
+}
+
+Oid
+tfrs_statement_made_table(const char *name, Oid schema)
+{
+	Oid			relation = get_relname_relid(name, schema);
+	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool		made;
+
+	made = HeapTupleIsValid(row) &&
+		TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)) &&
+		((Form_pg_class) GETSTRUCT(row))->relowner == GetUserId();
+	if (!made)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the schema of \"%s\" was renamed meanwhile", name),
+				 errhint("Repeat the command.")));
+	ReleaseSysCache(row);
+	return relation;
 }
 
 char *

@@ -43,6 +43,10 @@ extern uint64 tfrs_statement_run(const tfrs_statement *statement, const Datum *v
  */
 extern void tfrs_statement_lock(Oid relation);
 
+/* The table that a CREATE TABLE of the caller's has just made; ERROR where that is not what has the
+ * name in the schema. */
+extern Oid	tfrs_statement_made_table(const char *name, Oid schema);
+
 /* The qualified, quoted name of a collation. */
 extern char *tfrs_collation_text(Oid collation);
 

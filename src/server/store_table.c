@@ -5,7 +5,9 @@
 #include "server/store_table.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "commands/comment.h"
 #include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -17,6 +19,7 @@
 
 #include "server/compat.h"
 #include "server/run_record.h"
+#include "server/statement.h"
 #include "server/store.h"
 
 void
@@ -99,10 +102,9 @@ create(tfrs_recommender *recommender, const RangeVar *store)
 									  "model tfrs.model NOT NULL, "
 									  "created_at pg_catalog.timestamptz NOT NULL "
 									  "DEFAULT pg_catalog.now())", name));
-	tfrs_store_table_execute(psprintf("COMMENT ON TABLE %s IS %s", name,
-									  quote_literal_cstr(psprintf("models of the recommender %s",
-																  recommender->name))));
-	recommender->store = tfrs_relation_of_text(name);
+	recommender->store = tfrs_statement_made_table(store->relname, schema);
+	CreateComments(recommender->store, RelationRelationId, 0,
+				   psprintf("models of the recommender %s", recommender->name));
 }
 
 static void

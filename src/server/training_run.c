@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "server/attached_code.h"
 #include "server/bridge.h"
 #include "server/model_type.h"
 #include "server/progress.h"
@@ -482,6 +483,7 @@ execute_on_store(const tfrs_training_run *run, const char *sql, const tfrs_param
 	tfrs_run_as scope;
 	uint64		rows;
 
+	tfrs_attached_code_check(store);
 	tfrs_run_as_begin(&scope, run->recommender->owner);
 	statement = tfrs_statement_bind(psprintf(sql, tfrs_relation_text(store)), store,
 									parameters->types, parameters->count);
