@@ -41,6 +41,18 @@ sift_down(tfrs_hit *hits, size_t count, tfrs_hit hit)
 	hits[position] = hit;
 }
 
+/* Multiply-adds that take as long as one comparison whose outcome cannot be foreseen. */
+#define COMPARISON 64
+
+double
+tfrs_topk_cost(size_t k, size_t count)
+{
+	double		kept = (double) (k < count ? k : count);
+	double		entering = kept < 1 ? 0 : kept * (1 + log((double) count / kept));
+
+	return COMPARISON * (entering + kept) * log2(kept + 1);
+}
+
 void
 tfrs_topk_push_slow(tfrs_topk *topk, tfrs_hit hit)
 {

@@ -349,6 +349,20 @@ tfrs_item_item_step(tfrs_item_item *item_item, tfrs_error *error)
 }
 
 size_t
+tfrs_item_item_sums(const tfrs_item_item *item_item, uint32_t query)
+{
+	const tfrs_events *events = item_item->events;
+	size_t		sums = 0;
+
+	if (query >= events->queries)
+		return 0;
+	for (uint64_t e = events->offsets[query]; e < events->offsets[query + 1]; e++)
+		sums += item_item->start[events->candidate[e] + 1] -
+			item_item->start[events->candidate[e]];
+	return sums;
+}
+
+size_t
 tfrs_item_item_rank(const tfrs_item_item *item_item, uint32_t query, const uint64_t *marked,
 					size_t k, tfrs_item_item_scratch *scratch, uint32_t *top)
 {

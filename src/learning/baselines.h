@@ -84,6 +84,9 @@ extern tfrs_status tfrs_item_item_begin(tfrs_item_item *item_item, tfrs_arena *a
 										tfrs_item_item_scratch *scratch, tfrs_error *error);
 extern tfrs_status tfrs_item_item_step(tfrs_item_item *item_item, tfrs_error *error);
 
+/* About how many scores a ranking of the query adds up. */
+extern size_t tfrs_item_item_sums(const tfrs_item_item *item_item, uint32_t query);
+
 /* The first k for a query that are not marked, into top; returns how many there are. */
 extern size_t tfrs_item_item_rank(const tfrs_item_item *item_item, uint32_t query,
 								  const uint64_t *marked, size_t k,

@@ -15,13 +15,17 @@
 #include "learning/ranking_tile.h"
 
 /* Multiply-adds of a step for each thread. */
-#define STEP_WORK ((size_t) 1 << 29)
+#define STEP_WORK ((size_t) 1 << 28)
 
 /* Tasks of a step: each holds figures of its own. */
 #define MOST_TASKS 64
 
-/* Of these for each thread where a query adds up thousands of neighbours. */
-#define ITEM_ITEM_TASKS 4
+/* Queries of a task that ranks by a baseline. */
+#define BASELINE_ROWS 16
+
+/* Multiply-adds that take as long as one place of a ranking, or one sum of item-item. */
+#define PLACE_WORK 64
+#define SUM_WORK 32
 
 /* Sums over the queries of a task, and of all. */
 typedef struct part
@@ -49,8 +53,6 @@ struct tfrs_evaluation
 	tfrs_evaluation_options options;
 	tfrs_held_out test;
 	tfrs_ranking_shape shape;
-	size_t		tasks;
-	size_t		step_tasks;
 	size_t		next;			/* first task that is not done */
 	tfrs_ranking ranking;		/* being computed */
 	bool		prepared;		/* what the ranking needs is there */
@@ -58,7 +60,7 @@ struct tfrs_evaluation
 	tfrs_item_item item_item;
 	tfrs_item_item_scratch scratch[TFRS_MAX_THREADS];
 	worker		workers[TFRS_MAX_THREADS];
-	part	   *parts;			/* (step_tasks) */
+	part	   *parts;			/* (MOST_TASKS) */
 	part		sum;
 };
 
@@ -92,6 +94,22 @@ static size_t
 smaller(size_t a, size_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Tasks are runs of queries: the first list of a task, or the number of lists behind the last. */
+static size_t
+first_list(const tfrs_evaluation *evaluation, size_t task)
+{
+	size_t		rows = evaluation->ranking == TFRS_RANKING_MODEL ? evaluation->shape.rows
+		: BASELINE_ROWS;
+
+	return smaller(task * rows, evaluation->test.relevant->lists);
+}
+
+static bool
+has_task(const tfrs_evaluation *evaluation, size_t task)
+{
+	return first_list(evaluation, task) < evaluation->test.relevant->lists;
 }
 
 static tfrs_left_out
@@ -152,8 +170,8 @@ rank_by_model(void *context, int number, size_t task)
 	tfrs_held_out *test = &evaluation->test;
 	worker	   *worker = &evaluation->workers[number];
 	part	   *part = &evaluation->parts[task];
-	size_t		first = (evaluation->next + task) * evaluation->shape.rows;
-	size_t		rows = smaller(evaluation->shape.rows, test->relevant->lists - first);
+	size_t		first = first_list(evaluation, evaluation->next + task);
+	size_t		rows = first_list(evaluation, evaluation->next + task + 1) - first;
 
 	for (size_t list = first; list < first + rows; list++)
 		take_query(evaluation, worker, list, part);
@@ -177,8 +195,8 @@ rank_by_baseline(void *context, int number, size_t task)
 {
 	tfrs_evaluation *evaluation = context;
 	worker	   *worker = &evaluation->workers[number];
-	size_t		first = (evaluation->next + task) * evaluation->shape.rows;
-	size_t		end = smaller(first + evaluation->shape.rows, evaluation->test.relevant->lists);
+	size_t		first = first_list(evaluation, evaluation->next + task);
+	size_t		end = first_list(evaluation, evaluation->next + task + 1);
 
 	for (size_t list = first; list < end; list++)
 	{
@@ -253,17 +271,6 @@ finish_ranking(tfrs_evaluation *evaluation)
 	evaluation->sum.counts.ranked[evaluation->ranking] = true;
 }
 
-static void
-choose_steps(tfrs_evaluation *evaluation)
-{
-	const tfrs_ranking_shape *shape = &evaluation->shape;
-	size_t		tile_work = shape->rows * shape->candidates * shape->dim;
-
-	evaluation->tasks = (evaluation->test.relevant->lists + shape->rows - 1) / shape->rows;
-	evaluation->step_tasks = smaller((size_t) evaluation->options.threads * STEP_WORK /
-									 (tile_work + 1) + 1, MOST_TASKS);
-}
-
 static tfrs_status
 get_worker(tfrs_evaluation *evaluation, worker *worker, tfrs_error *error)
 {
@@ -292,7 +299,7 @@ get_memory(tfrs_evaluation *evaluation, tfrs_error *error)
 								  evaluation->test.relevant->lists, error);
 
 	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &evaluation->parts, evaluation->step_tasks, error);
+		status = TFRS_GET(arena, &evaluation->parts, MOST_TASKS, error);
 	for (int w = 0; status == TFRS_OK && w < evaluation->options.threads; w++)
 		status = get_worker(evaluation, &evaluation->workers[w], error);
 	return status;
@@ -325,7 +332,6 @@ tfrs_evaluation_begin(tfrs_evaluation **evaluation, tfrs_arena *arena,
 	tfrs_ranking_shape_choose(&self->shape, model,
 							  smaller(options->cutoffs[options->cutoff_count - 1],
 									  model->candidate_ids.count));
-	choose_steps(self);
 	begin_part(self, &self->sum);
 	tfrs_matmul_load();
 	status = get_memory(self, error);
@@ -387,13 +393,48 @@ prepare(tfrs_evaluation *evaluation, tfrs_error *error)
 	return status;
 }
 
+/* Multiply-adds of a task, or what takes as long. */
+static double
+task_work(const tfrs_evaluation *evaluation, size_t task)
+{
+	size_t		first = first_list(evaluation, task);
+	size_t		end = first_list(evaluation, task + 1);
+	double		places = (double) evaluation->shape.depth * PLACE_WORK;
+	double		work = (double) (end - first) * places;
+
+	if (evaluation->ranking == TFRS_RANKING_MODEL)
+		return work + (double) (end - first) * (double) evaluation->shape.row_work;
+	for (size_t list = first; list < end && evaluation->ranking == TFRS_RANKING_ITEM_ITEM; list++)
+	{
+		size_t		sums = tfrs_item_item_sums(&evaluation->item_item,
+											   tfrs_held_out_query_of(&evaluation->test, list));
+		size_t		touched = smaller(sums, evaluation->test.candidates);
+
+		work += SUM_WORK * (double) sums + tfrs_topk_cost(evaluation->shape.depth, touched);
+	}
+	return work;
+}
+
+/* At least one for each thread; more while their work is short. */
+static size_t
+tasks_of_step(const tfrs_evaluation *evaluation)
+{
+	size_t		threads = (size_t) evaluation->options.threads;
+	double		most = (double) threads * (double) STEP_WORK;
+	double		work = 0;
+	size_t		tasks = 0;
+
+	while (tasks < MOST_TASKS && has_task(evaluation, evaluation->next + tasks) &&
+		   (tasks < threads || work < most))
+		work += task_work(evaluation, evaluation->next + tasks++);
+	return tasks;
+}
+
 static tfrs_status
 rank_tasks(tfrs_evaluation *evaluation, tfrs_error *error)
 {
-	size_t		tasks = smaller(evaluation->step_tasks, evaluation->tasks - evaluation->next);
+	size_t		tasks = tasks_of_step(evaluation);
 
-	if (evaluation->ranking == TFRS_RANKING_ITEM_ITEM)
-		tasks = smaller(tasks, (size_t) evaluation->options.threads * ITEM_ITEM_TASKS);
 	for (size_t task = 0; task < tasks; task++)
 		begin_part(evaluation, &evaluation->parts[task]);
 	tfrs_team_run(evaluation->options.threads, tasks,
@@ -430,7 +471,7 @@ tfrs_evaluation_step(tfrs_evaluation *evaluation, tfrs_error *error)
 	}
 	if (!evaluation->prepared)
 		status = prepare(evaluation, error);
-	else if (evaluation->next < evaluation->tasks)
+	else if (has_task(evaluation, evaluation->next))
 		status = rank_tasks(evaluation, error);
 	else
 		status = next_ranking(evaluation, error);
@@ -448,7 +489,7 @@ tfrs_evaluation_phase(const tfrs_evaluation *evaluation, uint64_t *done, uint64_
 	};
 
 	*total = evaluation->test.relevant->lists;
-	*done = smaller(evaluation->next * evaluation->shape.rows, *total);
+	*done = first_list(evaluation, evaluation->next);
 	return words[evaluation->ranking];
 }
 

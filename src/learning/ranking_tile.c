@@ -8,17 +8,18 @@
 
 #include "base/kernels.h"
 #include "base/matmul.h"
+#include "base/topk.h"
 
 /*
  * A block of MOST_ROWS queries and BLOCK candidates takes half of a common second-level cache.
  * Fewer than ALL candidates are one block: a shortlist's first threshold is better then.
  */
 #define MOST_ROWS 128
-#define LEAST_ROWS 16
+#define LEAST_ROWS 8
 #define BLOCK 1024
 #define ALL 2048
 
-/* Multiply-adds of a tile, where the bounds on its rows allow. */
+/* Multiply-adds of a tile, where the bounds on its rows allow: some 50 ms. */
 #define TILE_WORK ((size_t) 1 << 30)
 
 /* Scores stay finite below it, however they are summed. */
@@ -46,14 +47,28 @@ longest(const tfrs_model *model)
 	return sqrtf(square);
 }
 
+/*
+ * What the ranking of a query costs beside its products: those that enter the shortlist get their
+ * exact score, a row at a time, which takes four times as long as by matrix product.
+ */
+static double
+list_cost(size_t depth, size_t candidates, size_t dim)
+{
+	size_t		entering = smaller(2 * depth, candidates);
+
+	return tfrs_topk_cost(depth, candidates) + 4.0 * (double) entering * (double) dim;
+}
+
 void
 tfrs_ranking_shape_choose(tfrs_ranking_shape *shape, const tfrs_model *model, size_t depth)
 {
 	size_t		candidates = model->candidate_ids.count;
 	size_t		dim = model->shape->dim;
 	size_t		blocks = candidates < ALL ? 1 : (candidates + BLOCK - 1) / BLOCK;
-	size_t		rows = TILE_WORK / (candidates * dim + 1);
+	size_t		beside = (size_t) list_cost(depth, candidates, dim);
+	size_t		rows = TILE_WORK / (candidates * dim + 2 * beside + 1);
 
+	shape->row_work = candidates * dim + beside;
 	shape->model = model;
 	shape->candidates = candidates;
 	shape->dim = dim;

@@ -26,6 +26,7 @@ typedef struct tfrs_ranking_shape
 	size_t		dim;			/* D */
 	size_t		depth;			/* K: places of a ranking that are wanted, <= N */
 	size_t		rows;			/* R: queries of a tile */
+	size_t		row_work;		/* multiply-adds of one query, or what takes as long */
 	size_t		width;			/* candidates of a block */
 	size_t		stride;			/* distance of its rows */
 	float		longest;		/* max |x| */

@@ -26,8 +26,8 @@
 /* Products of a row looked at together. */
 #define STRIP 64
 
-/* Multiply-adds of a step and thread: some 20 ms. */
-#define STEP_PRODUCTS ((size_t) 1 << 30)
+/* Multiply-adds of a step and thread, or what takes as long: 10 to 50 ms. */
+#define STEP_PRODUCTS ((size_t) 1 << 29)
 
 /* |query| |row| above this could overflow in the product: such tiles are scored row by row. */
 #define MOST_PRODUCT 1e30f
@@ -52,6 +52,7 @@ struct tfrs_index_many
 	float	   *places;			/* (threads, TILE_QUERIES + TILE_ROWS, W) and products */
 	size_t		places_stride;
 	size_t		rows_done;
+	size_t		to_sort;		/* queries that have met all rows */
 };
 
 static tfrs_status
@@ -262,10 +263,25 @@ offer_products(tfrs_index_many *many, const tile *tile)
 	}
 }
 
+/*
+ * What a row costs for each query, in multiply-adds or what takes as long: the product, and a share
+ * of keeping the best, which get a score of their own.
+ */
+static double
+row_cost(const tfrs_index_many *many)
+{
+	size_t		k = many->queries.stride;
+	double		width = (double) many->space.width;
+	double		offered = (double) tfrs_size_smaller(4 * k, many->corpus.count);
+
+	return width + (4 * width * offered + tfrs_topk_cost(k, many->corpus.count)) /
+		(double) many->corpus.count;
+}
+
 static size_t
 rows_of_step(const tfrs_index_many *many)
 {
-	size_t		tiles = STEP_PRODUCTS / (TILE_QUERIES * TILE_ROWS * many->space.width) + 1;
+	size_t		tiles = (size_t) (STEP_PRODUCTS / (TILE_QUERIES * TILE_ROWS * row_cost(many))) + 1;
 
 	return tfrs_size_smaller(many->corpus.count - many->rows_done, tiles * TILE_ROWS);
 }
@@ -306,15 +322,35 @@ step_products(tfrs_index_many *many)
 	tfrs_team_run(many->queries.threads, (count + TILE_QUERIES - 1) / TILE_QUERIES,
 				  multiply_block, many);
 	many->rows_done += rows_of_step(many);
-	if (many->rows_done < many->corpus.count)
-		return TFRS_MORE;
-	for (size_t i = many->queries_done; i < many->queries_done + count; i++)
-	{
-		tfrs_topk_finish(&many->collectors[i].topk);
-		many->queries.counts[i] = many->collectors[i].topk.count;
-	}
+	many->to_sort = many->rows_done < many->corpus.count ? 0 : count;
+	return TFRS_MORE;
+}
+
+static void
+sort_hits(void *context, int worker, size_t task)
+{
+	tfrs_index_many *many = context;
+	size_t		i = many->queries_done + task;
+
+	(void) worker;
+	tfrs_topk_finish(&many->collectors[i].topk);
+	many->queries.counts[i] = many->collectors[i].topk.count;
+}
+
+/* Sorts the hits of queries that have met all rows. */
+static tfrs_status
+step_sorting(tfrs_index_many *many)
+{
+	size_t		k = many->queries.stride;
+	size_t		threads = (size_t) many->queries.threads;
+	size_t		most = (size_t) ((double) STEP_PRODUCTS / (1 + tfrs_topk_cost(k, k))) + 1;
+	size_t		count = tfrs_size_smaller(many->to_sort, most * threads);
+
+	tfrs_team_run(many->queries.threads, count, sort_hits, many);
 	many->queries_done += count;
-	many->rows_done = 0;
+	many->to_sort -= count;
+	if (many->to_sort == 0)
+		many->rows_done = 0;
 	return many->queries_done < many->queries.count ? TFRS_MORE : TFRS_OK;
 }
 
@@ -323,7 +359,9 @@ tfrs_index_many_step(tfrs_index_many *many)
 {
 	if (many->queries_done == many->queries.count || many->corpus.count == 0)
 		return TFRS_OK;
-	return many->index->structure != NULL ? step_queries(many) : step_products(many);
+	if (many->index->structure != NULL)
+		return step_queries(many);
+	return many->to_sort > 0 ? step_sorting(many) : step_products(many);
 }
 
 void
