@@ -162,6 +162,44 @@ SET ROLE regress_tfrs_reader;
 CALL tfrs.materialize('trojan', 'shop.booty', k => 5);
 RESET ROLE;
 
+-- row security on the store: a version that the caller's policies hide is as if it were not there
+CALL tfrs.grant_recommender('shop', 'regress_tfrs_user', 'use');
+ALTER TABLE shop.shop_recommender ENABLE ROW LEVEL SECURITY;
+SELECT version AS in_use FROM tfrs.recommender_status WHERE recommender = 'shop' \gset
+SET ROLE regress_tfrs_user;
+SELECT count(*) FROM tfrs.recommend('shop', 8);
+SELECT count(*) FROM tfrs.recommend('shop', 8, version => :in_use);
+SELECT count(*) FROM tfrs.similar('shop', 1, version => :in_use);
+SELECT count(*) FROM tfrs.explain('shop', 8, 1, version => :in_use);
+RESET ROLE;
+CREATE POLICY shown ON shop.shop_recommender TO regress_tfrs_user USING (version = :in_use);
+SET ROLE regress_tfrs_user;
+SELECT count(*) > 0 AS shown FROM tfrs.similar('shop', 1);
+SET row_security = off;
+SELECT count(*) > 0 AS shown FROM tfrs.similar('shop', 1);
+RESET row_security;
+RESET ROLE;
+-- what a policy calls runs as the caller, who can write nothing there
+CREATE FUNCTION shop.policy() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user = 'regress_tfrs_user' THEN
+		INSERT INTO shop.proof VALUES ('by a policy as ' || current_user);
+	END IF;
+	RETURN true;
+END $$;
+CREATE TABLE shop.proof (what text);
+GRANT INSERT ON shop.proof TO regress_tfrs_user;
+GRANT USAGE ON SCHEMA shop TO regress_tfrs_user;
+ALTER POLICY shown ON shop.shop_recommender USING (shop.policy());
+SET ROLE regress_tfrs_user;
+SELECT count(*) > 0 AS shown FROM tfrs.similar('shop', 1);
+RESET ROLE;
+DROP POLICY shown ON shop.shop_recommender;
+-- the owner and superusers pass it by, unless the owner forces it upon himself
+SELECT count(*) > 0 AS shown FROM tfrs.similar('shop', 1);
+ALTER TABLE shop.shop_recommender DISABLE ROW LEVEL SECURITY;
+REVOKE USAGE ON SCHEMA shop FROM regress_tfrs_user;
+
 -- a store that its owner has changed
 ALTER TABLE shop.shop_recommender RENAME model TO shape;
 SELECT count(*) FROM tfrs.recommend('shop', 8);

@@ -2,7 +2,8 @@
  * store.c: a row of the store by an index scan.
  *
  * The owner may have done anything to the table: a column that is not what it was is an ERROR, a
- * lost index a slower scan.
+ * lost index a slower scan.  The scan goes past row security, which is asked afterwards where there
+ * is any for the caller.
  */
 #include "server/store.h"
 
@@ -14,16 +15,19 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "server/run_as.h"
 #include "server/run_record.h"
 
 static void
@@ -111,6 +115,41 @@ index_of_versions(Relation store, AttrNumber version)
 }
 
 static void
+report_unknown(const tfrs_recommender *recommender, int version)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
+			 errhint("Its versions are in %s.", recommender->store_name)));
+}
+
+/*
+ * Whether row security on the store shows the caller that version.  Its policies are asked as they
+ * would be for a query of the caller's, but within a read-only, security-restricted operation.
+ */
+static bool
+is_shown(const tfrs_recommender *recommender, int version)
+{
+	char	   *sql;
+	Oid			type = INT4OID;
+	Datum		value = Int32GetDatum(version);
+	tfrs_run_as scope;
+	bool		shown;
+
+	if (check_enable_rls(recommender->store, InvalidOid, true) != RLS_ENABLED)
+		return true;
+	sql = psprintf("SELECT FROM %s WHERE version = $1", tfrs_relation_text(recommender->store));
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to the SPI");
+	tfrs_run_as_reader(&scope, GetUserId());
+	SPI_execute_with_args(sql, 1, &type, &value, NULL, true, 1);
+	shown = SPI_processed > 0;
+	tfrs_run_as_end(&scope);
+	SPI_finish();
+	return shown;
+}
+
+static void
 report_missing(const tfrs_recommender *recommender, int version)
 {
 	if (version == 0)
@@ -127,10 +166,7 @@ report_missing(const tfrs_recommender *recommender, int version)
 						   "more.", version, recommender->store_name),
 				 errhint("CALL tfrs.refresh(name) trains a new version; CALL "
 						 "tfrs.publish(name, version) takes another one that is still there.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
-			 errhint("Its versions are in %s.", recommender->store_name)));
+	report_unknown(recommender, version);
 }
 
 /* A copy of the row, its model still where it is stored. */
@@ -274,6 +310,8 @@ tfrs_store_model(const tfrs_recommender *recommender, int version, tfrs_block_si
 		version = recommender->current_version;
 	if (version == 0 || !find_model(store, &columns, version, &model))
 		report_missing(recommender, version);
+	if (!is_shown(recommender, version))
+		report_unknown(recommender, version);
 	block = tfrs_block_cache_get(site, context, model, TFRS_BLOCK_MODEL);
 	table_close(store, AccessShareLock);
 	return block;
@@ -288,6 +326,8 @@ tfrs_store_check_version(const tfrs_recommender *recommender, int version)
 
 	if (!find_model(store, &columns, version, &model))
 		report_missing(recommender, version);
+	if (!is_shown(recommender, version))
+		report_unknown(recommender, version);
 	table_close(store, AccessShareLock);
 }
 
