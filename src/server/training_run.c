@@ -325,6 +325,18 @@ is_comparable(const tfrs_training_run *run, const tfrs_model *model)
 		current->candidate_ids.tag == model->candidate_ids.tag;
 }
 
+/* Compares a model with the version in use on what is new to both, where that is enough. */
+static void
+measure_unseen(tfrs_training_run *run, const tfrs_version_test *unseen, const tfrs_model *model)
+{
+	size_t		pairs = tfrs_split_held_out(run->split)->count;
+
+	if (LEAST_NEW_ONE_OF * tfrs_version_test_pairs(unseen) < pairs)
+		return;
+	tfrs_version_test_run(unseen, model, &run->new_unseen);
+	tfrs_version_test_run(unseen, run->current, &run->current_unseen);
+}
+
 /* Measures a model of what was not held out, and the version in use beside it.  What the model went
  * on from has seen is no test. */
 static void
@@ -332,23 +344,20 @@ measure(tfrs_training_run *run, const tfrs_model *model)
 {
 	tfrs_version_test whole = {run->context, run->all.interactions, run->split, NULL};
 	tfrs_version_test unseen = whole;
-	size_t		pairs = tfrs_version_test_pairs(&whole);
-	bool		compared;
+	bool		comparable = is_comparable(run, model);
+	tfrs_pair_set seen;
 
-	unseen.seen_by = run->current;
-	compared = is_comparable(run, model) &&
-		LEAST_NEW_ONE_OF * tfrs_version_test_pairs(&unseen) >= pairs;
+	tfrs_pair_set_init(&seen, &run->split_arena);
+	if (comparable)
+		tfrs_version_test_see(&whole, run->current, &seen);
+	unseen.seen = &seen;
 	if (measured_start(run) != NULL)
 		whole = unseen;
 	if (tfrs_version_test_pairs(&whole) > 0)
 		tfrs_version_test_run(&whole, model, &run->figures);
-	if (!compared)
-		return;
-	if (whole.seen_by != NULL)
-		run->new_unseen = run->figures;
-	else
-		tfrs_version_test_run(&unseen, model, &run->new_unseen);
-	tfrs_version_test_run(&unseen, run->current, &run->current_unseen);
+	if (comparable)
+		measure_unseen(run, &unseen, model);
+	tfrs_pair_set_free(&seen);
 }
 
 /* Holds rows out, trains on the others and measures the model, which goes. */

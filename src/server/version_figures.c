@@ -6,7 +6,10 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
+#include "learning/held_out.h"
+#include "server/bridge.h"
 #include "server/evaluate_report.h"
 #include "server/evaluation_run.h"
 #include "server/settings.h"
@@ -38,29 +41,70 @@ candidate_of(const tfrs_version_test *test, uint64 pair)
 	return tfrs_id_view_get(&view, tfrs_pair_candidate(pair));
 }
 
-/* Whether a model that stores events was trained on a pair. */
-static bool
-was_trained_on(const tfrs_model *model, tfrs_id query, tfrs_id candidate)
+/* Adds what a model was trained on of one query. */
+static void
+see_query(const tfrs_version_test *test, const tfrs_model *model, uint32 query, tfrs_pair_set *seen)
 {
-	uint32		query_row = tfrs_id_view_find(&model->query_ids, query);
-	uint32		row = tfrs_id_view_find(&model->candidate_ids, candidate);
+	tfrs_id_view candidates = tfrs_id_set_view(tfrs_interactions_candidates(test->all));
+	uint32		row = tfrs_id_view_find(&model->query_ids, query_of(test, (uint64) query << 32));
 	tfrs_event_list events;
+	tfrs_error	error;
 
-	if (query_row == TFRS_NO_ROW || row == TFRS_NO_ROW)
-		return false;
-	events = tfrs_events_of(&model->events, query_row);
+	if (row == TFRS_NO_ROW)
+		return;
+	events = tfrs_events_of(&model->events, row);
 	for (size_t i = 0; i < events.count; i++)
-		if (events.candidate[i] == row)
-			return true;
-	return false;
+	{
+		tfrs_id		id = tfrs_id_view_get(&model->candidate_ids, events.candidate[i]);
+		uint32		candidate = tfrs_id_view_find(&candidates, id);
+
+		if (i % PAIRS_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (candidate != TFRS_NO_ROW)
+			tfrs_check(tfrs_pair_set_add(seen, query, candidate, &error), &error);
+	}
+}
+
+void
+tfrs_version_test_see(const tfrs_version_test *test, const tfrs_model *model, tfrs_pair_set *seen)
+{
+	const tfrs_pair_set *held_out = tfrs_split_held_out(test->split);
+	size_t		queries = tfrs_interactions_queries(test->all)->count;
+	uint64	   *marked = MemoryContextAllocExtended(test->context,
+													(queries / 64 + 1) * sizeof(uint64),
+													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	tfrs_status status;
+	tfrs_error	error;
+
+	for (size_t i = 0; i < held_out->count; i++)
+	{
+		uint32		query = tfrs_pair_query(held_out->pairs[i]);
+
+		if (!tfrs_is_marked(marked, query))
+			see_query(test, model, query, seen);
+		tfrs_mark(marked, query);
+	}
+	pfree(marked);
+	while ((status = tfrs_pair_set_finish_step(seen, &error)) == TFRS_MORE)
+		CHECK_FOR_INTERRUPTS();
+	tfrs_check(status, &error);
+}
+
+static int
+compare_pairs(const void *a, const void *b)
+{
+	uint64		first = *(const uint64 *) a;
+	uint64		second = *(const uint64 *) b;
+
+	return first < second ? -1 : first > second;
 }
 
 /* Whether a pair that is held out is tested. */
 static bool
 is_tested(const tfrs_version_test *test, uint64 pair)
 {
-	return test->seen_by == NULL ||
-		!was_trained_on(test->seen_by, query_of(test, pair), candidate_of(test, pair));
+	return test->seen == NULL || test->seen->count == 0 ||
+		bsearch(&pair, test->seen->pairs, test->seen->count, sizeof(pair), compare_pairs) == NULL;
 }
 
 size_t
@@ -151,7 +195,7 @@ tfrs_version_test_run(const tfrs_version_test *test, const tfrs_model *model,
 	{
 		figures->report = tfrs_evaluate_report(result, &options, &rows,
 											   model->candidate_ids.count);
-		if (test->seen_by == NULL)
+		if (test->seen == NULL)
 			tfrs_evaluate_notice(result, &options, NULL);
 	}
 	tfrs_evaluation_run_end(&evaluation);

@@ -27,10 +27,15 @@ typedef struct tfrs_version_test
 	MemoryContext context;
 	const tfrs_interactions *all;	/* whose numbers the split's pairs have */
 	const tfrs_split *split;
-	const tfrs_model *seen_by;	/* pairs that it was trained on are no test; NULL: all are one */
+	const tfrs_pair_set *seen;	/* finished: these are no test; NULL: all pairs are one */
 } tfrs_version_test;
 
 extern void tfrs_version_figures_init(tfrs_version_figures *figures);
+
+/* Collects what a model that stores events was trained on of the queries that are tested, as the
+ * split numbers it, and finishes the set. */
+extern void tfrs_version_test_see(const tfrs_version_test *test, const tfrs_model *model,
+								  tfrs_pair_set *seen);
 
 /* How many of the pairs are tested. */
 extern size_t tfrs_version_test_pairs(const tfrs_version_test *test);
