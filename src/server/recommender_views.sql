@@ -96,7 +96,8 @@ SELECT r.name AS recommender,
 	v.published_at,
 	EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - v.created_at)::double precision AS age_seconds,
 	n.rows AS rows,
-	(SELECT CASE WHEN s.live < n.rows THEN 0 ELSE s.live - n.rows END
+	(SELECT CASE WHEN s.live < n.rows + coalesce(n.left_out_rows, 0) THEN 0
+			ELSE s.live - n.rows - coalesce(n.left_out_rows, 0) END
 		FROM (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_live_tuples(t.relid))::bigint AS live
 			FROM (SELECT a.source AS relid UNION SELECT p.relid::oid
 				FROM pg_catalog.pg_partition_tree(a.source::regclass) p) t
@@ -139,7 +140,8 @@ COMMENT ON COLUMN recommender_status.versions IS 'how many versions are kept';
 COMMENT ON COLUMN recommender_status.trained_at IS 'when the version in use was trained';
 COMMENT ON COLUMN recommender_status.published_at IS 'when it was put to use';
 COMMENT ON COLUMN recommender_status.age_seconds IS 'seconds since the version in use was trained';
-COMMENT ON COLUMN recommender_status.rows IS 'interactions that there were then';
+COMMENT ON COLUMN recommender_status.rows IS
+	'interactions that there were then, but for those without a query or a candidate, or of weight 0';
 COMMENT ON COLUMN recommender_status.estimated_new_rows IS
 	'interactions since then, by the statistics; NULL for a view';
 COMMENT ON COLUMN recommender_status.last_run_state IS

@@ -47,7 +47,8 @@ CREATE TABLE recommender_run (
 	split text,
 	fingerprint text,
 	error text,
-	sqlstate text
+	sqlstate text,
+	left_out_rows bigint	-- for a NULL or a weight of 0
 );
 CREATE INDEX recommender_run_recommender_id_idx ON recommender_run (recommender_id, run_id);
 

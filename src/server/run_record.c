@@ -176,9 +176,11 @@ tfrs_run_succeeded(int64 run, int version, const tfrs_run_counts *counts)
 	tfrs_parameters_integer(&parameters, (int64) counts->held_out_rows);
 	tfrs_parameters_text(&parameters, counts->fingerprint);
 	tfrs_parameters_text(&parameters, counts->split);
+	tfrs_parameters_integer(&parameters, (int64) counts->left_out_rows);
 	tfrs_registry_execute("UPDATE tfrs.recommender_run SET state = 'succeeded', version = $2, "
 						  "rows = $3, queries = $4, candidates = $5, held_out_rows = $6, "
-						  "fingerprint = $7, split = $8, finished_at = clock_timestamp() "
+						  "fingerprint = $7, split = $8, left_out_rows = $9, "
+						  "finished_at = clock_timestamp() "
 						  "WHERE run_id = $1", &parameters);
 }
 

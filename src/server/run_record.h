@@ -21,6 +21,7 @@ typedef struct tfrs_run_counts
 	uint64		queries;
 	uint64		candidates;
 	uint64		held_out_rows;	/* of them, at first, to measure it */
+	uint64		left_out_rows;	/* for a NULL or a weight of 0 */
 	const char *split;			/* how they were chosen */
 	const char *fingerprint;	/* equal ones: there was the same to learn */
 } tfrs_run_counts;

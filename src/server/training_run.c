@@ -300,6 +300,8 @@ count_rows(tfrs_training_run *run)
 	run->counts.rows = tfrs_interactions_count(rows);
 	run->counts.queries = tfrs_interactions_queries(rows)->count;
 	run->counts.candidates = tfrs_interactions_candidates(rows)->count;
+	run->counts.left_out_rows = run->all.skipped_query + run->all.skipped_candidate +
+		run->all.skipped_weight;
 }
 
 static void
