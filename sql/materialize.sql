@@ -124,6 +124,16 @@ ROLLBACK;
 SELECT count(*) FROM advice;
 DO $$ BEGIN CALL tfrs.materialize('things', 'advice', k => 1); END $$;
 SELECT count(*) FROM advice;
+-- undone with the block that it is called in, and no lock is left
+DO $$
+BEGIN
+	CALL tfrs.materialize('things', 'advice', k => 3);
+	RAISE 'undone';
+EXCEPTION WHEN raise_exception THEN
+	NULL;
+END $$;
+SELECT max(rank) FROM advice;
+SELECT count(*) FROM pg_locks WHERE relation = 'advice'::regclass AND mode = 'ShareUpdateExclusiveLock';
 CREATE PROCEDURE twice() LANGUAGE plpgsql AS $$
 DECLARE r record;
 BEGIN

@@ -375,7 +375,7 @@ read_arguments(FunctionCallInfo fcinfo, materialize_job *job)
 				 errmsg("\"tolerance\" must not be negative, but is %g", job->tolerance)));
 	job->version = tfrs_search_version(fcinfo, VERSION);
 	job->commits = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
-		!castNode(CallContext, fcinfo->context)->atomic &&
+		!castNode(CallContext, fcinfo->context)->atomic && !IsSubTransaction() &&
 		(PG_ARGISNULL(IN_ONE_TRANSACTION) || !PG_GETARG_BOOL(IN_ONE_TRANSACTION));
 }
 
