@@ -134,7 +134,8 @@ key_problem(const tfrs_recommender *recommender, int *sqlstate)
 	tfrs_id_reader reader;
 	Oid			type;
 
-	if (!OidIsValid(relation) || get_attnum(relation, recommender->candidate_column) <= 0)
+	if (!OidIsValid(relation) || recommender->candidate_key == NULL ||
+		get_attnum(relation, recommender->candidate_column) <= 0)
 		return NULL;
 	type = get_atttype(relation, get_attnum(relation, recommender->candidate_column));
 	if (!tfrs_is_id_type(type))
