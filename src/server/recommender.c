@@ -7,6 +7,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -241,12 +242,30 @@ find_to_change(const char *name)
 	return tfrs_recommender_find_owned(name);
 }
 
+/*
+ * Locks the store of a recommender that the caller owns, so that it is dropped neither meanwhile nor
+ * by somebody who waits for the row: the store comes first everywhere.  ERROR where it was dropped.
+ */
+static tfrs_recommender *
+find_and_lock_store(const char *name, LOCKMODE mode)
+{
+	tfrs_recommender *recommender = tfrs_recommender_find_owned(name);
+
+	tfrs_recommender_check_store(recommender);
+	LockRelationOid(recommender->store, mode);
+	recommender = tfrs_recommender_find_owned(name);
+	tfrs_recommender_check_store(recommender);
+	return recommender;
+}
+
 /* The same for what decides about versions: those in the store are known. */
 static tfrs_recommender *
 find_to_choose(const char *name)
 {
-	tfrs_recommender *recommender = find_to_change(name);
+	tfrs_recommender *recommender;
 
+	find_and_lock_store(name, AccessShareLock);
+	recommender = find_to_change(name);
 	tfrs_recommender_check_store(recommender);
 	tfrs_store_note_versions(recommender);
 	return recommender;
@@ -454,8 +473,8 @@ tfrs_grant_recommender(PG_FUNCTION_ARGS)
 	need_argument(fcinfo, 1, "role");
 	need_argument(fcinfo, 2, "privilege");
 	connect_spi();
-	recommender = tfrs_recommender_find_owned(text_argument(fcinfo, 0));
-	tfrs_recommender_check_store(recommender);
+	/* one that others who grant wait for, too */
+	recommender = find_and_lock_store(text_argument(fcinfo, 0), ShareUpdateExclusiveLock);
 	store = tfrs_relation_text(recommender->store);
 	role = role_text(text_argument(fcinfo, 1));
 	privilege = text_argument(fcinfo, 2);
