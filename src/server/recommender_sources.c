@@ -230,7 +230,9 @@ tfrs_recommender_check_columns(const tfrs_recommender *recommender, Oid relation
 
 	if (!OidIsValid(relation))
 		return;
-	tfrs_relation_text(relation);	/* ERROR where all of it is gone */
+	/* ERROR where all of it is gone */
+	tfrs_relation_text_now(relation, relation == recommender->interactions ?
+						   recommender->interactions_name : recommender->candidates_name);
 	problem = column_problem(recommender, relation, &sqlstate);
 	if (problem != NULL)
 		report_problem(recommender, sqlstate, problem);

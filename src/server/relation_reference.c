@@ -51,12 +51,18 @@ name_of(Oid relation)
 char *
 tfrs_relation_text(Oid relation)
 {
+	return tfrs_relation_text_now(relation, psprintf("relation with OID %u", relation));
+}
+
+char *
+tfrs_relation_text_now(Oid relation, const char *before)
+{
 	char	   *name = name_of(relation);
 
 	if (name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u was dropped meanwhile", relation)));
+				 errmsg("%s was dropped meanwhile", before)));
 	return name;
 }
 
@@ -252,6 +258,15 @@ make_stored(Oid relation, const char *const *words, int count)
 	return stored;
 }
 
+/* What a relation is called now; ERROR, by the name that it had, where it was dropped. */
+static char *
+name_to_note(const tfrs_relation_reference *before, Oid relation)
+{
+	if (before->relation == relation && before->name != NULL)
+		return tfrs_relation_text_now(relation, before->name);
+	return tfrs_relation_text(relation);
+}
+
 Datum
 tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation,
 							 bool same_owner, const char *const *columns, int count)
@@ -262,7 +277,7 @@ tfrs_relation_reference_note(const tfrs_relation_reference *before, Oid relation
 	int			used = 0;
 
 	Assert(count <= TFRS_REFERENCE_COLUMNS);
-	words[used++] = doubtful ? before->noted_name : tfrs_relation_text(relation);
+	words[used++] = doubtful ? before->noted_name : name_to_note(before, relation);
 	for (int i = 0; i < count; i++)
 		if (columns[i] != NULL)
 			words[used++] = columns[i];

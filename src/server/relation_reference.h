@@ -66,9 +66,11 @@ extern bool tfrs_relation_reference_swapped(const tfrs_relation_reference *refer
 /* Whether what it means is to be noted again. */
 extern bool tfrs_relation_reference_changed(const tfrs_relation_reference *reference);
 
-/* The qualified, quoted name of a relation, ERROR where it was dropped; and the relation of such a
- * name, whoever may see its schema, InvalidOid without one. */
+/* The qualified, quoted name of a relation, ERROR where it was dropped, which tells the name that it
+ * had where that is known; and the relation of such a name, whoever may see its schema, InvalidOid
+ * without one. */
 extern char *tfrs_relation_text(Oid relation);
+extern char *tfrs_relation_text_now(Oid relation, const char *before);
 extern Oid	tfrs_relation_of_text(const char *text);
 
 /* The owner of a relation, InvalidOid where there is none. */

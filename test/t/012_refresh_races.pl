@@ -37,7 +37,7 @@ foreach my $dropped ('copy', 'copies_recommender')
 	sql("DROP TABLE $dropped");
 	$holder->{harness}->finish;
 	$refresh->{harness}->finish;
-	like($refresh->{errors}, qr/ERROR:  relation with OID \d+ was dropped meanwhile/, "$dropped is dropped as a refresh begins");
+	like($refresh->{errors}, qr/ERROR:  public\.$dropped was dropped meanwhile/, "$dropped is dropped as a refresh begins");
 	sql(q{CALL tfrs.drop_recommender('copies'); DROP TABLE IF EXISTS copy});
 }
 
