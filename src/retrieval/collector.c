@@ -52,7 +52,7 @@ update_threshold(tfrs_collector *collector)
 {
 	float		kth = tfrs_topk_threshold(&collector->topk);
 
-	collector->threshold = kth > collector->least ? kth : collector->least;
+	collector->threshold = fmaxf(kth, collector->search->min_score);
 }
 
 void
@@ -60,22 +60,50 @@ tfrs_collector_init(tfrs_collector *collector, const tfrs_search *search, tfrs_h
 					size_t rows)
 {
 	collector->search = search;
-	collector->least = search->min_score;
+	collector->revisits = false;
 	tfrs_topk_init(&collector->topk, hits, search->k < rows ? search->k : rows);
 	update_threshold(collector);
 }
 
-void
-tfrs_collector_restart(tfrs_collector *collector)
+static uint32_t
+held_bit(uint32_t row)
 {
-	collector->least = collector->threshold;
-	collector->topk.count = 0;
+	return (row * UINT32_C(0x9e3779b1) >> 16) % TFRS_COLLECTOR_HELD;
+}
+
+void
+tfrs_collector_revisit(tfrs_collector *collector)
+{
+	collector->revisits = true;
+	memset(collector->held, 0, sizeof(collector->held));
+	for (size_t i = 0; i < collector->topk.count; i++)
+	{
+		uint32_t	bit = held_bit(collector->topk.hits[i].row);
+
+		collector->held[bit / 64] |= UINT64_C(1) << bit % 64;
+	}
+}
+
+/* Whether it was when revisits began and still is.  All are looked at, which is vector code. */
+static bool
+is_held(const tfrs_collector *collector, uint32_t row)
+{
+	const tfrs_topk *topk = &collector->topk;
+	uint32_t	bit = held_bit(row);
+	uint32_t	equal = 0;
+
+	if ((collector->held[bit / 64] >> bit % 64 & 1) == 0)
+		return false;
+	for (size_t i = 0; i < topk->count; i++)
+		equal |= topk->hits[i].row == row;
+	return equal != 0;
 }
 
 void
 tfrs_collector_consider(tfrs_collector *collector, float score, uint32_t row)
 {
-	if (!tfrs_search_allows(collector->search, row))
+	if (!tfrs_search_allows(collector->search, row) ||
+		(collector->revisits && is_held(collector, row)))
 		return;
 	tfrs_topk_push(&collector->topk, score, row);
 	update_threshold(collector);

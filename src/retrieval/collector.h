@@ -33,12 +33,16 @@ extern void tfrs_search_default(tfrs_search *search);
 /* Whether the predicates on rows let this one through; O(log of the lists' lengths). */
 extern bool tfrs_search_allows(const tfrs_search *search, uint32_t row);
 
+/* Bits by which most rows are told apart from the hits. */
+#define TFRS_COLLECTOR_HELD 2048
+
 typedef struct tfrs_collector
 {
 	const tfrs_search *search;
 	tfrs_topk	topk;
-	float		least;			/* min_score, or more where k rows are known to reach that */
-	float		threshold;		/* the larger of that and the k-th score */
+	float		threshold;		/* the larger of min_score and the k-th score */
+	bool		revisits;		/* rows may be offered that are among the hits already */
+	uint64_t	held[TFRS_COLLECTOR_HELD / 64]; /* bits of those hits, by a hash of the row */
 } tfrs_collector;
 
 /* hits: room for min(search->k, rows) entries. */
@@ -46,10 +50,17 @@ extern void tfrs_collector_init(tfrs_collector *collector, const tfrs_search *se
 								tfrs_hit *hits, size_t rows);
 
 /*
- * Forgets the hits but not the threshold: for a first look at some rows, all of which are offered
- * again.
+ * For a search that goes on in another way: from now on each row may be offered once more.  What
+ * has been found stays, since the other way may pass over rows that it owes its threshold to.
  */
-extern void tfrs_collector_restart(tfrs_collector *collector);
+extern void tfrs_collector_revisit(tfrs_collector *collector);
+
+/* Whether fewer than k rows have been found. */
+static inline bool
+tfrs_collector_lacks_rows(const tfrs_collector *collector)
+{
+	return collector->topk.count < collector->topk.k;
+}
 
 /* The rare part of tfrs_collector_offer: the row reached the threshold. */
 extern void tfrs_collector_consider(tfrs_collector *collector, float score, uint32_t row);

@@ -10,6 +10,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 
 #include "base/kernels.h"
 
@@ -45,6 +46,19 @@ float
 tfrs_vector_norm(const float *x, size_t dim)
 {
 	return norm_of_square(wide_square(x, dim));
+}
+
+/* Whether a norm tells the length as closely as a float can. */
+static bool
+is_close(float norm)
+{
+	return norm >= LEAST_NORM && norm < FLT_MAX;
+}
+
+double
+tfrs_vector_length(const float *x, size_t dim, float norm)
+{
+	return is_close(norm) ? norm : sqrt(wide_square(x, dim));
 }
 
 tfrs_status
@@ -84,20 +98,16 @@ wide_squared_distance(const float *x, const float *y, size_t dim)
 }
 
 /* Of two vectors whose norms and product are known. */
-static float
+static double
 cosine_by_norms(const float *x, float x_norm, const float *y, float y_norm, size_t dim,
 				double product)
 {
-	double		norms = (double) x_norm * y_norm;
-
-	if (norms == 0)
+	if (x_norm == 0 || y_norm == 0)
 		return 0;
-	if (x_norm < LEAST_NORM || y_norm < LEAST_NORM)
-	{
+	if (!is_close(x_norm) || !is_close(y_norm))
 		product = wide_dot(x, y, dim);
-		norms = sqrt(wide_square(x, dim)) * sqrt(wide_square(y, dim));
-	}
-	return (float) fmin(1, fmax(-1, product / norms));
+	product /= tfrs_vector_length(x, dim, x_norm) * tfrs_vector_length(y, dim, y_norm);
+	return fmin(1, fmax(-1, product));
 }
 
 double
@@ -107,16 +117,16 @@ tfrs_vector_cosine(const float *x, const float *y, size_t dim, double product)
 	double		y_square = wide_square(y, dim);
 	float		x_norm = norm_of_square(x_square);
 	float		y_norm = norm_of_square(y_square);
-	float		score = cosine_by_norms(x, x_norm, y, y_norm, dim, product);
+	float		score = (float) cosine_by_norms(x, x_norm, y, y_norm, dim, product);
 	double		value;
 
-	if (score == 0 || x_norm < LEAST_NORM || y_norm < LEAST_NORM)
+	if (score == 0 || !is_close(x_norm) || !is_close(y_norm))
 		return score;
 	value = fmin(1, fmax(-1, product / sqrt(x_square * y_square)));
 	return (float) value == score ? value : score;
 }
 
-static float
+static double
 cosine(const tfrs_scorer *scorer, size_t row, double product)
 {
 	const tfrs_corpus *corpus = scorer->corpus;
@@ -126,9 +136,9 @@ cosine(const tfrs_scorer *scorer, size_t row, double product)
 	return cosine_by_norms(x, norm, scorer->query, scorer->query_norm, corpus->dim, product);
 }
 
-/* From the kernel's result (a product, or a squared distance) to the score. */
-static float
-finish_score(const tfrs_scorer *scorer, size_t row, float raw)
+/* From the kernel's result (a product, or a squared distance) to the value of the score. */
+static double
+finish_value(const tfrs_scorer *scorer, size_t row, float raw)
 {
 	const tfrs_corpus *corpus = scorer->corpus;
 	const float *x = corpus->vectors + row * corpus->dim;
@@ -147,14 +157,14 @@ finish_score(const tfrs_scorer *scorer, size_t row, float raw)
 		case TFRS_METRIC_COSINE:
 			return cosine(scorer, row, value);
 		case TFRS_METRIC_L2:
-			return (float) (0 - sqrt(value));	/* -sqrt(0) would be shown as -0 */
+			return 0 - sqrt(value); /* -sqrt(0) would be shown as -0 */
 		default:
-			return (float) value;
+			return value;
 	}
 }
 
-float
-tfrs_scorer_score(const tfrs_scorer *scorer, size_t row)
+double
+tfrs_scorer_value(const tfrs_scorer *scorer, size_t row)
 {
 	const tfrs_corpus *corpus = scorer->corpus;
 	const float *x = corpus->vectors + row * corpus->dim;
@@ -162,7 +172,13 @@ tfrs_scorer_score(const tfrs_scorer *scorer, size_t row)
 		? tfrs_kernels.squared_distance(scorer->query, x, corpus->dim)
 		: tfrs_kernels.dot(scorer->query, x, corpus->dim);
 
-	return finish_score(scorer, row, raw);
+	return finish_value(scorer, row, raw);
+}
+
+float
+tfrs_scorer_score(const tfrs_scorer *scorer, size_t row)
+{
+	return (float) tfrs_scorer_value(scorer, row);
 }
 
 void
@@ -181,6 +197,6 @@ tfrs_scorer_scores(const tfrs_scorer *scorer, size_t first, size_t rows, float *
 	for (size_t r = 0; r < rows; r++)
 	{
 		if (corpus->metric != TFRS_METRIC_DOT || !isfinite(scores[r]))
-			scores[r] = finish_score(scorer, first + r, scores[r]);
+			scores[r] = (float) finish_value(scorer, first + r, scores[r]);
 	}
 }

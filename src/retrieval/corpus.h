@@ -43,7 +43,7 @@ typedef struct tfrs_scorer
 	float		query_norm;		/* cosine only */
 } tfrs_scorer;
 
-/* |x|, at most FLT_MAX. */
+/* |x| as it is stored: at most FLT_MAX. */
 extern float tfrs_vector_norm(const float *x, size_t dim);
 
 /*
@@ -51,12 +51,17 @@ extern float tfrs_vector_norm(const float *x, size_t dim);
  * of a search, whose norms are floats, so that both have one order.  0 where one of them is 0.
  */
 extern double tfrs_vector_cosine(const float *x, const float *y, size_t dim, double product);
+/* |x| where that is its norm, also where a float can't hold it closely. */
+extern double tfrs_vector_length(const float *x, size_t dim, float norm);
 
 /* Error: TFRS_NOT_FINITE for a query that holds NaN or infinity. */
 extern tfrs_status tfrs_scorer_init(tfrs_scorer *scorer, const tfrs_corpus *corpus,
 									const float *query, tfrs_error *error);
 
 extern float tfrs_scorer_score(const tfrs_scorer *scorer, size_t row);
+
+/* What the score is rounded from, which is finite where the row is. */
+extern double tfrs_scorer_value(const tfrs_scorer *scorer, size_t row);
 
 /* scores[r] = score of row first + r, with the bits that tfrs_scorer_score gives. */
 extern void tfrs_scorer_scores(const tfrs_scorer *scorer, size_t first, size_t rows,

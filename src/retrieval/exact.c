@@ -18,6 +18,9 @@
 #define LEAST_LENGTH 1e-12f
 #define MOST_LENGTH 1e18f
 
+/* Times this a product of floats is within the range of float again. */
+#define INFINITE_SCALE 0x1p-150
+
 static void
 scan_list(const tfrs_scorer *scorer, const uint32_t *rows, size_t count,
 		  tfrs_collector *collector)
@@ -52,14 +55,14 @@ may_reach(const tfrs_scorer *scorer, size_t row, float product, float threshold)
 
 /* By cosine without stored lengths: an exact length takes three times as long as the product. */
 static void
-scan_unmeasured(const tfrs_scorer *scorer, tfrs_collector *collector)
+scan_unmeasured(const tfrs_scorer *scorer, size_t first, size_t end, tfrs_collector *collector)
 {
 	const tfrs_corpus *corpus = scorer->corpus;
 	float		products[SCAN_ROWS];
 
-	for (size_t first = 0; first < corpus->count; first += SCAN_ROWS)
+	for (; first < end; first += SCAN_ROWS)
 	{
-		size_t		rows = tfrs_size_smaller(corpus->count - first, SCAN_ROWS);
+		size_t		rows = tfrs_size_smaller(end - first, SCAN_ROWS);
 
 		tfrs_kernels.dot_rows(scorer->query, corpus->vectors + first * corpus->dim, rows,
 							  corpus->dim, products);
@@ -73,18 +76,40 @@ scan_unmeasured(const tfrs_scorer *scorer, tfrs_collector *collector)
 }
 
 static void
-scan_all(const tfrs_scorer *scorer, tfrs_collector *collector)
+scan_range(const tfrs_scorer *scorer, size_t first, size_t end, tfrs_collector *collector)
 {
 	float		scores[SCAN_ROWS];
-	size_t		count = scorer->corpus->count;
 
-	for (size_t first = 0; first < count; first += SCAN_ROWS)
+	for (; first < end; first += SCAN_ROWS)
 	{
-		size_t		rows = count - first < SCAN_ROWS ? count - first : SCAN_ROWS;
+		size_t		rows = tfrs_size_smaller(end - first, SCAN_ROWS);
 
 		tfrs_scorer_scores(scorer, first, rows, scores);
 		for (size_t r = 0; r < rows; r++)
 			tfrs_collector_offer(collector, scores[r], (uint32_t) (first + r));
+	}
+}
+
+/* The rows between excluded ones, which are not scored. */
+static void
+scan_ranges(const tfrs_scorer *scorer, tfrs_collector *collector)
+{
+	const tfrs_search *search = collector->search;
+	bool		unmeasured = scorer->corpus->metric == TFRS_METRIC_COSINE &&
+		scorer->corpus->norms == NULL;
+	size_t		first = 0;
+
+	for (size_t i = 0; i <= search->excluded_count; i++)
+	{
+		size_t		end = scorer->corpus->count;
+
+		if (i < search->excluded_count)
+			end = tfrs_size_smaller(end, search->excluded[i]);
+		if (unmeasured)
+			scan_unmeasured(scorer, first, end, collector);
+		else
+			scan_range(scorer, first, end, collector);
+		first = end + 1;
 	}
 }
 
@@ -95,8 +120,45 @@ tfrs_exact_scan(const tfrs_scorer *scorer, tfrs_collector *collector)
 
 	if (search->has_among)
 		scan_list(scorer, search->among, search->among_count, collector);
-	else if (scorer->corpus->metric == TFRS_METRIC_COSINE && scorer->corpus->norms == NULL)
-		scan_unmeasured(scorer, collector);
 	else
-		scan_all(scorer, collector);
+		scan_ranges(scorer, collector);
+}
+
+/* Infinite scores of that sign. */
+static void
+order_infinite(const tfrs_scorer *scorer, const tfrs_search *search, float infinity,
+			   tfrs_hit *hits, size_t count)
+{
+	size_t		rows = search->has_among ? search->among_count : scorer->corpus->count;
+	tfrs_topk	topk;
+
+	tfrs_topk_init(&topk, hits, count);
+	for (size_t i = 0; i < rows; i++)
+	{
+		size_t		row = search->has_among ? search->among[i] : i;
+		double		value = tfrs_scorer_value(scorer, row);
+
+		if ((float) value == infinity && tfrs_search_allows(search, (uint32_t) row))
+			tfrs_topk_push(&topk, (float) (value * INFINITE_SCALE), (uint32_t) row);
+	}
+	tfrs_topk_finish(&topk);
+	for (size_t i = 0; i < count; i++)
+		hits[i].score = infinity;
+}
+
+void
+tfrs_exact_order_infinite(const tfrs_scorer *scorer, const tfrs_search *search, tfrs_hit *hits,
+						  size_t count)
+{
+	size_t		first = 0;
+	size_t		last = count;
+
+	while (first < count && hits[first].score == INFINITY)
+		first++;
+	while (last > first && hits[last - 1].score == -INFINITY)
+		last--;
+	if (first > 0)
+		order_infinite(scorer, search, INFINITY, hits, first);
+	if (last < count)
+		order_infinite(scorer, search, -INFINITY, hits + last, count - last);
 }

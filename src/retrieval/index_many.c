@@ -12,6 +12,7 @@
 #include "base/kernels.h"
 #include "base/matmul.h"
 #include "base/team.h"
+#include "retrieval/exact.h"
 #include "retrieval/index_structure.h"
 #include "retrieval/space.h"
 
@@ -73,14 +74,15 @@ check_queries(tfrs_index_many *many, tfrs_error *error)
 static tfrs_status
 prepare_structure(tfrs_index_many *many, tfrs_error *error)
 {
-	size_t		room = 0;
+	tfrs_probe_room room = {0};
 	tfrs_status status;
 
 	for (size_t i = 0; i < many->queries.count; i++)
 	{
-		size_t		rerank = tfrs_index_rerank_room(many->index, &many->queries.searches[i]);
+		tfrs_probe_room own = tfrs_index_room(many->index, &many->queries.searches[i]);
 
-		room = rerank > room ? rerank : room;
+		room.rerank = own.rerank > room.rerank ? own.rerank : room.rerank;
+		room.listed = own.listed > room.listed ? own.listed : room.listed;
 	}
 	status = TFRS_GET_ZERO(many->arena, &many->scratch, many->queries.threads, error);
 	for (int i = 0; status == TFRS_OK && i < many->queries.threads; i++)
@@ -313,6 +315,17 @@ multiply_block(void *context, int worker, size_t task)
 	}
 }
 
+static void
+finish_query(tfrs_index_many *many, size_t query)
+{
+	tfrs_topk  *topk = &many->collectors[query].topk;
+
+	tfrs_topk_finish(topk);
+	tfrs_exact_order_infinite(&many->scorers[query], &many->queries.searches[query], topk->hits,
+							  topk->count);
+	many->queries.counts[query] = topk->count;
+}
+
 static tfrs_status
 step_products(tfrs_index_many *many)
 {
@@ -330,11 +343,9 @@ static void
 sort_hits(void *context, int worker, size_t task)
 {
 	tfrs_index_many *many = context;
-	size_t		i = many->queries_done + task;
 
 	(void) worker;
-	tfrs_topk_finish(&many->collectors[i].topk);
-	many->queries.counts[i] = many->collectors[i].topk.count;
+	finish_query(many, many->queries_done + task);
 }
 
 /* Sorts the hits of queries that have met all rows. */

@@ -84,16 +84,14 @@ ranked_effort(const tfrs_index *index, const tfrs_search *search)
 	if (search->leaves_to_search > 0)
 		leaves = search->leaves_to_search;
 	if (search->rerank > 0)
-		rerank = fmax(search->rerank, (double) search->k);
+		rerank = search->rerank;
+	rerank = fmax(rerank, (double) search->k);
 	effort.leaves = (uint32_t) fmin(leaves, (double) structure->tree.leaves);
 	effort.rerank = (uint32_t) fmin(rerank, (double) index->count);
 	return effort;
 }
 
-/*
- * Kind exact is bounded.  Kind tree goes as far as asked or as tuned; with a list of allowed rows
- * it is bounded too, since only rows that reach the threshold are then looked up in the list.
- */
+/* Kind exact is bounded.  Kind tree goes as far as asked or as tuned. */
 static tfrs_tree_effort
 choose_effort(const tfrs_index *index, const tfrs_search *search)
 {
@@ -105,37 +103,64 @@ choose_effort(const tfrs_index *index, const tfrs_search *search)
 		return exact;
 	if (search->leaves_to_search > 0 || search->rerank > 0)
 		return ranked_effort(index, search);
-	if (effort.leaves > 0 && !search->has_among &&
-		search->k <= MOST_GROWTH * (size_t) structure->tuned_k)
+	if (effort.leaves > 0 && search->k <= MOST_GROWTH * (size_t) structure->tuned_k)
 		return ranked_effort(index, search);
 	effort.leaves = 0;
 	effort.rerank = 0;
 	return effort;
 }
 
-/* Whether every allowed row is to be scored: there is no structure, or few rows are allowed. */
+/* The most rows that the lists of the search allow. */
+static size_t
+allowed_rows(const tfrs_index *index, const tfrs_search *search)
+{
+	if (search->has_among)
+		return search->among_count;
+	return index->count - tfrs_size_smaller(index->count, search->excluded_count);
+}
+
+/* What scoring each allowed row reads: all of them in a row, or where they are few each alone. */
+static double
+cost_of_scan(const tfrs_index *index, const tfrs_search *search)
+{
+	return fmin(cost_of_rows(index, (double) allowed_rows(index, search)),
+				(double) (index->count * index->dim * sizeof(float)));
+}
+
+/*
+ * Whether every allowed row is to be scored: there is no structure, or few rows are allowed.  If
+ * allowed rows were drawn at random, the tree would read more by about the square root of how rare
+ * they are.
+ */
 static bool
 scans(const tfrs_index *index, const tfrs_search *search, const tfrs_scorer *scorer,
 	  tfrs_tree_effort effort)
 {
 	const tfrs_index_structure *structure = index->structure;
+	size_t		allowed = allowed_rows(index, search);
 	double		cost;
 
 	if (structure == NULL || !tfrs_tree_serves(&structure->tree, scorer))
 		return true;
-	if (!search->has_among)
+	if (allowed == index->count)
 		return false;
 	cost = structure->tuned.bounded_bytes;
-	if (effort.reach < 1)
-		cost = fmin(cost, structure->tuned.bytes * (double) index->count /
-					(double) search->among_count);
-	return cost_of_rows(index, (double) search->among_count) <= cost;
+	if (effort.reach < 1 && allowed > 0)
+		cost = fmin(cost, structure->tuned.bytes * sqrt((double) index->count / (double) allowed));
+	return allowed <= search->k || cost_of_scan(index, search) <= cost;
 }
 
-size_t
-tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search *search)
+static bool
+has_predicates(const tfrs_search *search)
 {
-	return choose_effort(index, search).rerank;
+	return search->has_among || search->excluded_count > 0 || search->min_score > -INFINITY;
+}
+
+tfrs_probe_room
+tfrs_index_room(const tfrs_index *index, const tfrs_search *search)
+{
+	return (tfrs_probe_room) {choose_effort(index, search).rerank,
+		search->has_among ? search->among_count : search->excluded_count};
 }
 
 double
@@ -175,6 +200,27 @@ tfrs_index_check_search(const tfrs_corpus *corpus, const float *query, const tfr
 	return status;
 }
 
+/*
+ * With predicates a search of the tree may come to read more than a scan of the allowed rows would;
+ * it is then given up for the scan.  What it reads without predicates has been measured.
+ *
+ * Rows whose scores are known from elsewhere would be offered to the collector before this, and
+ * excluded from the search of the tree: its threshold then begins with them.
+ */
+static void
+search_tree(const tfrs_index *index, const tfrs_scorer *scorer, tfrs_tree_effort effort,
+			tfrs_collector *collector, tfrs_probe_scratch *scratch)
+{
+	tfrs_tree_request request = {&index->structure->tree, scorer, effort, INFINITY, scratch};
+
+	if (has_predicates(collector->search))
+		request.most_bytes = cost_of_scan(index, collector->search);
+	if (tfrs_tree_search(&request, collector))
+		return;
+	tfrs_collector_revisit(collector);
+	tfrs_exact_scan(scorer, collector);
+}
+
 size_t
 tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer, const tfrs_search *search,
 				  tfrs_probe_scratch *scratch, tfrs_hit *hits)
@@ -190,8 +236,9 @@ tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer, const tfrs
 	if (scans(index, search, scorer, effort))
 		tfrs_exact_scan(scorer, &collector);
 	else
-		tfrs_tree_search(&index->structure->tree, scorer, effort, &collector, scratch);
+		search_tree(index, scorer, effort, &collector, scratch);
 	tfrs_topk_finish(&collector.topk);
+	tfrs_exact_order_infinite(scorer, search, hits, collector.topk.count);
 	return collector.topk.count;
 }
 
@@ -207,7 +254,7 @@ tfrs_index_search(const tfrs_index *index, const float *query, const tfrs_search
 	*count = 0;
 	if (status == TFRS_OK && index->structure != NULL)
 		status = tfrs_probe_scratch_get(&scratch, &index->structure->tree,
-									   tfrs_index_rerank_room(index, search), arena, error);
+									   tfrs_index_room(index, search), arena, error);
 	if (status != TFRS_OK)
 		return status;
 	*count = tfrs_index_answer(index, &scorer, search, scratch, hits);

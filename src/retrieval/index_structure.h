@@ -37,8 +37,8 @@ extern tfrs_status tfrs_index_check_search(const tfrs_corpus *corpus, const floa
 										   const tfrs_search *search, tfrs_scorer *scorer,
 										   tfrs_error *error);
 
-/* The most rows that the search re-ranks: what its scratch memory must have room for. */
-extern size_t tfrs_index_rerank_room(const tfrs_index *index, const tfrs_search *search);
+/* What the scratch memory of the search must have room for. */
+extern tfrs_probe_room tfrs_index_room(const tfrs_index *index, const tfrs_search *search);
 
 /* What the search will read, about, in the bytes of tfrs_probe_take_bytes_read. */
 extern double tfrs_index_cost(const tfrs_index *index, const tfrs_search *search);

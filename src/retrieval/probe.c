@@ -19,16 +19,37 @@
 #define NUMBERS_AHEAD 24
 #define ROWS_AHEAD 12
 
+/* Bits a listed row where bits are shared, and bits at least. */
+#define MARKS_PER_ROW 16
+#define LEAST_MARKS_LOG2 12
+
+/* What a look at a mark costs, in the bytes of tfrs_probe_take_bytes_read. */
+#define LIST_BYTES 16
+
 /* Bytes of a row, or of its codes, that are asked for ahead; the processor goes on by itself. */
 #define MOST_AHEAD 1024
 
+/* Bits for a list of that many rows; no more than the rows that there are. */
+static int
+marks_log2(const tfrs_tree *tree, size_t listed)
+{
+	int			log2 = LEAST_MARKS_LOG2;
+
+	while ((size_t) 1 << log2 < MARKS_PER_ROW * listed &&
+		   (size_t) 1 << log2 < tree->blocks * TFRS_CODE_ROWS)
+		log2++;
+	return log2;
+}
+
 tfrs_status
-tfrs_probe_scratch_get(tfrs_probe_scratch **result, const tfrs_tree *tree, size_t rerank,
+tfrs_probe_scratch_get(tfrs_probe_scratch **result, const tfrs_tree *tree, tfrs_probe_room room,
 					   tfrs_arena *arena, tfrs_error *error)
 {
 	size_t		table = tree->quantizer.codes * TFRS_CENTRES;
-	size_t		capacity = rerank + 2 * TFRS_PROBE_ROWS;
-	size_t		bytes = sizeof(tfrs_probe_scratch) + capacity * sizeof(tfrs_probe_candidate) +
+	size_t		capacity = room.rerank + 2 * TFRS_PROBE_ROWS;
+	size_t		marks = (size_t) 1 << (marks_log2(tree, room.listed) - 6);
+	size_t		bytes = sizeof(tfrs_probe_scratch) + marks * sizeof(uint64_t) +
+		capacity * sizeof(tfrs_probe_candidate) +
 		tree->leaves * (sizeof(tfrs_hit) + sizeof(float) + sizeof(bool)) +
 		tree->space.width * (sizeof(float) + 1) + table * (sizeof(float) + 1);
 	tfrs_probe_scratch *scratch;
@@ -38,7 +59,8 @@ tfrs_probe_scratch_get(tfrs_probe_scratch **result, const tfrs_tree *tree, size_
 		return status;
 	scratch->bytes_read = 0;
 	scratch->capacity = capacity;
-	scratch->candidates = (tfrs_probe_candidate *) (scratch + 1);
+	scratch->marks = (uint64_t *) (scratch + 1);
+	scratch->candidates = (tfrs_probe_candidate *) (scratch->marks + marks);
 	scratch->order = (tfrs_hit *) (scratch->candidates + capacity);
 	scratch->query = (float *) (scratch->order + tree->leaves);
 	scratch->leaf_scores = scratch->query + tree->space.width;
@@ -60,24 +82,43 @@ tfrs_probe_take_bytes_read(tfrs_probe_scratch *scratch)
 }
 
 static uint32_t
-excluded_bit(uint32_t row)
+mark_of(const tfrs_probe *probe, uint32_t row)
 {
-	return (row * UINT32_C(0x9e3779b1)) >> (32 - TFRS_PROBE_EXCLUDED_LOG2);
+	if (probe->marks_are_rows)
+		return row & (uint32_t) ((UINT64_C(1) << probe->marks_log2) - 1);
+	return (row * UINT32_C(0x9e3779b1)) >> (32 - probe->marks_log2);
 }
 
 static void
-mark_excluded(tfrs_probe *probe)
+set_marks(tfrs_probe *probe, const uint32_t *rows, size_t count, bool marked)
+{
+	uint64_t   *marks = probe->scratch->marks;
+	size_t		limit = probe->scorer->corpus->count;
+
+	for (size_t i = 0; i < count && rows[i] < limit; i++)
+	{
+		uint32_t	mark = mark_of(probe, rows[i]);
+		uint64_t	bit = UINT64_C(1) << mark % 64;
+
+		marks[mark / 64] = marked ? marks[mark / 64] | bit : marks[mark / 64] & ~bit;
+	}
+}
+
+static void
+mark_rows(tfrs_probe *probe)
 {
 	const tfrs_search *search = probe->collector->search;
-	uint64_t   *bits = probe->scratch->excluded;
+	size_t		count = search->has_among ? search->among_count : search->excluded_count;
 
-	memset(bits, 0, sizeof(probe->scratch->excluded));
-	for (size_t i = 0; i < search->excluded_count; i++)
-	{
-		uint32_t	bit = excluded_bit(search->excluded[i]);
-
-		bits[bit / 64] |= UINT64_C(1) << bit % 64;
-	}
+	probe->marks_log2 = marks_log2(probe->tree, count);
+	probe->marks_are_rows = (size_t) 1 << probe->marks_log2 >= probe->scorer->corpus->count;
+	memset(probe->scratch->marks, 0, (size_t) 1 << (probe->marks_log2 - 3));
+	if (!search->has_among)
+		set_marks(probe, search->excluded, search->excluded_count, true);
+	else
+		set_marks(probe, search->among, search->among_count, true);
+	if (search->has_among && probe->marks_are_rows)
+		set_marks(probe, search->excluded, search->excluded_count, false);
 }
 
 void
@@ -88,6 +129,7 @@ tfrs_probe_begin(tfrs_probe *probe)
 	size_t		width = tree->space.width;
 
 	probe->pending_count = 0;
+	probe->first_byte = scratch->bytes_read;
 	tfrs_space_query(&tree->space, probe->scorer, scratch->query);
 	probe->query_norm = tfrs_vector_norm(scratch->query, width);
 	probe->int8.codes = scratch->int8_query;
@@ -100,8 +142,10 @@ tfrs_probe_begin(tfrs_probe *probe)
 		tfrs_kernels.add_scaled(scratch->leaf_scores, tree->centroids + w * tree->leaves,
 								tree->leaves, scratch->query[w]);
 	scratch->bytes_read += tree->leaves * width * sizeof(float);
-	if (probe->collector->search->excluded_count > 0)
-		mark_excluded(probe);
+	probe->filtered = probe->collector->search->has_among ||
+		probe->collector->search->excluded_count > 0;
+	if (probe->filtered)
+		mark_rows(probe);
 }
 
 void
@@ -141,21 +185,17 @@ tfrs_probe_scan(tfrs_probe *probe, size_t leaf, size_t first, size_t count)
 		scratch->hits[count - 1] &= (UINT32_C(1) << last_rows) - 1;
 }
 
-static bool
-may_be_excluded(const tfrs_probe *probe, uint32_t row)
-{
-	uint32_t	bit = excluded_bit(row);
-
-	return probe->collector->search->excluded_count > 0 &&
-		(probe->scratch->excluded[bit / 64] >> bit % 64 & 1) != 0;
-}
-
 bool
-tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row)
+tfrs_probe_is_kept_out(const tfrs_probe *probe, uint32_t row)
 {
 	const tfrs_search *search = probe->collector->search;
+	uint32_t	mark = mark_of(probe, row);
+	bool		marked = (probe->scratch->marks[mark / 64] >> mark % 64 & 1) != 0;
 
-	return (search->has_among || may_be_excluded(probe, row)) && !tfrs_search_allows(search, row);
+	probe->scratch->bytes_read += LIST_BYTES;
+	if (!marked)
+		return search->has_among;
+	return probe->marks_are_rows ? !search->has_among : !tfrs_search_allows(search, row);
 }
 
 float
@@ -209,8 +249,7 @@ fetch_row(const tfrs_probe *probe, uint32_t row)
 {
 	const tfrs_corpus *corpus = probe->scorer->corpus;
 
-	if (row >= corpus->count ||
-		(may_be_excluded(probe, row) && !tfrs_search_allows(probe->collector->search, row)))
+	if (row >= corpus->count || tfrs_probe_keeps_out(probe, row))
 		return TFRS_NO_ROW;
 	for (size_t d = 0; d < corpus->dim && d < MOST_AHEAD / sizeof(float); d += 16)
 		__builtin_prefetch(corpus->vectors + (size_t) row * corpus->dim + d);

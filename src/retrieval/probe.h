@@ -22,9 +22,6 @@
 /* Classes that the ranked search counts candidates in, to find the rerank-th best. */
 #define TFRS_PROBE_CLASSES 4096
 
-/* Most rows are told by one bit that they are not excluded. */
-#define TFRS_PROBE_EXCLUDED_LOG2 17
-
 /* A row that the ranked search may score. */
 typedef struct tfrs_probe_candidate
 {
@@ -51,12 +48,19 @@ typedef struct tfrs_probe_scratch
 	uint32_t	pending[TFRS_PROBE_PENDING + TFRS_PROBE_ROWS];	/* positions in tree->rows */
 	uint32_t	kept[TFRS_PROBE_CLASSES];	/* candidates of each class */
 	uint32_t	dropped[TFRS_PROBE_CLASSES];	/* rows that the predicates kept out */
-	uint64_t	excluded[1 << (TFRS_PROBE_EXCLUDED_LOG2 - 6)];	/* by hash, where there are such rows */
+	uint64_t   *marks;			/* for the lists of a search: see tfrs_probe_keeps_out */
 } tfrs_probe_scratch;
 
-/* rerank: the most rows that a search with it re-ranks. */
+/* What the searches with a scratch need at most. */
+typedef struct tfrs_probe_room
+{
+	size_t		rerank;			/* rows re-ranked */
+	size_t		listed;			/* rows in the lists of a search */
+} tfrs_probe_room;
+
 extern tfrs_status tfrs_probe_scratch_get(tfrs_probe_scratch **scratch, const tfrs_tree *tree,
-										  size_t rerank, tfrs_arena *arena, tfrs_error *error);
+										  tfrs_probe_room room, tfrs_arena *arena,
+										  tfrs_error *error);
 
 /*
  * Bytes of codes, centroids and rows that searches with this scratch have read since the last call,
@@ -76,9 +80,13 @@ typedef struct tfrs_probe
 	tfrs_int8_query int8;
 	float		query_norm;
 	size_t		pending_count;
+	bool		filtered;		/* the search has lists of rows */
+	int			marks_log2;		/* bits among the marks */
+	bool		marks_are_rows;	/* each row has a bit of its own */
+	uint64_t	first_byte;		/* scratch->bytes_read at the beginning */
 } tfrs_probe;
 
-/* Query, tables, the product with every centroid, and which rows are excluded. */
+/* Query, tables, the product with every centroid, and the marks of the listed rows. */
 extern void tfrs_probe_begin(tfrs_probe *probe);
 
 /*
@@ -90,15 +98,25 @@ extern void tfrs_probe_order_leaves(tfrs_probe *probe, size_t count);
 /* Sums and hits of a chunk against the thresholds laid out before; the padding is no hit. */
 extern void tfrs_probe_scan(tfrs_probe *probe, size_t leaf, size_t first, size_t count);
 
-/* Whether the predicates keep a row out. */
-extern bool tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row);
+/*
+ * Whether the lists keep a row out.  A bit tells: each row of the list "among", or else of the
+ * excluded ones, has marked one.  In a large corpus rows share bits, so that marking a short list
+ * takes no time that grows with the corpus, and a marked row is looked up in the lists.
+ */
+extern bool tfrs_probe_is_kept_out(const tfrs_probe *probe, uint32_t row);
+
+static inline bool
+tfrs_probe_keeps_out(const tfrs_probe *probe, uint32_t row)
+{
+	return probe->filtered && tfrs_probe_is_kept_out(probe, row);
+}
 
 /* The product that a row must have to reach the collector's threshold. */
 extern float tfrs_probe_least_product(const tfrs_probe *probe);
 
 /*
- * Scores the rows at the pending positions, but for excluded ones and those whose bytes say that
- * they can't reach the threshold.
+ * Scores the rows at the pending positions, but for those that are kept out and those whose bytes
+ * say that they can't reach the threshold.
  */
 extern void tfrs_probe_score_pending(tfrs_probe *probe);
 

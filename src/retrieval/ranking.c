@@ -6,18 +6,19 @@
 #include <math.h>
 #include <string.h>
 
+/* Two or more rows that were kept out before the k-th are many if they exceed this part of k. */
+#define PARTS_OF_K 4
+
 tfrs_ranking
 tfrs_ranking_of(tfrs_probe *probe, size_t wanted)
 {
-	const tfrs_search *search = probe->collector->search;
 	tfrs_ranking ranking = {.probe = probe, .wanted = wanted};
 
-	ranking.filtered = search->has_among || search->excluded_count > 0;
 	ranking.best = tfrs_kernels.maximum(probe->scratch->leaf_scores, probe->tree->leaves);
 	while (probe->tree->quantizer.codes * UINT8_MAX >> ranking.shift >= TFRS_PROBE_CLASSES)
 		ranking.shift++;
 	memset(probe->scratch->kept, 0, sizeof(probe->scratch->kept));
-	if (ranking.filtered)
+	if (probe->filtered)
 		memset(probe->scratch->dropped, 0, sizeof(probe->scratch->dropped));
 	return ranking;
 }
@@ -69,7 +70,7 @@ add_candidates(tfrs_ranking *ranking, size_t first, size_t count, int32_t offset
 			int32_t		sum = scratch->sums[b * TFRS_CODE_ROWS + r] + offset;
 			uint32_t	class = sum > 0 ? (uint32_t) sum >> ranking->shift : 0;
 
-			if (ranking->filtered && tfrs_probe_keeps_out(probe, probe->tree->rows[position]))
+			if (tfrs_probe_keeps_out(probe, probe->tree->rows[position]))
 			{
 				scratch->dropped[class]++;
 				continue;
@@ -97,7 +98,7 @@ tfrs_ranking_visit(tfrs_ranking *ranking, size_t leaf)
 		size_t		count = end - first < TFRS_PROBE_BLOCKS ? end - first : TFRS_PROBE_BLOCKS;
 		int32_t		needed = ((int32_t) ranking->lowest << ranking->shift) - offset;
 
-		if (needed > UINT16_MAX)
+		if (ranking->lowest > 0 && needed > UINT16_MAX)
 			return;
 		for (size_t b = 0; b < count; b++)
 			scratch->thresholds[b] = ranking->lowest > 0 ? (uint16_t) needed : 0;
@@ -111,27 +112,28 @@ tfrs_ranking_visit(tfrs_ranking *ranking, size_t leaf)
 size_t
 tfrs_ranking_dropped(const tfrs_ranking *ranking)
 {
+	const tfrs_probe *probe = ranking->probe;
 	size_t		dropped = 0;
 
-	for (size_t class = ranking->lowest; ranking->filtered && class < TFRS_PROBE_CLASSES; class++)
-		dropped += ranking->probe->scratch->dropped[class];
+	for (size_t class = ranking->lowest; probe->filtered && class < TFRS_PROBE_CLASSES; class++)
+		dropped += probe->scratch->dropped[class];
 	return dropped;
 }
 
 bool
 tfrs_ranking_best_are_kept_out(const tfrs_ranking *ranking)
 {
-	const tfrs_probe_scratch *scratch = ranking->probe->scratch;
-	size_t		k = ranking->probe->collector->topk.k;
+	const tfrs_probe *probe = ranking->probe;
+	size_t		k = probe->collector->topk.k;
 	size_t		kept = 0;
 	size_t		dropped = 0;
 
-	for (size_t class = TFRS_PROBE_CLASSES; ranking->filtered && class-- > 0 && kept < k;)
+	for (size_t class = TFRS_PROBE_CLASSES; probe->filtered && class-- > 0 && kept < k;)
 	{
-		kept += scratch->kept[class];
-		dropped += scratch->dropped[class];
+		kept += probe->scratch->kept[class];
+		dropped += probe->scratch->dropped[class];
 	}
-	return 2 * dropped > k;
+	return (dropped > 1 && PARTS_OF_K * dropped > k) || tfrs_ranking_dropped(ranking) > k;
 }
 
 void

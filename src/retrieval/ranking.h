@@ -18,7 +18,6 @@ typedef struct tfrs_ranking
 	size_t		above;			/* candidates of class lowest and better */
 	size_t		count;			/* entries of scratch->candidates, those below lowest included */
 	float		best;			/* largest product with a centroid */
-	bool		filtered;
 } tfrs_ranking;
 
 /* Of a probe that has begun; wanted > 0: what its scratch has room for, or TFRS_PROBE_ROWS. */
@@ -27,10 +26,14 @@ extern tfrs_ranking tfrs_ranking_of(tfrs_probe *probe, size_t wanted);
 /* Counts in the rows of a leaf; each leaf only once. */
 extern void tfrs_ranking_visit(tfrs_ranking *ranking, size_t leaf);
 
-/* Rows of the lowest class and better that the predicates kept out. */
+/* Rows of the lowest class and better that the lists kept out. */
 extern size_t tfrs_ranking_dropped(const tfrs_ranking *ranking);
 
-/* Whether predicates kept out more than half as many rows as are wanted that rank before those. */
+/*
+ * Whether the lists kept out so many of the best rows that the wanted ones lie deeper than those
+ * that ranks were tuned on: a quarter of k before the k-th candidate, or more than k among all that
+ * are wanted, since codes order the best rows only roughly.
+ */
 extern bool tfrs_ranking_best_are_kept_out(const tfrs_ranking *ranking);
 
 /* Scores the wanted best. */

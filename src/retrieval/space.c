@@ -68,8 +68,10 @@ tfrs_space_fit(const tfrs_corpus *corpus, uint64_t seed, float *centre, float *s
 static void
 scale_to_unit(const float *x, size_t dim, float norm, float *vector)
 {
+	double		length = tfrs_vector_length(x, dim, norm);
+
 	for (size_t d = 0; d < dim; d++)
-		vector[d] = norm > 0 ? x[d] / norm : 0;
+		vector[d] = norm > 0 ? (float) (x[d] / length) : 0;
 }
 
 static void

@@ -4,6 +4,13 @@
  * A bounded search is as good as its threshold, so it begins with a short ranked one: the k-th
  * score of that is a score that k rows reach, found for a few dozen rows instead of the thousand of
  * the nearest leaf.
+ *
+ * Where the lists of a search keep out many of the best rows, the wanted rows lie deeper than those
+ * that the effort was tuned on.  A ranked search notices this by the candidates that it had to
+ * drop.  Its ranks then tell little, since the scores of deep rows differ by less than the errors
+ * of their codes, and a bounded search goes on from its threshold.  That search may pass over the
+ * rows that gave the threshold, so whatever has been found is kept.  If there are still fewer than
+ * k rows at the end, a bounded search of reach 1 follows, which misses none.
  */
 #include "retrieval/tree_search.h"
 
@@ -22,12 +29,14 @@
 /* With a reach near 1 more deviations of an error are believed in than TFRS_TREE_LIKELY_ERROR. */
 #define GREATEST_ERROR 5.0f
 
-/* How far the bounds are believed in. */
-typedef struct trust
-{
-	float		reach;			/* share of a leaf's radius that counts */
-	float		error;			/* and of what a row's code leaves over */
-} trust;
+/* Ranks are not tried where the lists keep out more than one row in so many. */
+#define SPARSE_SHARE 8
+
+/*
+ * The least reach of a search with lists of rows.  A reach of .25 can suffice for the best rows of
+ * clustered data and find only nine in ten of deeper ones.
+ */
+#define DEEP_REACH 0.4f
 
 bool
 tfrs_tree_serves(const tfrs_tree *tree, const tfrs_scorer *scorer)
@@ -106,29 +115,50 @@ visit_bounded(tfrs_probe *probe, float error_share, size_t leaf, float product)
 	}
 }
 
+/* Whether the search may read on. */
+static bool
+may_go_on(const tfrs_probe *probe, double most_bytes)
+{
+	return (double) (probe->scratch->bytes_read - probe->first_byte) <= most_bytes;
+}
+
+/* The share that is believed in of what a row's code leaves over. */
+static float
+error_share(const tfrs_tree *tree, float reach)
+{
+	if (reach >= 1)
+		return 1;
+	return fminf(1, fmaxf(TFRS_TREE_LIKELY_ERROR, GREATEST_ERROR * reach) /
+				 sqrtf((float) tree->space.width));
+}
+
+/*
+ * Leaves count with that share of their radius.  The search ends early where it has read too much.
+ */
 static void
-search_bounded(tfrs_probe *probe, trust trust)
+search_bounded(tfrs_probe *probe, float reach, double most_bytes)
 {
 	const tfrs_tree *tree = probe->tree;
 	tfrs_probe_scratch *scratch = probe->scratch;
 	size_t		nearest = tree->leaves < FIRST_LEAVES ? tree->leaves : FIRST_LEAVES;
-	float		per_radius = trust.reach * probe->query_norm;
+	float		per_radius = reach * probe->query_norm;
+	float		error = error_share(tree, reach);
 
 	tfrs_probe_order_leaves(probe, nearest);
 	memset(scratch->visited, 0, tree->leaves * sizeof(bool));
-	for (size_t i = 0; i < nearest; i++)
+	for (size_t i = 0; i < nearest && may_go_on(probe, most_bytes); i++)
 	{
 		scratch->visited[scratch->order[i].row] = true;
-		visit_bounded(probe, trust.error, scratch->order[i].row, tfrs_probe_least_product(probe));
+		visit_bounded(probe, error, scratch->order[i].row, tfrs_probe_least_product(probe));
 		tfrs_probe_score_pending(probe);
 	}
-	for (size_t leaf = 0; leaf < tree->leaves; leaf++)
+	for (size_t leaf = 0; leaf < tree->leaves && may_go_on(probe, most_bytes); leaf++)
 	{
 		float		product = tfrs_probe_least_product(probe);
 
 		if (!scratch->visited[leaf] &&
 			!(scratch->leaf_scores[leaf] + per_radius * tree->radii[leaf] < product))
-			visit_bounded(probe, trust.error, leaf, product);
+			visit_bounded(probe, error, leaf, product);
 	}
 	tfrs_probe_score_pending(probe);
 }
@@ -148,14 +178,14 @@ seed_threshold(tfrs_probe *probe)
 	for (size_t i = 0; i < leaves; i++)
 		tfrs_ranking_visit(&ranking, probe->scratch->order[i].row);
 	tfrs_ranking_score(&ranking);
-	tfrs_collector_restart(probe->collector);
+	tfrs_collector_revisit(probe->collector);
 }
 
 /* Ranked search. */
 
 /*
- * Leaves to search: as many more as rows were kept out among the best, since what the predicates
- * leave of a leaf is what counts; and more until there are k rows.
+ * Leaves to search: as many more as rows were kept out among the wanted, since what the lists leave
+ * of a leaf is what counts; and more until there are k rows.
  */
 static size_t
 leaves_wanted(const tfrs_ranking *ranking, size_t leaves, size_t visited)
@@ -167,45 +197,58 @@ leaves_wanted(const tfrs_ranking *ranking, size_t leaves, size_t visited)
 	return tfrs_size_smaller(wanted, ranking->probe->tree->leaves);
 }
 
-/* false: predicates kept out so many of the best that ranks tell little; the threshold is set. */
+/* false: the wanted rows lie deeper than ranks were tuned for; a threshold has been found. */
 static bool
 search_ranked(tfrs_probe *probe, tfrs_tree_effort effort)
 {
 	size_t		wanted = tfrs_size_smaller(effort.leaves, probe->tree->leaves);
 	size_t		visited = 0;
+	bool		deep = false;
 	tfrs_ranking ranking = tfrs_ranking_of(probe, effort.rerank);
 
-	while (visited < wanted)
+	while (visited < wanted && !deep)
 	{
 		tfrs_probe_order_leaves(probe, wanted);
 		for (; visited < wanted; visited++)
 			tfrs_ranking_visit(&ranking, probe->scratch->order[visited].row);
-		if (tfrs_ranking_best_are_kept_out(&ranking))
-		{
-			tfrs_ranking_score(&ranking);
-			tfrs_collector_restart(probe->collector);
-			return false;
-		}
+		deep = tfrs_ranking_best_are_kept_out(&ranking);
 		wanted = leaves_wanted(&ranking, effort.leaves, visited);
 	}
 	tfrs_ranking_score(&ranking);
-	return true;
+	tfrs_collector_revisit(probe->collector);
+	return !deep;
 }
 
-void
-tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer, tfrs_tree_effort effort,
-				 tfrs_collector *collector, tfrs_probe_scratch *scratch)
+/* Whether the lists keep out so many rows that some of the best are likely to be among them. */
+static bool
+is_sparse(const tfrs_tree_request *request, const tfrs_search *search)
 {
-	tfrs_probe	probe = {tree, scorer, collector, scratch, .pending_count = 0};
-	trust		trust = {effort.reach, 1};
+	size_t		count = request->scorer->corpus->count;
 
-	if (effort.reach < 1)
-		trust.error = fminf(1, fmaxf(TFRS_TREE_LIKELY_ERROR, GREATEST_ERROR * effort.reach) /
-							sqrtf((float) tree->space.width));
+	return search->has_among ? search->among_count < count - count / SPARSE_SHARE
+		: search->excluded_count > count / SPARSE_SHARE;
+}
+
+bool
+tfrs_tree_search(const tfrs_tree_request *request, tfrs_collector *collector)
+{
+	tfrs_tree_effort effort = request->effort;
+	tfrs_probe	probe = {request->tree, request->scorer, collector, request->scratch,
+		.pending_count = 0};
+	bool		ranked = effort.leaves > 0 && !is_sparse(request, collector->search);
+	float		reach = effort.reach;
+
 	tfrs_probe_begin(&probe);
-	if (effort.leaves > 0 && search_ranked(&probe, effort))
-		return;
-	if (effort.leaves == 0)
+	if (probe.filtered)
+		reach = fmaxf(reach, DEEP_REACH);
+	if (!ranked)
 		seed_threshold(&probe);
-	search_bounded(&probe, trust);
+	if (!ranked || !search_ranked(&probe, effort))
+		search_bounded(&probe, reach, request->most_bytes);
+	if (tfrs_collector_lacks_rows(collector) && (ranked || reach < 1))
+	{
+		tfrs_collector_revisit(collector);
+		search_bounded(&probe, 1, request->most_bytes);
+	}
+	return may_go_on(&probe, request->most_bytes);
 }

@@ -16,8 +16,8 @@
 #include "retrieval/probe.h"
 
 /*
- * How far a search goes.  A ranked one turns into a bounded one of that reach where predicates keep
- * out many of the best rows: what is left among equals can't be ranked by codes.
+ * How far a search goes, as tuned for searches without predicates.  Where the best rows are kept
+ * out, the wanted ones lie deeper, and the search goes as much further: see tree_search.c.
  */
 typedef struct tfrs_tree_effort
 {
@@ -29,9 +29,19 @@ typedef struct tfrs_tree_effort
 /* Whether the bounds hold for the query: float32 has no surprises at its length. */
 extern bool tfrs_tree_serves(const tfrs_tree *tree, const tfrs_scorer *scorer);
 
-/* The scratch must have room for effort.rerank. */
-extern void tfrs_tree_search(const tfrs_tree *tree, const tfrs_scorer *scorer,
-							 tfrs_tree_effort effort, tfrs_collector *collector,
-							 tfrs_probe_scratch *scratch);
+typedef struct tfrs_tree_request
+{
+	const tfrs_tree *tree;
+	const tfrs_scorer *scorer;
+	tfrs_tree_effort effort;
+	double		most_bytes;		/* what it may read, as the scratch counts; INFINITY: anything */
+	tfrs_probe_scratch *scratch;	/* with room for effort.rerank and the lists of rows */
+} tfrs_tree_request;
+
+/*
+ * Fewer than k rows are found only where fewer are allowed.  false: it was given up, since it took
+ * more than most_bytes, and any row may be missing.
+ */
+extern bool tfrs_tree_search(const tfrs_tree_request *request, tfrs_collector *collector);
 
 #endif							/* TFRS_TREE_SEARCH_H */

@@ -7,6 +7,7 @@
  */
 #include "retrieval/tuning.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -128,7 +129,7 @@ get_memory(tfrs_tuning *tuning, tfrs_error *error)
 {
 	tfrs_arena *arena = tuning->arena;
 	int			threads = tuning->options.threads;
-	size_t		rerank = tuning->rerank_steps[tuning->rerank_count - 1];
+	tfrs_probe_room room = {tuning->rerank_steps[tuning->rerank_count - 1], 1};
 	tfrs_status status;
 
 	status = TFRS_GET(arena, &tuning->truth, tuning->count * tuning->k, error);
@@ -141,7 +142,7 @@ get_memory(tfrs_tuning *tuning, tfrs_error *error)
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(arena, &tuning->scratch, threads, error);
 	for (int i = 0; status == TFRS_OK && i < threads; i++)
-		status = tfrs_probe_scratch_get(&tuning->scratch[i], tuning->tree, rerank, arena, error);
+		status = tfrs_probe_scratch_get(&tuning->scratch[i], tuning->tree, room, arena, error);
 	return status;
 }
 
@@ -235,8 +236,8 @@ search_query(const tfrs_tuning *tuning, int worker, size_t i, tfrs_hit *hits, si
 	set_query(tuning, i, &search, &scorer);
 	tfrs_collector_init(&collector, &search, hits, tuning->corpus->count);
 	if (tfrs_tree_serves(tuning->tree, &scorer))
-		tfrs_tree_search(tuning->tree, &scorer, current_effort(tuning), &collector,
-						 tuning->scratch[worker]);
+		(void) tfrs_tree_search(&(tfrs_tree_request) {tuning->tree, &scorer, current_effort(tuning),
+								INFINITY, tuning->scratch[worker]}, &collector);
 	else
 		tfrs_exact_scan(&scorer, &collector);
 	tfrs_topk_finish(&collector.topk);
