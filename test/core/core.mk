@@ -14,7 +14,7 @@ CORE_TESTS = $(patsubst $(srcdir_here)test/core/%.c,$(CORE_BUILD)/%, \
 	$(wildcard $(srcdir_here)test/core/test_*.c))
 CONFORMANCE_OBJECTS = $(patsubst $(srcdir_here)test/core/%.c,$(CORE_BUILD)/test/%.o, \
 	$(wildcard $(srcdir_here)test/core/conformance*.c))
-CORE_CFLAGS = -std=c11 -O3 -fno-math-errno -g -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP \
+CORE_CFLAGS = -std=c11 -O3 -fno-math-errno -g -DTFRS_ASSERTIONS -Wall -Wextra -Werror -I$(srcdir_here)src -MMD -MP \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 # Only so that a test that never ends is noticed: the slowest take a minute on an idle machine.
 CORE_TIMEOUT = 1800
