@@ -15,7 +15,7 @@ EXTENSION = tfrs_retrieval
 
 srcdir_here := $(or $(addsuffix /,$(VPATH)),$(dir $(firstword $(MAKEFILE_LIST))))
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir_here)$(EXTENSION).control)
-MODULES_IN_ORDER := $(shell sed -n '/^[a-z]/p' $(srcdir_here)src/LAYERS)
+MODULES_IN_ORDER := $(shell sed -n 's/^\([a-z][^[:space:]]*\).*/\1/p' $(srcdir_here)src/LAYERS)
 SOURCES := $(foreach m,$(MODULES_IN_ORDER),$(wildcard $(srcdir_here)src/$(m).c))
 OBJS = $(patsubst $(srcdir_here)%.c,%.o,$(SOURCES))
 SQL_PARTS := $(foreach m,$(MODULES_IN_ORDER),$(wildcard $(srcdir_here)src/$(m).sql))

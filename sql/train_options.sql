@@ -36,8 +36,38 @@ SELECT o AS options, pg_temp.learns(o) AS learns FROM unnest(ARRAY[
 	'{"schedule": "constant"}',
 	'{"schedule": "linear", "final_rate": 0.1}',
 	'{"schedule": "warmup", "warmup": 0.2}',
-	'{"schedule": "cosine", "warmup": 0.1, "final_rate": 0}'
+	'{"schedule": "cosine", "warmup": 0.1, "final_rate": 0}',
+	'{"dropout": 0.2}',
+	'{"candidate_bias": true}'
 ]::jsonb[]) WITH ORDINALITY AS t (o, n) ORDER BY n;
+
+-- The same with the history tower, whose rows are states or interactions
+SELECT o AS options, pg_temp.learns(o || '{"history": {"steps": 200}}') AS of_states,
+	pg_temp.learns(o || '{"history": {"rows": "interaction", "steps": 200}, "learning_rate": 0.02}') AS of_interactions
+FROM unnest(ARRAY[
+	'{"l2": 0.0001}',
+	'{"clip_norm": 1}',
+	'{"hard_negatives": 10}',
+	'{"loss": "bsl"}',
+	'{"loss": "ccl", "normalize": true, "mask_known": false}',
+	'{"id_dropout": 0.2}',
+	'{"batch_accuracy": [5]}',
+	'{"reduction": "sum"}',
+	'{"full_softmax": true}',
+	'{"average_unknown": false}',
+	'{"mask_known": false}'
+]::jsonb[]) WITH ORDINALITY AS t (o, n) ORDER BY n;
+SELECT o AS options, pg_temp.learns(o || '{"history": {"rows": "interaction", "steps": 200}, "learning_rate": 0.02}') AS of_interactions
+FROM unnest(ARRAY[
+	'{"uniform_negatives": 20}',
+	'{"sampling_correction": "in_batch"}',
+	'{"sampling_correction": "none", "mask_known": false}',
+	'{"sampling_correction": "in_batch", "remove_accidental_hits": true, "mask_known": false}'
+]::jsonb[]) WITH ORDINALITY AS t (o, n) ORDER BY n;
+
+-- Of an unknown query a tower of events says what it has learned of queries of whom nothing is seen
+SELECT (embed_query(d.model, 1000)::real[])[1:7] = array_fill(0::real, ARRAY[7]) AS popularity_alone
+FROM (SELECT train(query, candidate, '{"dim": 8, "id_dropout": 0.2}') AS model FROM rows) AS d;
 
 -- A mean of the losses takes the same steps as their sum, and its loss is smaller by the rows of a batch
 SELECT round(s.loss / m.loss) AS rows, abs(s.loss_per_row / m.loss_per_row / 200 - 1) < 0.001 AS same
@@ -97,7 +127,10 @@ SELECT md5(train(query, candidate, '{"history": false, "full_softmax": false, "u
 RESET tfrs.threads;
 
 -- What does not go together
-SELECT train(query, candidate, '{"full_softmax": true}') FROM rows;
+SELECT train(query, candidate, '{"uniform_negatives": 10}') FROM rows;
+SELECT train(query, candidate, '{"sampling_correction": "in_batch"}') FROM rows;
+SELECT train(query, candidate, '{"remove_accidental_hits": true}') FROM rows;
+SELECT train(query, candidate, '{"full_softmax": true, "history": {"columns": 5}}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "full_softmax": true, "uniform_negatives": 10}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "full_softmax": true, "sampling_correction": "in_batch"}') FROM rows;
 SELECT train(query, candidate, '{"history": false, "full_softmax": true, "hard_negatives": 10}') FROM rows;

@@ -21,6 +21,7 @@
 #include "base/matmul.h"
 #include "base/random.h"
 #include "learning/loss.h"
+#include "learning/softmax.h"
 
 #define RUNS 11
 
@@ -88,7 +89,7 @@ finish(tfrs_loss *loss)
 	tfrs_status status;
 	double		total;
 
-	while ((status = tfrs_loss_step(loss, &total, &error)) == TFRS_MORE)
+	while ((status = tfrs_loss_step(loss, &total)) == TFRS_MORE)
 		;
 	demand(status, &error);
 	return total;
@@ -180,35 +181,47 @@ compare_pairs(const void *a, const void *b)
 	return (x->candidate > y->candidate) - (x->candidate < y->candidate);
 }
 
-/* Numbers the distinct queries and candidates of rows rows; equal rows become one pair. */
-static void
-group(tfrs_loss_distinct *batch, pair *pairs, size_t rows)
+/* A batch of distinct queries and candidates, and the list that it points to. */
+typedef struct grouped
 {
-	uint32_t   *pair_query = take(rows, sizeof(uint32_t));
-	uint32_t   *pair_candidate = take(rows, sizeof(uint32_t));
-	float	   *weight = take(rows, sizeof(float));
-	float	   *count = take(rows, sizeof(float));
-	uint32_t   *place = take((size_t) 1 << 22, sizeof(uint32_t));
+	tfrs_softmax_batch batch;
+	tfrs_ragged target;
+} grouped;
 
+#define MOST_CANDIDATES ((size_t) 1 << 22)
+
+/* Numbers the distinct queries and candidates of rows rows; equal rows become one target. */
+static void
+group(grouped *g, pair *pairs, size_t rows)
+{
+	float	   *count = take(rows, sizeof(float));
+	uint32_t   *place = take(MOST_CANDIDATES, sizeof(uint32_t));
+
+	g->target = (tfrs_ragged) {
+		.row_capacity = rows, .capacity = rows, .has_weight = true,
+		.start = take(rows + 1, sizeof(size_t)), .item = take(rows, sizeof(uint32_t)),
+		.weight = take(rows, sizeof(float))
+	};
 	qsort(pairs, rows, sizeof(*pairs), compare_pairs);
 	for (size_t i = 0; i < rows; i++)
+		place[pairs[i].candidate & (MOST_CANDIDATES - 1)] = 1;
+	for (size_t c = 0; c < MOST_CANDIDATES; c++)
+		if (place[c] != 0)
+			place[c] = (uint32_t) ++g->batch.columns;
+	for (size_t i = 0; i < rows; i++)
 	{
-		uint32_t	candidate = pairs[i].candidate & ((1u << 22) - 1);
+		uint32_t	column = place[pairs[i].candidate & (MOST_CANDIDATES - 1)] - 1;
 
-		if (place[candidate] == 0)
-			place[candidate] = (uint32_t) ++batch->candidates;
-		count[place[candidate] - 1] += 1.0f;
-		batch->queries += i == 0 || pairs[i].query != pairs[i - 1].query;
+		if (i > 0 && pairs[i].query != pairs[i - 1].query)
+			tfrs_ragged_end_row(&g->target);
 		if (i == 0 || compare_pairs(&pairs[i], &pairs[i - 1]) != 0)
-			batch->pairs++;
-		pair_query[batch->pairs - 1] = (uint32_t) batch->queries - 1;
-		pair_candidate[batch->pairs - 1] = place[candidate] - 1;
-		weight[batch->pairs - 1] += 1.0f;
+			tfrs_ragged_push(&g->target, column, 0.0f);
+		g->target.weight[g->target.count - 1] += 1.0f;
+		count[column] += 1.0f;
 	}
-	batch->pair_query = pair_query;
-	batch->pair_candidate = pair_candidate;
-	batch->pair_weight = weight;
-	batch->candidate_count = count;
+	tfrs_ragged_end_row(&g->target);
+	g->batch.rows = g->target.rows;
+	g->batch.count = count;
 	tfrs_arena_release(&arena, place);
 }
 
@@ -218,9 +231,9 @@ bench_distinct(size_t b, size_t d, int threads)
 	size_t		rows = 0;
 	pair	   *pairs = read_pairs(&rows);
 	size_t		batches = rows / b;
-	tfrs_loss_distinct *batch = take(batches, sizeof(*batch));
+	grouped    *group_of = take(batches, sizeof(*group_of));
 	tfrs_loss_options options;
-	tfrs_loss  *loss;
+	tfrs_softmax *softmax;
 	tfrs_error	error;
 	double		times[RUNS];
 	tfrs_random random;
@@ -237,30 +250,34 @@ bench_distinct(size_t b, size_t d, int threads)
 	}
 	for (size_t i = 0; i < batches; i++)
 	{
-		batch[i].dim = d;
-		group(&batch[i], pairs + i * b, b);
-		batch[i].query = random_vectors(batch[i].queries, d, 2 * i);
-		batch[i].candidate = random_vectors(batch[i].candidates, d, 2 * i + 1);
-		batch[i].d_query = take(batch[i].queries * d, sizeof(float));
-		batch[i].d_candidate = take(batch[i].candidates * d, sizeof(float));
+		tfrs_softmax_batch *batch = &group_of[i].batch;
+
+		batch->dim = d;
+		group(&group_of[i], pairs + i * b, b);
+		batch->target = &group_of[i].target;
+		batch->query = random_vectors(batch->rows, d, 2 * i);
+		batch->candidate = random_vectors(batch->columns, d, 2 * i + 1);
+		batch->d_query = take(batch->rows * d, sizeof(float));
+		batch->d_candidate = take(batch->columns * d, sizeof(float));
 	}
 	tfrs_loss_options_default(&options);
-	demand(tfrs_loss_create(&loss, &arena, threads, &error), &error);
+	demand(tfrs_softmax_create(&softmax, &arena, threads, &error), &error);
 	for (int r = 0; r < RUNS; r++)
 	{
 		double		start = now();
 
 		for (size_t i = 0; i < batches; i++)
 		{
-			demand(tfrs_loss_begin_distinct(loss, &batch[i], &options, &error), &error);
-			total = finish(loss);
+			demand(tfrs_softmax_begin(softmax, &group_of[i].batch, &options, &error), &error);
+			while (tfrs_softmax_step(softmax, &total) == TFRS_MORE)
+				;
 		}
 		times[r] = now() - start;
 	}
 	sort_times(times);
 	printf("%zu batches of %zu rows (last: %zu queries, %zu candidates, %zu pairs, loss %.1f)\n",
-		   batches, b, batch[batches - 1].queries, batch[batches - 1].candidates,
-		   batch[batches - 1].pairs, total);
+		   batches, b, group_of[batches - 1].batch.rows,
+		   group_of[batches - 1].batch.columns, group_of[batches - 1].target.count, total);
 	printf("distinct form %.2f ms a batch (fastest %.2f) on %d, products by %s\n",
 		   times[RUNS / 2] / (double) batches, times[0] / (double) batches, threads,
 		   tfrs_matmul_library());

@@ -5,49 +5,57 @@
 
 #include <string.h>
 
+static void
+arrays(void *object, tfrs_plan *plan)
+{
+	tfrs_epoch_log *log = object;
+	size_t		epochs = log->options->epochs;
+
+	TFRS_PLAN_ZERO(plan, &log->epochs, epochs);
+	if (log->options->batch_accuracy.count > 0)
+		TFRS_PLAN_ZERO(plan, &log->accuracy, epochs * log->options->batch_accuracy.count);
+	if (log->options->validation.on)
+		TFRS_PLAN(plan, &log->validation, epochs);
+}
+
+void
+tfrs_epoch_log_plan(tfrs_plan *plan, const tfrs_train_options *options)
+{
+	tfrs_epoch_log log = {.options = options};
+
+	arrays(&log, plan);
+}
+
 tfrs_status
 tfrs_epoch_log_begin(tfrs_epoch_log *log, tfrs_arena *arena, const tfrs_train_options *options,
 					 tfrs_error *error)
 {
-	size_t		accuracies = (size_t) options->epochs * options->batch_accuracy.count;
 	tfrs_status status;
 
-	*log = (tfrs_epoch_log) {.arena = arena,.cutoffs = &options->batch_accuracy};
-	status = TFRS_GET_ZERO(arena, &log->epochs, options->epochs, error);
-	if (status == TFRS_OK && accuracies > 0)
-		status = TFRS_GET_ZERO(arena, &log->accuracy, accuracies, error);
-	if (status == TFRS_OK && options->validation.on)
-		status = TFRS_GET(arena, &log->validation, options->epochs, error);
+	*log = (tfrs_epoch_log) {.options = options};
+	status = tfrs_plan_take(arena, arrays, log, error);
+	log->arena = status == TFRS_OK ? arena : NULL;
 	return status;
 }
 
 void
 tfrs_epoch_log_free(tfrs_epoch_log *log)
 {
-	if (log->arena == NULL)
-		return;
-	tfrs_arena_release(log->arena, log->epochs);
-	tfrs_arena_release(log->arena, log->accuracy);
-	tfrs_arena_release(log->arena, log->validation);
+	tfrs_plan_release(log->arena, arrays, log);
 	memset(log, 0, sizeof(*log));
 }
 
 void
-tfrs_epoch_log_add(tfrs_epoch_log *log, uint32_t epoch, double loss, double loss_per_row)
+tfrs_epoch_log_add(tfrs_epoch_log *log, uint32_t epoch, const tfrs_model_epoch *figures,
+				   const tfrs_batch_accuracy *measured)
 {
-	log->epochs[epoch - 1] = (tfrs_model_epoch) {loss, loss_per_row};
+	uint32_t	count = log->options->batch_accuracy.count;
+	float	   *accuracy = log->accuracy + (epoch - 1) * (size_t) count;
+
+	log->epochs[epoch - 1] = *figures;
 	log->done = epoch;
 	if (log->validation != NULL)
 		log->validation[epoch - 1] = -1.0;
-}
-
-void
-tfrs_epoch_log_add_accuracy(tfrs_epoch_log *log, uint32_t epoch,
-							const tfrs_batch_accuracy *measured)
-{
-	uint32_t	count = log->cutoffs->count;
-	float	   *accuracy = log->accuracy + (epoch - 1) * (size_t) count;
-
 	for (uint32_t k = 0; k < count && measured->weight > 0.0; k++)
 		accuracy[k] = (float) (measured->hits[k] / measured->weight);
 }
@@ -57,7 +65,7 @@ tfrs_epoch_log_fill(const tfrs_epoch_log *log, tfrs_model_parts *parts)
 {
 	parts->epoch_count = log->done;
 	parts->epochs = log->epochs;
-	parts->cutoffs = log->cutoffs;
+	parts->cutoffs = &log->options->batch_accuracy;
 	parts->accuracy = log->accuracy;
 	parts->validation = log->validation;
 }

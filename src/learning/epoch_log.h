@@ -8,14 +8,14 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "learning/descent.h"
 #include "learning/hyperparameters.h"
 #include "learning/model_writer.h"
-#include "learning/update.h"
 
 typedef struct tfrs_epoch_log
 {
 	tfrs_arena *arena;
-	const tfrs_cutoffs *cutoffs;
+	const tfrs_train_options *options;
 	uint32_t	done;
 	tfrs_model_epoch *epochs;	/* (epochs of the options) */
 	float	   *accuracy;		/* (epochs, K) of batches; NULL: not asked for */
@@ -27,11 +27,12 @@ extern tfrs_status tfrs_epoch_log_begin(tfrs_epoch_log *log, tfrs_arena *arena,
 										const tfrs_train_options *options, tfrs_error *error);
 extern void tfrs_epoch_log_free(tfrs_epoch_log *log);
 
-/* epoch: from 1. */
-extern void tfrs_epoch_log_add(tfrs_epoch_log *log, uint32_t epoch, double loss,
-							   double loss_per_row);
-extern void tfrs_epoch_log_add_accuracy(tfrs_epoch_log *log, uint32_t epoch,
-										const tfrs_batch_accuracy *measured);
+/* What is taken, as a part of a list that is counted. */
+extern void tfrs_epoch_log_plan(tfrs_plan *plan, const tfrs_train_options *options);
+
+/* epoch: from 1; measured is kept where the options ask for accuracy. */
+extern void tfrs_epoch_log_add(tfrs_epoch_log *log, uint32_t epoch, const tfrs_model_epoch *figures,
+							   const tfrs_batch_accuracy *measured);
 
 /* Points the parts at it. */
 extern void tfrs_epoch_log_fill(const tfrs_epoch_log *log, tfrs_model_parts *parts);

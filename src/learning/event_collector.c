@@ -20,19 +20,6 @@
 #define STEP_QUERIES ((size_t) 1 << 20)
 #define STEP_ROWS ((size_t) 1 << 14)
 
-typedef enum collect_phase
-{
-	COUNT_STORED,
-	PLACE,
-	READ_STORED,
-	READ,
-	HEAP_BY_CANDIDATE,
-	MERGE,
-	HEAP_BY_TIME,
-	STORE,
-	COLLECTED
-} collect_phase;
-
 typedef bool (*event_order) (const tfrs_collected_event *a, const tfrs_collected_event *b);
 
 /* Of what is equal a stored event comes last, so that it is taken out before the rows. */
@@ -85,44 +72,39 @@ stored_count(const tfrs_event_collector *collector)
 	return collector->options.stored == NULL ? 0 : collector->options.stored->events->count;
 }
 
-static tfrs_status
-reserve(tfrs_event_collector *collector, tfrs_error *error)
+/* What only collecting needs. */
+static void
+scratch(void *object, tfrs_plan *plan)
 {
-	tfrs_arena *arena = collector->arena;
-	size_t		rows = tfrs_interactions_count(collector->interactions) + stored_count(collector);
-	size_t		queries = collector->queries;
-	tfrs_status status = TFRS_GET(arena, &collector->rows, STEP_ROWS, error);
+	tfrs_event_collector *collector = object;
 
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &collector->event, rows, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(arena, &collector->begin, queries + 1, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &collector->filled, queries, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &collector->offsets, queries + 1, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &collector->candidate, rows, error);
-	if (status == TFRS_OK && collector->options.has_time)
-		status = TFRS_GET(arena, &collector->at, rows, error);
-	if (status == TFRS_OK && collector->options.has_weight)
-		status = TFRS_GET(arena, &collector->weight, rows, error);
-	return status;
+	TFRS_PLAN(plan, &collector->rows, STEP_ROWS);
+	TFRS_PLAN(plan, &collector->event, collector->all);
+	TFRS_PLAN_ZERO(plan, &collector->begin, collector->queries + 1);
+	TFRS_PLAN(plan, &collector->filled, collector->queries);
 }
 
-bool
-tfrs_event_collector_bytes(const tfrs_event_options *options, size_t rows, size_t queries,
-						   size_t *bytes)
+static void
+arrays(void *object, tfrs_plan *plan)
 {
-	size_t		row = sizeof(tfrs_collected_event) + sizeof(uint32_t) +
-		(options->has_time ? sizeof(int64_t) : 0) + (options->has_weight ? sizeof(float) : 0);
-	size_t		of_rows;
-	size_t		of_queries;
+	tfrs_event_collector *collector = object;
 
-	return tfrs_size_multiply(rows, row, &of_rows) &&
-		tfrs_size_multiply(queries + 1, 3 * sizeof(uint64_t), &of_queries) &&
-		tfrs_size_add(of_rows, STEP_ROWS * sizeof(tfrs_interaction), &of_rows) &&
-		tfrs_size_add(*bytes, of_rows, bytes) && tfrs_size_add(*bytes, of_queries, bytes);
+	scratch(collector, plan);
+	TFRS_PLAN(plan, &collector->offsets, collector->queries + 1);
+	TFRS_PLAN(plan, &collector->candidate, collector->all);
+	if (collector->options.has_time)
+		TFRS_PLAN(plan, &collector->at, collector->all);
+	if (collector->options.has_weight)
+		TFRS_PLAN(plan, &collector->weight, collector->all);
+}
+
+void
+tfrs_event_collector_plan(tfrs_plan *plan, const tfrs_event_options *options, size_t rows,
+						  size_t queries)
+{
+	tfrs_event_collector collector = {.options = *options,.queries = queries,.all = rows};
+
+	arrays(&collector, plan);
 }
 
 tfrs_status
@@ -133,45 +115,23 @@ tfrs_event_collector_begin(tfrs_event_collector *collector, tfrs_arena *arena,
 	tfrs_status status;
 
 	memset(collector, 0, sizeof(*collector));
-	collector->arena = arena;
 	collector->interactions = interactions;
 	collector->options = *options;
 	collector->queries = tfrs_interactions_queries(interactions)->count;
-	collector->phase = options->stored == NULL ? PLACE : COUNT_STORED;
-	status = reserve(collector, error);
+	collector->all = tfrs_interactions_count(interactions) + stored_count(collector);
+	collector->phase = options->stored == NULL ? TFRS_COLLECT_PLACE : TFRS_COLLECT_COUNT_STORED;
+	status = tfrs_plan_take(arena, arrays, collector, error);
 	if (status != TFRS_OK)
-	{
-		tfrs_event_collector_free(collector);
 		return status;
-	}
+	collector->arena = arena;
 	collector->offsets[0] = 0;
 	return tfrs_interactions_rewind(interactions, 0, error);
-}
-
-/* What only collecting needs. */
-static void
-release_rows(tfrs_event_collector *collector)
-{
-	tfrs_arena_release(collector->arena, collector->rows);
-	tfrs_arena_release(collector->arena, collector->event);
-	tfrs_arena_release(collector->arena, collector->begin);
-	tfrs_arena_release(collector->arena, collector->filled);
-	collector->rows = NULL;
-	collector->event = NULL;
-	collector->begin = NULL;
-	collector->filled = NULL;
 }
 
 void
 tfrs_event_collector_free(tfrs_event_collector *collector)
 {
-	if (collector->arena == NULL)
-		return;
-	release_rows(collector);
-	tfrs_arena_release(collector->arena, collector->offsets);
-	tfrs_arena_release(collector->arena, collector->candidate);
-	tfrs_arena_release(collector->arena, collector->at);
-	tfrs_arena_release(collector->arena, collector->weight);
+	tfrs_plan_release(collector->arena, arrays, collector);
 	memset(collector, 0, sizeof(*collector));
 }
 
@@ -247,7 +207,7 @@ read_stored(tfrs_event_collector *collector)
 		};
 	}
 	if (end == count)
-		collector->phase = READ;
+		collector->phase = TFRS_COLLECT_READ;
 }
 
 /* Turns to the rows of the next query, or ends the collecting. */
@@ -256,10 +216,10 @@ begin_query(tfrs_event_collector *collector)
 {
 	const uint64_t *begin = collector->begin + collector->done;
 
-	collector->phase = COLLECTED;
+	collector->phase = TFRS_COLLECT_DONE;
 	if (collector->done == collector->queries)
 		return;
-	collector->phase = HEAP_BY_CANDIDATE;
+	collector->phase = TFRS_COLLECT_HEAP_BY_CANDIDATE;
 	collector->cursor = (begin[1] - begin[0]) / 2;
 }
 
@@ -364,19 +324,19 @@ turn(tfrs_event_collector *collector, size_t rows)
 {
 	size_t		events = rows - collector->kept;
 
-	switch ((collect_phase) collector->phase)
+	switch (collector->phase)
 	{
-		case HEAP_BY_CANDIDATE:
-			collector->phase = MERGE;
+		case TFRS_COLLECT_HEAP_BY_CANDIDATE:
+			collector->phase = TFRS_COLLECT_MERGE;
 			collector->cursor = rows;
 			collector->kept = rows;
 			break;
-		case MERGE:
-			collector->phase = HEAP_BY_TIME;
+		case TFRS_COLLECT_MERGE:
+			collector->phase = TFRS_COLLECT_HEAP_BY_TIME;
 			collector->cursor = events / 2;
 			break;
-		case HEAP_BY_TIME:
-			collector->phase = STORE;
+		case TFRS_COLLECT_HEAP_BY_TIME:
+			collector->phase = TFRS_COLLECT_STORE;
 			collector->cursor = events;
 			break;
 		default:
@@ -390,15 +350,15 @@ move_element(tfrs_event_collector *collector, tfrs_collected_event *event, size_
 {
 	tfrs_collected_event *kept = event + collector->kept;
 
-	switch ((collect_phase) collector->phase)
+	switch (collector->phase)
 	{
-		case HEAP_BY_CANDIDATE:
+		case TFRS_COLLECT_HEAP_BY_CANDIDATE:
 			sift_down(event, collector->cursor - 1, rows, by_candidate);
 			break;
-		case MERGE:
+		case TFRS_COLLECT_MERGE:
 			merge_largest(collector, event, rows);
 			break;
-		case HEAP_BY_TIME:
+		case TFRS_COLLECT_HEAP_BY_TIME:
 			sift_down(kept, collector->cursor - 1, rows - collector->kept, by_time);
 			break;
 		default:
@@ -410,7 +370,7 @@ move_element(tfrs_event_collector *collector, tfrs_collected_event *event, size_
 static void
 sort_queries(tfrs_event_collector *collector)
 {
-	for (size_t moves = 0; moves < STEP_ROWS && collector->phase != COLLECTED; moves++)
+	for (size_t moves = 0; moves < STEP_ROWS && collector->phase != TFRS_COLLECT_DONE; moves++)
 	{
 		uint64_t	begin = collector->begin[collector->done];
 		size_t		rows = collector->begin[collector->done + 1] - begin;
@@ -427,29 +387,29 @@ tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, 
 {
 	tfrs_status status = TFRS_OK;
 
-	switch ((collect_phase) collector->phase)
+	switch (collector->phase)
 	{
-		case COUNT_STORED:
+		case TFRS_COLLECT_COUNT_STORED:
 			count_stored(collector);
 			break;
-		case PLACE:
+		case TFRS_COLLECT_PLACE:
 			place_queries(collector);
 			break;
-		case READ_STORED:
+		case TFRS_COLLECT_READ_STORED:
 			if (stored_count(collector) > 0)
 				read_stored(collector);
 			else
-				collector->phase = READ;
+				collector->phase = TFRS_COLLECT_READ;
 			break;
-		case READ:
+		case TFRS_COLLECT_READ:
 			status = read_rows(collector, error);
 			break;
 		default:
 			sort_queries(collector);
 	}
-	if (status != TFRS_OK || collector->phase != COLLECTED)
+	if (status != TFRS_OK || collector->phase != TFRS_COLLECT_DONE)
 		return status == TFRS_OK ? TFRS_MORE : status;
-	release_rows(collector);
+	tfrs_plan_release(collector->arena, scratch, collector);
 	events->queries = collector->queries;
 	events->count = collector->offsets[collector->queries];
 	events->offsets = collector->offsets;

@@ -46,13 +46,27 @@ typedef struct tfrs_event_options
 	const tfrs_stored_events *stored;	/* NULL: none; must outlive the collector */
 } tfrs_event_options;
 
+typedef enum tfrs_collect_phase
+{
+	TFRS_COLLECT_COUNT_STORED = 0,
+	TFRS_COLLECT_PLACE,
+	TFRS_COLLECT_READ_STORED,
+	TFRS_COLLECT_READ,
+	TFRS_COLLECT_HEAP_BY_CANDIDATE,
+	TFRS_COLLECT_MERGE,
+	TFRS_COLLECT_HEAP_BY_TIME,
+	TFRS_COLLECT_STORE,
+	TFRS_COLLECT_DONE
+} tfrs_collect_phase;
+
 typedef struct tfrs_event_collector
 {
 	tfrs_arena *arena;
 	tfrs_interactions *interactions;
 	tfrs_event_options options;
 	size_t		queries;		/* V */
-	int			phase;			/* what the next step does */
+	size_t		all;			/* rows and stored events */
+	tfrs_collect_phase phase;	/* what the next step does */
 	size_t		done;			/* queries that the phase has passed */
 	size_t		cursor;			/* elements left of the query that is being sorted */
 	size_t		kept;			/* where its events begin that are sorted and merged */
@@ -82,9 +96,8 @@ extern tfrs_status tfrs_event_collector_step(tfrs_event_collector *collector, tf
 											 tfrs_error *error);
 extern void tfrs_event_collector_free(tfrs_event_collector *collector);
 
-/* Adds to *bytes what collecting takes; rows: with the stored events.  false
- * where that overflows. */
-extern bool tfrs_event_collector_bytes(const tfrs_event_options *options, size_t rows,
-									   size_t queries, size_t *bytes);
+/* What collecting takes, as a part of a list that is counted; rows: with the stored events. */
+extern void tfrs_event_collector_plan(tfrs_plan *plan, const tfrs_event_options *options,
+									  size_t rows, size_t queries);
 
 #endif							/* TFRS_EVENT_COLLECTOR_H */

@@ -16,29 +16,35 @@
 /* Of the events of a query that is held out. */
 #define TESTED_SHARE 0.2
 
-static tfrs_status
-init_part(tfrs_event_split *split, tfrs_event_part *part, tfrs_error *error)
+static void
+plan_part(tfrs_plan *plan, tfrs_event_part *part, const tfrs_events *all)
 {
-	tfrs_arena *arena = split->arena;
-	const tfrs_events *all = split->all;
-	tfrs_status status = TFRS_GET_ZERO(arena, &part->offsets, all->queries + 1, error);
-
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &part->candidate, all->count, error);
-	if (status == TFRS_OK && all->at != NULL)
-		status = TFRS_GET(arena, &part->at, all->count, error);
-	if (status == TFRS_OK && all->weight != NULL)
-		status = TFRS_GET(arena, &part->weight, all->count, error);
-	return status;
+	TFRS_PLAN_ZERO(plan, &part->offsets, all->queries + 1);
+	TFRS_PLAN(plan, &part->candidate, all->count);
+	if (all->at != NULL || all->later > 0)
+		TFRS_PLAN(plan, &part->at, all->count);
+	if (all->weight != NULL)
+		TFRS_PLAN(plan, &part->weight, all->count);
 }
 
 static void
-free_part(tfrs_event_split *split, tfrs_event_part *part)
+arrays(void *object, tfrs_plan *plan)
 {
-	tfrs_arena_release(split->arena, part->offsets);
-	tfrs_arena_release(split->arena, part->candidate);
-	tfrs_arena_release(split->arena, part->at);
-	tfrs_arena_release(split->arena, part->weight);
+	tfrs_event_split *split = object;
+
+	plan_part(plan, &split->training, split->all);
+	if (split->options->by == TFRS_HELD_OUT_QUERY)
+		plan_part(plan, &split->shown, split->all);
+}
+
+void
+tfrs_event_split_plan(tfrs_plan *plan, const tfrs_validation_options *options,
+					  const tfrs_events *all)
+{
+	tfrs_event_split split = {.options = options,.all = all};
+
+	arrays(&split, plan);
+	tfrs_pair_set_plan(plan, all->count, all->queries);
 }
 
 tfrs_status
@@ -57,9 +63,7 @@ tfrs_event_split_begin(tfrs_event_split *split, tfrs_arena *arena,
 	split->seed = seed;
 	split->all = all;
 	tfrs_pair_set_init(&split->tested, arena);
-	status = init_part(split, &split->training, error);
-	if (status == TFRS_OK && options->by == TFRS_HELD_OUT_QUERY)
-		status = init_part(split, &split->shown, error);
+	status = tfrs_plan_take(arena, arrays, split, error);
 	if (status != TFRS_OK)
 		tfrs_event_split_free(split);
 	return status;
@@ -71,23 +75,8 @@ tfrs_event_split_free(tfrs_event_split *split)
 	if (split->arena == NULL)
 		return;
 	tfrs_pair_set_free(&split->tested);
-	free_part(split, &split->training);
-	free_part(split, &split->shown);
+	tfrs_plan_release(split->arena, arrays, split);
 	memset(split, 0, sizeof(*split));
-}
-
-bool
-tfrs_event_split_bytes(const tfrs_validation_options *options, size_t queries, size_t events,
-					   size_t *bytes)
-{
-	size_t		parts = options->by == TFRS_HELD_OUT_QUERY ? 2 : 1;
-	size_t		of_event = sizeof(uint32_t) + sizeof(int64_t) + sizeof(float);
-	size_t		split;
-
-	return tfrs_size_multiply(events, parts * of_event, &split) &&
-		tfrs_size_add(*bytes, split, bytes) &&
-		tfrs_size_add(*bytes, parts * (queries + 1) * sizeof(uint64_t), bytes) &&
-		tfrs_pair_set_bytes(events, queries, bytes);
 }
 
 static void

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
+#include "base/plan.h"
 #include "learning/history.h"
 #include "learning/hyperparameters.h"
 #include "learning/pair_set.h"
@@ -69,8 +69,8 @@ extern bool tfrs_event_split_holds(const tfrs_event_split *split, uint32_t query
 
 extern void tfrs_event_split_free(tfrs_event_split *split);
 
-/* Adds to *bytes what is taken; false where that overflows. */
-extern bool tfrs_event_split_bytes(const tfrs_validation_options *options, size_t queries,
-								   size_t events, size_t *bytes);
+/* What is taken, as a part of a list that is counted; counts of events may be upper bounds. */
+extern void tfrs_event_split_plan(tfrs_plan *plan, const tfrs_validation_options *options,
+								  const tfrs_events *all);
 
 #endif							/* TFRS_EVENT_SPLIT_H */

@@ -90,6 +90,7 @@ tfrs_train_options_default(tfrs_train_options *options)
 	history_default(&options->history);
 	options->schedule.kind = TFRS_SCHEDULE_LINEAR;
 	options->schedule.final = 0.02f;
+	options->reduction = TFRS_REDUCTION_MEAN;
 	options->candidate_bias = true;
 	options->dropout = 0.05f;
 	options->normalize = true;
@@ -111,6 +112,7 @@ tfrs_train_options_without_history(tfrs_train_options *options)
 	options->loss.temperature = 0.17f;
 	memset(&options->history, 0, sizeof(options->history));
 	memset(&options->schedule, 0, sizeof(options->schedule));
+	options->reduction = TFRS_REDUCTION_SUM;
 	options->candidate_bias = false;
 	options->dropout = 0.0f;
 	options->normalize = true;
@@ -131,6 +133,8 @@ tfrs_train_options_interactions(tfrs_train_options *options)
 	options->batch_size = 1024;
 	options->optimizer.learning_rate = 0.003f;
 	options->loss.temperature = 1.0f;
+	options->loss.probability_floor = 1e-10f;	/* of rare ones among many millions */
+	options->correction = TFRS_CORRECTION_CORRECTED;
 	options->schedule.kind = TFRS_SCHEDULE_CONSTANT;
 	options->dropout = 0.3f;
 	options->normalize = false;
@@ -202,8 +206,6 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 {
 	tfrs_history_options *history = &options->history;
 
-	if (options->dim == 1)
-		options->candidate_bias = false;	/* it would take the only number */
 	if (counts->next_states == 0)
 	{
 		history->all = true;
@@ -212,6 +214,8 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 	}
 	if (!history->all)
 		history->hide_share = 0.0f; /* nothing would see what is not hidden */
+	if (options->full_softmax)
+		history->columns = 0;
 	if (history->columns < 0)
 		history->columns = counts->candidates > MOST_COLUMNS ? SAMPLED_COLUMNS : 0;
 	if (history->tied < 0)
@@ -221,7 +225,8 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 	if (options->epochs > history->steps)
 		options->epochs = history->steps;
 	if (options->loss.temperature == 0.0f)
-		options->loss.temperature = (float) choose_temperature(counts);
+		options->loss.temperature = options->loss.kind == TFRS_LOSS_CCL ? 1.0f
+			: (float) choose_temperature(counts);
 }
 
 void
@@ -229,6 +234,8 @@ tfrs_train_options_resolve(tfrs_train_options *options, const tfrs_train_counts 
 {
 	if (options->dim == 0)
 		options->dim = choose_dim(options, counts);
+	if (options->dim == 1)
+		options->candidate_bias = false;	/* it would take the only number */
 	if (options->history.on)
 		resolve_history(options, counts);
 	else if (options->loss.temperature == 0.0f)
@@ -243,12 +250,19 @@ tfrs_train_options_optimizer(const tfrs_train_options *options, size_t rows)
 	tfrs_optimizer optimizer = options->optimizer;
 	float		share = 1.0f / (float) rows;
 
-	if (options->reduction == TFRS_REDUCTION_SUM)
+	if (options->reduction == TFRS_REDUCTION_SUM || options->history.on)
 		return optimizer;
 	optimizer.epsilon *= optimizer.kind == TFRS_ADAM ? share : share * share;
 	optimizer.initial_accumulator_value *= share * share;
 	optimizer.accumulator_relative_threshold *= share;
 	return optimizer;
+}
+
+bool
+tfrs_train_options_is_plain(const tfrs_train_options *options)
+{
+	return !options->history.on &&
+		(options->form == TFRS_FORM_PLAIN || options->loss.hard_negatives > 0);
 }
 
 /* TFRS's tutorial: sum of losses, Adagrad 0.1, tables of ids, nothing corrected. */
@@ -283,7 +297,7 @@ check_history(const tfrs_train_options *options)
 {
 	const tfrs_history_options *history = &options->history;
 
-	if (!is_dropout(history->dropout) || !is_dropout(options->dropout))
+	if (!is_dropout(history->dropout))
 		return "dropout must be at least 0 and below 1";
 	if (history->decays > TFRS_MAX_DECAYS || (history->decays == 0 && !history->all))
 		return "history needs the bag of all events or 1 to 4 decays";
@@ -306,25 +320,39 @@ check_query_weight(float weight)
 	return weight >= 0.0f && weight <= 1.0f ? NULL : "query_weight must be between 0 and 1";
 }
 
+/* What the softmax is over. */
 static const char *
-check_tables(const tfrs_train_options *options)
+check_negatives(const tfrs_train_options *options)
 {
-	bool		plain = options->form == TFRS_FORM_PLAIN || options->loss.hard_negatives > 0;
+	bool		plain = tfrs_train_options_is_plain(options);
+	bool		states = options->history.on && !options->history.interactions;
 
 	if (options->correction > TFRS_CORRECTION_CORRECTED)
 		return "sampling_correction must be none, in_batch or corrected";
-	if (options->form == TFRS_FORM_DISTINCT && options->loss.hard_negatives > 0)
+	if (options->form == TFRS_FORM_DISTINCT && plain)
 		return "hard_negatives need the plain form of the loss";
-	if (options->loss.kind == TFRS_LOSS_CCL && !options->normalize)
-		return "the loss ccl is one of cosines: it needs normalize";
 	if (plain && options->full_softmax)
 		return "full_softmax keeps all negatives: hard_negatives must be 0";
 	if (options->full_softmax && options->uniform_negatives > 0)
 		return "full_softmax samples nothing: uniform_negatives must be 0";
-	if (options->uniform_negatives > TFRS_MAX_BATCH)
-		return "uniform_negatives must be at most 1048576";
+	if (states && options->uniform_negatives > 0)
+		return "uniform_negatives stand beside the candidates of a batch of interactions: a softmax "
+			"of states has its sample in history.columns";
+	if (states && options->full_softmax && options->history.columns > 0)
+		return "full_softmax samples nothing: history.columns must be 0";
+	return options->uniform_negatives > TFRS_MAX_BATCH
+		? "uniform_negatives must be at most 1048576" : NULL;
+}
+
+static const char *
+check_steps(const tfrs_train_options *options)
+{
+	if (options->loss.kind == TFRS_LOSS_CCL && !options->normalize)
+		return "the loss ccl is one of cosines: it needs normalize";
 	if (!is_dropout(options->id_dropout))
 		return "id_dropout must be at least 0 and below 1";
+	if (!is_dropout(options->dropout))
+		return "dropout must be at least 0 and below 1";
 	if (options->batch_accuracy.count > TFRS_MAX_CUTOFFS)
 		return "batch_accuracy has too many cutoffs";
 	for (uint32_t i = 0; i < options->batch_accuracy.count; i++)
@@ -382,7 +410,9 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		return "batch_size must be between 1 and 1048576";
 	if (options->threads < 1 || options->threads > TFRS_MAX_THREADS)
 		return "threads must be between 1 and 64";
-	problem = check_tables(options);
+	problem = check_negatives(options);
+	if (problem == NULL)
+		problem = check_steps(options);
 	if (problem == NULL && options->validation.on)
 		problem = check_validation(&options->validation, options->history.on);
 	if (problem == NULL)

@@ -10,7 +10,7 @@
 
 #include "base/limits.h"
 #include "learning/history.h"
-#include "learning/loss.h"
+#include "learning/loss_options.h"
 #include "learning/optimizer.h"
 #include "learning/schedule.h"
 
@@ -28,15 +28,16 @@ typedef struct tfrs_cutoffs
 	uint32_t	k[TFRS_MAX_CUTOFFS];
 } tfrs_cutoffs;
 
-/* Of a batch's losses; a mean is over the rows of a full batch, so that a last
- * short one counts less. */
+/* Of a batch's losses; a mean is over the rows of a full batch, so that a last short one counts
+ * less.  States weigh 1 on the average in a sum. */
 typedef enum tfrs_reduction
 {
 	TFRS_REDUCTION_SUM = 0,
 	TFRS_REDUCTION_MEAN
 } tfrs_reduction;
 
-/* Which form of the loss: auto takes the cheaper one for each batch. */
+/* Which form of the loss: auto is the distinct one but where hard negatives of interactions are
+ * wanted as TFRS has them. */
 typedef enum tfrs_loss_form
 {
 	TFRS_FORM_AUTO = 0,
@@ -102,16 +103,17 @@ typedef struct tfrs_train_options
 	tfrs_history_options history;
 	tfrs_schedule schedule;
 	bool		candidate_bias; /* the last of the dim numbers */
-	float		dropout;		/* of the components of the query vector; history towers only */
+	float		dropout;		/* of the components of the query vector */
 	bool		normalize;		/* L2 on both sides before the product (Keras UnitNormalization) */
 	tfrs_sampling_correction correction;
 	bool		full_softmax;	/* all candidates are columns, exact: nothing is sampled */
-	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch */
+	uint32_t	uniform_negatives;	/* columns drawn uniformly beside those of the batch; not for
+									 * states, whose history.columns are */
 	bool		mask_known;		/* a query's other candidates are no negatives of it */
 	float		query_weight;	/* w: a query's rows weigh count(query)^-w (states.h); 0: 1 each */
 	tfrs_validation_options validation;
 	tfrs_cutoffs batch_accuracy;	/* told of each epoch: is the positive in a batch's first k? */
-	float		id_dropout;		/* share of rows whose query is taken for an unknown one */
+	float		id_dropout;		/* share of examples whose query is taken for an unknown one */
 	tfrs_reduction reduction;
 	float		l2;				/* l2 |v|^2 is added to a step's loss for each row v it touches */
 	float		clip_norm;		/* most of a step's gradient's norm, 0: any */
@@ -157,10 +159,13 @@ extern void tfrs_train_options_resolve(tfrs_train_options *options,
 /*
  * The optimizer for a loss of this reduction.  Its constants are meant for a sum of losses; for a
  * mean over rows they are divided by what the gradients are divided by, which leaves the trajectory
- * as it is (but for SGD, whose steps shrink).
+ * as it is (but for SGD, whose steps shrink).  A history tower's are taken as they are.
  */
 extern tfrs_optimizer tfrs_train_options_optimizer(const tfrs_train_options *options,
 												   size_t rows);
+
+/* Whether each interaction is a row and a column of its own (plain form), whatever repeats. */
+extern bool tfrs_train_options_is_plain(const tfrs_train_options *options);
 
 /* A temperature of 0 passes: it is still open. */
 extern const char *tfrs_train_options_check(const tfrs_train_options *options);

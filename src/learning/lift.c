@@ -20,35 +20,31 @@
 /* Events of a step; a query is never cut. */
 #define STEP_EVENTS ((size_t) 1 << 17)
 
-typedef enum lift_phase
+static void
+arrays(void *object, tfrs_plan *plan)
 {
-	DRAW,
-	SORT,
-	COUNT,
-	DONE
-} lift_phase;
+	tfrs_lift  *lift = object;
+
+	TFRS_PLAN(plan, &lift->pair, lift->most);
+	TFRS_PLAN_ZERO(plan, &lift->count, lift->candidates);
+	TFRS_PLAN(plan, &lift->begin, lift->candidates);
+	TFRS_PLAN_ZERO(plan, &lift->found, lift->candidates);
+	TFRS_PLAN_ZERO(plan, &lift->counted, lift->candidates);
+}
 
 void
 tfrs_lift_free(tfrs_lift *lift)
 {
-	if (lift->arena == NULL)
-		return;
-	tfrs_arena_release(lift->arena, lift->pair);
-	tfrs_arena_release(lift->arena, lift->count);
-	tfrs_arena_release(lift->arena, lift->begin);
-	tfrs_arena_release(lift->arena, lift->found);
-	tfrs_arena_release(lift->arena, lift->counted);
+	tfrs_plan_release(lift->arena, arrays, lift);
 	*lift = (tfrs_lift) {.value = lift->value};
 }
 
-bool
-tfrs_lift_bytes(size_t candidates, size_t *bytes)
+void
+tfrs_lift_plan(tfrs_plan *plan, size_t candidates)
 {
-	size_t		numbers;
+	tfrs_lift	lift = {.candidates = candidates,.most = MOST_PAIRS};
 
-	return tfrs_size_multiply(candidates, 4 * sizeof(uint32_t), &numbers) &&
-		tfrs_size_add(numbers, MOST_PAIRS * sizeof(tfrs_lift_pair), &numbers) &&
-		tfrs_size_add(*bytes, numbers, bytes);
+	arrays(&lift, plan);
 }
 
 tfrs_status
@@ -57,23 +53,17 @@ tfrs_lift_begin(tfrs_lift *lift, tfrs_arena *arena, const tfrs_events *events, s
 {
 	tfrs_status status;
 
-	*lift = (tfrs_lift) {.arena = arena, .events = events, .value = 1};
-	lift->most = events->count < MOST_PAIRS ? events->count : MOST_PAIRS;
+	*lift = (tfrs_lift) {
+		.events = events, .candidates = candidates, .value = 1,
+		.most = tfrs_size_smaller(events->count, MOST_PAIRS)
+	};
 	tfrs_random_init(&lift->random, 0, TFRS_STREAM_LIFT, 0);
-	status = TFRS_GET(arena, &lift->pair, lift->most, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(arena, &lift->count, candidates, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &lift->begin, candidates, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(arena, &lift->found, candidates, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(arena, &lift->counted, candidates, error);
-	if (status == TFRS_OK)
-		memset(lift->begin, 0xff, candidates * sizeof(uint32_t));
-	else
-		tfrs_lift_free(lift);
-	return status;
+	status = tfrs_plan_take(arena, arrays, lift, error);
+	if (status != TFRS_OK)
+		return status;
+	lift->arena = arena;
+	memset(lift->begin, 0xff, candidates * sizeof(uint32_t));
+	return TFRS_OK;
 }
 
 /* An event and another one of its query; none where they are of one candidate. */
@@ -212,18 +202,18 @@ tfrs_lift_step(tfrs_lift *lift)
 {
 	tfrs_status status = TFRS_OK;
 
-	switch ((lift_phase) lift->phase)
+	switch (lift->phase)
 	{
-		case DRAW:
+		case TFRS_LIFT_DRAW:
 			status = pass(lift, draw_from);
 			break;
-		case SORT:
+		case TFRS_LIFT_SORT:
 			sort_pairs(lift);
 			break;
-		case COUNT:
+		case TFRS_LIFT_COUNT:
 			status = pass(lift, count_in);
 			break;
-		default:
+		case TFRS_LIFT_DONE:
 			finish(lift);
 			return TFRS_OK;
 	}

@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
+#include "base/plan.h"
 #include "base/random.h"
 #include "learning/history.h"
 
@@ -32,13 +32,22 @@ typedef struct tfrs_lift_pair
 	uint32_t	both;			/* queries that have both */
 } tfrs_lift_pair;
 
+typedef enum tfrs_lift_phase
+{
+	TFRS_LIFT_DRAW = 0,
+	TFRS_LIFT_SORT,
+	TFRS_LIFT_COUNT,
+	TFRS_LIFT_DONE
+} tfrs_lift_phase;
+
 typedef struct tfrs_lift
 {
 	tfrs_arena *arena;
 	const tfrs_events *events;
-	int			phase;			/* what the next step does */
+	tfrs_lift_phase phase;		/* what the next step does */
 	uint32_t	query;			/* the next one of the pass under way */
 	tfrs_random random;
+	size_t		candidates;		/* N */
 	size_t		most;			/* P pairs that are drawn, fewer where queries have one event */
 	size_t		drawn;			/* events looked at for a pair */
 	size_t		pairs;
@@ -60,7 +69,7 @@ extern tfrs_status tfrs_lift_step(tfrs_lift *lift);
 /* The value stays. */
 extern void tfrs_lift_free(tfrs_lift *lift);
 
-/* Adds to *bytes what is taken; false where that overflows. */
-extern bool tfrs_lift_bytes(size_t candidates, size_t *bytes);
+/* What is taken, as a part of a list that is counted. */
+extern void tfrs_lift_plan(tfrs_plan *plan, size_t candidates);
 
 #endif							/* TFRS_LIFT_H */

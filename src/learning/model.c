@@ -73,10 +73,8 @@ typedef struct model_side
 {
 	const char *prefix;
 	const char *counts_name;
-	const char *table_name;
 	tfrs_id_view *ids;
 	const uint32_t **counts;
-	const float **table;
 } model_side;
 
 static tfrs_status
@@ -99,52 +97,39 @@ static tfrs_status
 load_side(tfrs_model *model, const model_side *side, tfrs_error *error)
 {
 	const tfrs_block *block = &model->block;
-	size_t		floats;
 	tfrs_status status = tfrs_id_view_load(side->ids, block, side->prefix, error);
 
-	if (status != TFRS_OK)
-		return status;
-	status = tfrs_block_find_exact(block, side->counts_name, sizeof(uint32_t), side->ids->count,
-								   (const void **) side->counts, error);
+	if (status == TFRS_OK)
+		status = tfrs_block_find_exact(block, side->counts_name, sizeof(uint32_t),
+									   side->ids->count, (const void **) side->counts, error);
 	if (status == TFRS_OK && !block->trusted)
 		status = check_counts(model, side, error);
-	if (status != TFRS_OK)
-		return status;
-	if (side->table == NULL)
-		return TFRS_OK;
-	floats = (side->ids->count + 1) * model->shape->dim;
-	status = tfrs_block_find_exact(block, side->table_name, sizeof(float), floats,
-								   (const void **) side->table, error);
-	if (status == TFRS_OK && !block->trusted && !tfrs_all_finite(*side->table, floats))
-		return corrupt(error, "An embedding is not finite.");
 	return status;
 }
 
 const char *
-tfrs_model_bag_part(uint32_t bag)
+tfrs_model_bag_name(uint32_t bag)
 {
-	static const char *const names[TFRS_MAX_BAGS] = {
-		"history.bag0", "history.bag1", "history.bag2", "history.bag3", "history.bag4"
-	};
+	static const char *const names[TFRS_MAX_BAGS] = {"bag0", "bag1", "bag2", "bag3", "bag4"};
 
 	return names[bag];
 }
 
 static tfrs_status
-check_history_shape(const tfrs_model *model, tfrs_error *error)
+check_tower(const tfrs_model *model, tfrs_error *error)
 {
-	const tfrs_history_shape *shape = model->history;
+	const tfrs_tower_shape *shape = model->tower;
 
 	if (shape->dim != model->shape->dim || shape->bias > 1 || shape->normalize > 1 ||
 		shape->repeats > 1 || shape->dim <= shape->bias)
-		return corrupt(error, "The dimension of its history tower is wrong.");
-	if (shape->bags < 1 || shape->bags > TFRS_MAX_BAGS || shape->length < 1)
-		return corrupt(error, "The bags of its history tower are out of range.");
+		return corrupt(error, "The dimension of its query tower is wrong.");
+	if (shape->bags > TFRS_MAX_BAGS || (shape->bags > 0 && shape->length < 1))
+		return corrupt(error, "The bags of its query tower are out of range.");
 	for (uint32_t b = 0; b < TFRS_MAX_BAGS; b++)
 		if (!(shape->decay[b] >= 0.0f && shape->decay[b] <= 1.0f))
-			return corrupt(error, "A decay of its history tower is out of range.");
+			return corrupt(error, "A decay of its query tower is out of range.");
 	if (!isfinite(shape->temperature) || !(shape->temperature > 0.0f))
-		return corrupt(error, "The temperature of its history tower is not a positive number.");
+		return corrupt(error, "The temperature of its query tower is not a positive number.");
 	return TFRS_OK;
 }
 
@@ -188,74 +173,91 @@ load_accuracy(tfrs_model *model, tfrs_error *error)
 					   &model->accuracy, error);
 }
 
-static tfrs_status
-load_history(tfrs_model *model, tfrs_error *error)
+const tfrs_model_tensor *
+tfrs_model_tensor_of(const tfrs_model *model, const char *name)
 {
-	size_t		floats = model->candidate_ids.count * model->shape->dim;
-	tfrs_status status = tfrs_block_find_exact(&model->block, "history.shape",
-											   sizeof(tfrs_history_shape), 1,
-											   (const void **) &model->history, error);
+	for (size_t i = 0; i < model->tensor_count; i++)
+		if (strcmp(model->tensor[i].name, name) == 0)
+			return &model->tensor[i];
+	return NULL;
+}
+
+const char *
+tfrs_model_part_name(const char *tensor, const char *what, char name[TFRS_MAX_PART_NAME])
+{
+	snprintf(name, TFRS_MAX_PART_NAME, "%s.%s", tensor, what);
+	return name;
+}
+
+/* One part of a tensor, where it is there. */
+static tfrs_status
+load_part(const tfrs_model *model, const tfrs_model_tensor *tensor, const char *what, size_t count,
+		  const float **values, tfrs_error *error)
+{
+	char		name[TFRS_MAX_PART_NAME];
+
+	tfrs_model_part_name(tensor->name, what, name);
+	return tfrs_block_has(&model->block, name) ? load_floats(model, name, count, values, error)
+		: TFRS_OK;
+}
+
+/* Another tensor of the model; *values receives its table, which must be there. */
+static tfrs_status
+load_tensor(tfrs_model *model, const char *name, size_t rows, const float **values,
+			tfrs_error *error)
+{
+	tfrs_model_tensor *tensor = &model->tensor[model->tensor_count++];
+	size_t		floats = rows * model->shape->dim;
+	char		part[TFRS_MAX_PART_NAME];
+	tfrs_status status;
+
+	*tensor = (tfrs_model_tensor) {.name = name,.rows = rows};
+	status = load_floats(model, tfrs_model_part_name(name, "table", part), floats,
+						 &tensor->values, error);
+	if (status == TFRS_OK)
+		status = load_part(model, tensor, "slot0", floats, &tensor->slot[0], error);
+	if (status == TFRS_OK)
+		status = load_part(model, tensor, "slot1", floats, &tensor->slot[1], error);
+	if (status == TFRS_OK)
+		status = load_part(model, tensor, "length", rows, &tensor->length, error);
+	*values = tensor->values;
+	return status;
+}
+
+static tfrs_status
+load_query_tower(tfrs_model *model, tfrs_error *error)
+{
+	size_t		candidates = model->candidate_ids.count;
+	tfrs_status status = tfrs_block_find_exact(&model->block, "query.tower",
+											   sizeof(tfrs_tower_shape), 1,
+											   (const void **) &model->tower, error);
 
 	if (status == TFRS_OK)
-		status = check_history_shape(model, error);
+		status = check_tower(model, error);
+	if (status != TFRS_OK)
+		return status;
+	if (model->tower->bags == 0)
+		return load_tensor(model, "query", model->query_ids.count + 1, &model->query_table, error);
+	model->history = model->tower;
 	for (uint32_t b = 0; status == TFRS_OK && b < model->history->bags; b++)
-		status = load_floats(model, tfrs_model_bag_part(b), floats, &model->bag_table[b], error);
+		status = load_tensor(model, tfrs_model_bag_name(b), candidates, &model->bag_table[b],
+							 error);
 	if (status == TFRS_OK)
 		status = load_floats(model, "query.unknown", model->shape->dim, &model->unknown_query,
 							 error);
 	return status;
 }
 
-const char *
-tfrs_model_state_part(const char *table, const char *what, char name[TFRS_MAX_PART_NAME])
-{
-	snprintf(name, TFRS_MAX_PART_NAME, "%s.%s", table, what);
-	return name;
-}
-
-/* One part of a table's state, where it is there. */
-static tfrs_status
-load_state_part(const tfrs_model *model, const char *table, const char *what, size_t count,
-				const float **values, tfrs_error *error)
-{
-	char		name[TFRS_MAX_PART_NAME];
-
-	tfrs_model_state_part(table, what, name);
-	return tfrs_block_has(&model->block, name) ? load_floats(model, name, count, values, error)
-		: TFRS_OK;
-}
-
-static tfrs_status
-load_state(const tfrs_model *model, const char *table, size_t rows, tfrs_model_state *state,
-		   tfrs_error *error)
-{
-	static const char *const slots[2] = {"slot0", "slot1"};
-	tfrs_status status = load_state_part(model, table, "length", rows, &state->length, error);
-
-	for (uint32_t i = 0; i < model->optimizer->slots && status == TFRS_OK; i++)
-		status = load_state_part(model, table, slots[i], rows * model->shape->dim,
-								 &state->slot[i], error);
-	return status;
-}
-
 static tfrs_status
 load_optimizer(tfrs_model *model, tfrs_error *error)
 {
-	size_t		candidates = model->candidate_ids.count;
 	tfrs_status status = tfrs_block_find_exact(&model->block, "optimizer",
 											   sizeof(tfrs_model_optimizer), 1,
 											   (const void **) &model->optimizer, error);
 
-	if (status != TFRS_OK)
-		return status;
-	if (model->optimizer->slots > 2 || model->optimizer->step > TFRS_MAX_MODEL_STEPS)
+	if (status == TFRS_OK && (model->optimizer->slots > 2 ||
+							  model->optimizer->step > TFRS_MAX_MODEL_STEPS))
 		return corrupt(error, "The state of its optimizer is out of range.");
-	status = load_state(model, "candidate", candidates + 1, &model->candidate_state, error);
-	if (status == TFRS_OK)
-		status = load_state(model, "query", model->query_ids.count + 1, &model->query_state, error);
-	for (uint32_t b = 0; status == TFRS_OK && model->history != NULL && b < model->history->bags;
-		 b++)
-		status = load_state(model, tfrs_model_bag_part(b), candidates, &model->bag_state[b], error);
 	return status;
 }
 
@@ -313,22 +315,20 @@ load_events(tfrs_model *model, tfrs_error *error)
 static tfrs_status
 load_sides(tfrs_model *model, tfrs_error *error)
 {
-	bool		history = tfrs_block_has(&model->block, "history.shape");
 	const model_side query = {
-		"query.", "query.counts", "query.table",
-		&model->query_ids, &model->query_counts, history ? NULL : &model->query_table
+		"query.", "query.counts", &model->query_ids, &model->query_counts
 	};
 	const model_side candidate = {
-		"candidate.", "candidate.counts", "candidate.table",
-		&model->candidate_ids, &model->candidate_counts, &model->candidate_table
+		"candidate.", "candidate.counts", &model->candidate_ids, &model->candidate_counts
 	};
 	tfrs_status status = load_side(model, &query, error);
 
 	if (status == TFRS_OK)
 		status = load_side(model, &candidate, error);
-	if (status == TFRS_OK && history)
-		status = load_history(model, error);
-	return status;
+	if (status == TFRS_OK)
+		status = load_tensor(model, "candidate", model->candidate_ids.count + 1,
+							 &model->candidate_table, error);
+	return status == TFRS_OK ? load_query_tower(model, error) : status;
 }
 
 tfrs_status
@@ -375,13 +375,12 @@ copy_row(const float *table, size_t rows, size_t dim, uint32_t row, float *vecto
 	memcpy(vector, table + at * dim, dim * sizeof(float));
 }
 
+/* The vector of a tower of ids. */
 static void
-copy_unknown(const tfrs_model *model, float *vector)
+encode_row(const tfrs_model *model, uint32_t row, float *vector)
 {
-	size_t		dim = model->shape->dim;
-
-	memcpy(vector, model->history != NULL ? model->unknown_query
-		   : model->query_table + model->query_ids.count * dim, dim * sizeof(float));
+	copy_row(model->query_table, model->query_ids.count, model->shape->dim, row, vector);
+	tfrs_tower_finish(model->tower, vector);
 }
 
 static float
@@ -392,15 +391,17 @@ length_of(const float *vector, size_t dim)
 
 /* The mean length of the query vectors, of some of them where they are many. */
 static float
-query_length(const tfrs_model *model)
+query_length(const tfrs_model *model, float *vector)
 {
 	size_t		queries = model->query_ids.count;
 	size_t		sample = queries < LENGTH_SAMPLE ? queries : LENGTH_SAMPLE;
 	double		sum = 0;
 
 	for (size_t i = 0; i < sample; i++)
-		sum += length_of(model->query_table + i * queries / sample * model->shape->dim,
-						 model->shape->dim);
+	{
+		encode_row(model, (uint32_t) (i * queries / sample), vector);
+		sum += length_of(vector, tfrs_tower_width(model->tower));
+	}
 	return (float) (sum / (double) sample);
 }
 
@@ -409,26 +410,28 @@ static void
 fold_in(const tfrs_model *model, const tfrs_event_list *list, float *vector)
 {
 	size_t		dim = model->shape->dim;
+	size_t		width = tfrs_tower_width(model->tower);
+	float		wanted = query_length(model, vector);
 	float		length;
 
 	memset(vector, 0, dim * sizeof(float));
 	for (size_t i = 0; i < list->count; i++)
-		tfrs_kernels.add_scaled(vector, model->candidate_table + list->candidate[i] * dim, dim,
+		tfrs_kernels.add_scaled(vector, model->candidate_table + list->candidate[i] * dim, width,
 								1.0f);
-	length = length_of(vector, dim);
-	if (length > 0)
-		length = query_length(model) / length;
-	for (size_t d = 0; d < dim; d++)
-		vector[d] *= length;
+	length = length_of(vector, width);
+	for (size_t d = 0; d < width; d++)
+		vector[d] *= length > 0 ? wanted / length : 0.0f;
+	if (model->tower->bias)
+		vector[width] = 1.0f;
 }
 
 void
 tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list, float *vector)
 {
 	if (list->count == 0)
-		copy_unknown(model, vector);
+		tfrs_model_query(model, TFRS_NO_ROW, vector);
 	else if (model->history != NULL)
-		tfrs_history_encode(model->history, model->bag_table, list, vector);
+		tfrs_tower_encode(model->tower, model->bag_table, list, vector);
 	else
 		fold_in(model, list, vector);
 }
@@ -440,12 +443,15 @@ tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector)
 
 	if (model->history == NULL)
 	{
-		copy_row(model->query_table, model->query_ids.count, model->shape->dim, row, vector);
+		encode_row(model, row, vector);
 		return;
 	}
 	if (row != TFRS_NO_ROW && model->has_events)
 		list = tfrs_events_of(&model->events, row);
-	tfrs_model_history(model, &list, vector);
+	if (list.count > 0)
+		tfrs_tower_encode(model->tower, model->bag_table, &list, vector);
+	else
+		memcpy(vector, model->unknown_query, model->shape->dim * sizeof(float));
 }
 
 void

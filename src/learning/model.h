@@ -9,21 +9,20 @@
  *                           rows whose positive was among the first k of its batch
  *     "epochs.validation"   where held-out events were ranked: double (epochs) the metric, -1 where
  *                           it was not measured
- *     "query.*"             id_set parts;  "query.counts" uint32 (V);  "query.table" float
- *                           (V + 1, D)
- *     "candidate.*"         the same with N
+ *     "query.*"             id_set parts;  "query.counts" uint32 (V)
+ *     "candidate.*"         the same with N;  "candidate.table" float (N + 1, D) as they are served:
+ *                           normalized where the options say so
+ *     "query.tower"         tfrs_tower_shape, what query vectors are made of and how
+ *     "query.table"         a tower of ids: float (V + 1, D) as trained: the tower's end makes the
+ *                           vectors of them
+ *     "bag0.table", ...     a tower of events: float (N, D) each, and "query.unknown" (D)
  *     "events.offsets", "events.candidate", "events.at"   what each query chose (history.h): uint64
  *                           (V + 1), uint32 (E), int64 (E) where times were given
- *     "history.shape"       tfrs_history_shape: the query tower is one of histories; then there is
- *                           no "query.table" but "history.bag0", ... float (N, D), "query.unknown"
- *                           (D)
  *     "optimizer"           tfrs_model_optimizer, where the optimizer's state is kept; then too
- *     "query.slot0", "query.slot1", "candidate.slot0", "history.bag0.slot0", ...   as large as the
- *                           tables
- *     "query.length", "candidate.length"   float (V + 1), (N + 1): lengths before normalization
+ *     "query.slot0", "query.slot1", "candidate.slot0", "bag0.slot0", ...   as large as the tables, and
+ *     "candidate.length"    float (N + 1): lengths before normalization
  *     "index.*"             the candidate index where one is carried (retrieval/index.h)
- * Row V (N) of a table is the unknown slot.  Tables are stored as they are served: normalized and
- * scaled where the options say so.
+ * Row V (N) of a table is the unknown slot.
  */
 #ifndef TFRS_MODEL_H
 #define TFRS_MODEL_H
@@ -35,6 +34,8 @@
 #include "base/block.h"
 #include "base/id_view.h"
 #include "learning/history.h"
+#include "learning/tensors.h"
+#include "learning/tower.h"
 
 typedef struct tfrs_model_shape
 {
@@ -60,12 +61,15 @@ typedef struct tfrs_model_optimizer
 	uint64_t	step;			/* steps done */
 } tfrs_model_optimizer;
 
-/* A table's state where it is kept; a bag that is tied has none. */
-typedef struct tfrs_model_state
+/* A tensor (tensors.h) as it is stored. */
+typedef struct tfrs_model_tensor
 {
-	const float *slot[2];		/* as large as the table, or NULL */
-	const float *length;		/* (rows), or NULL */
-} tfrs_model_state;
+	const char *name;
+	size_t		rows;
+	const float *values;		/* (rows, D) */
+	const float *slot[2];		/* (rows, D) where the optimizer's state is kept, or NULL */
+	const float *length;		/* (rows) before they were normalized, or NULL */
+} tfrs_model_tensor;
 
 /* A checked view; pointers lie in the block. */
 typedef struct tfrs_model
@@ -84,26 +88,26 @@ typedef struct tfrs_model
 	tfrs_id_view candidate_ids; /* N */
 	const uint32_t *query_counts;
 	const uint32_t *candidate_counts;
-	const float *query_table;	/* (V + 1, D), NULL for a history tower */
+	size_t		tensor_count;
+	tfrs_model_tensor tensor[TFRS_MAX_TENSORS];
 	const float *candidate_table;	/* (N + 1, D) */
+	const float *query_table;	/* (V + 1, D) of a tower of ids, else NULL */
+	const float *bag_table[TFRS_MAX_BAGS];	/* (N, D) each of a tower of events */
+	const float *unknown_query; /* (D) likewise */
+	const tfrs_tower_shape *tower;
+	const tfrs_tower_shape *history;	/* the same where it is one of events, else NULL */
 	bool		has_events;
 	tfrs_events events;			/* no queries where none are stored */
-	const tfrs_history_shape *history;	/* NULL for plain tables */
-	const float *bag_table[TFRS_MAX_BAGS];	/* (N, D) each */
-	const float *unknown_query; /* (D), history towers */
 	const tfrs_model_optimizer *optimizer;	/* NULL: no state is kept */
-	tfrs_model_state query_state;
-	tfrs_model_state candidate_state;
-	tfrs_model_state bag_state[TFRS_MAX_BAGS];
 } tfrs_model;
 
-/* The name of the part that holds the table of a bag. */
-extern const char *tfrs_model_bag_part(uint32_t bag);
+/* The tensor of that name, or NULL. */
+extern const tfrs_model_tensor *tfrs_model_tensor_of(const tfrs_model *model, const char *name);
 
-/* The name of a part of a table's state: "slot0", "slot1" or "length" of
- * "query", "candidate" or a bag's part. */
-extern const char *tfrs_model_state_part(const char *table, const char *what,
-										 char name[TFRS_MAX_PART_NAME]);
+/* The names of a bag's tensor, and of a part of a tensor: "table", "slot0", "slot1" or "length". */
+extern const char *tfrs_model_bag_name(uint32_t bag);
+extern const char *tfrs_model_part_name(const char *tensor, const char *what,
+										char name[TFRS_MAX_PART_NAME]);
 
 /* Checks that the parts fit together and, unless the block is trusted, that floats are finite (a
  * step machine would be needed only past 640 MB: this reads at memory speed).  The digest is the

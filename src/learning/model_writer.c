@@ -3,6 +3,8 @@
  */
 #include "learning/model_writer.h"
 
+#include <string.h>
+
 static tfrs_status
 add_epochs(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
 {
@@ -34,27 +36,7 @@ add_side(tfrs_model_side_parts *side, const char *prefix, tfrs_block_writer *wri
 	if (status == TFRS_OK)
 		status = tfrs_block_writer_add(writer, "counts", side->counts, ids.count,
 									   sizeof(uint32_t), error);
-	if (status == TFRS_OK && side->table != NULL)
-		status = tfrs_block_writer_add(writer, "table", side->table->values,
-									   side->table->rows * side->table->dim, sizeof(float), error);
 	writer->prefix = "";
-	return status;
-}
-
-static tfrs_status
-add_history(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
-{
-	const tfrs_history_shape *shape = parts->history;
-	tfrs_status status = tfrs_block_writer_add(writer, "history.shape", shape, 1, sizeof(*shape),
-											   error);
-
-	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
-		status = tfrs_block_writer_add(writer, tfrs_model_bag_part(b), parts->bag[b],
-									   parts->candidate.ids->count * shape->dim, sizeof(float),
-									   error);
-	if (status == TFRS_OK)
-		status = tfrs_block_writer_add(writer, "query.unknown", parts->unknown, shape->dim,
-									   sizeof(float), error);
 	return status;
 }
 
@@ -73,47 +55,72 @@ add_events(const tfrs_events *events, tfrs_block_writer *writer, tfrs_error *err
 	return status;
 }
 
+/* A part of a tensor, unless it has none. */
 static tfrs_status
-add_state_part(const char *name, const char *what, const float *values, size_t count,
-			   tfrs_block_writer *writer, tfrs_error *error)
+add_part(const char *name, const char *what, const float *values, size_t count,
+		 tfrs_block_writer *writer, tfrs_error *error)
 {
 	char		part[TFRS_MAX_PART_NAME];
 
 	return values == NULL ? TFRS_OK
-		: tfrs_block_writer_add(writer, tfrs_model_state_part(name, what, part), values, count,
+		: tfrs_block_writer_add(writer, tfrs_model_part_name(name, what, part), values, count,
 								sizeof(float), error);
 }
 
-/* The state of that many rows of a table, which may be NULL. */
-static tfrs_status
-add_state(const char *name, const tfrs_table *table, size_t rows, tfrs_block_writer *writer,
-		  tfrs_error *error)
+static bool
+is_bag(const tfrs_tensor *tensor)
 {
-	tfrs_status status;
+	return strncmp(tensor->name, "bag", 3) == 0;
+}
 
-	if (table == NULL)
-		return TFRS_OK;
-	status = add_state_part(name, "slot0", table->slot[0], rows * table->dim, writer, error);
-	if (status == TFRS_OK)
-		status = add_state_part(name, "slot1", table->slot[1], rows * table->dim, writer, error);
-	if (status == TFRS_OK)
-		status = add_state_part(name, "length", table->length, rows, writer, error);
+/* A bag is never read where it is unknown, so its last row is not stored. */
+static tfrs_status
+add_tensor(const tfrs_model_parts *parts, const tfrs_tensor *tensor, tfrs_block_writer *writer,
+		   tfrs_error *error)
+{
+	size_t		floats = (tensor->rows - is_bag(tensor)) * tensor->dim;
+	bool		state = parts->optimizer != NULL;
+	tfrs_status status = TFRS_OK;
+
+	if (!is_bag(tensor))
+		status = add_part(tensor->name, "table", tensor->values, floats, writer, error);
+	if (status == TFRS_OK && state)
+		status = add_part(tensor->name, "slot0", tensor->slot[0], floats, writer, error);
+	if (status == TFRS_OK && state)
+		status = add_part(tensor->name, "slot1", tensor->slot[1], floats, writer, error);
+	return status;
+}
+
+/* The tower, and the tables of its bags: one that is tied reads what the candidates were. */
+static tfrs_status
+add_tower(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
+{
+	const tfrs_tower_shape *shape = parts->tower;
+	size_t		floats = parts->candidate.ids->count * shape->dim;
+	tfrs_status status = tfrs_block_writer_add(writer, "query.tower", shape, 1, sizeof(*shape),
+											   error);
+
+	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
+		status = add_part(tfrs_model_bag_name(b), "table", parts->bag[b], floats, writer, error);
+	if (status == TFRS_OK && shape->bags > 0)
+		status = tfrs_block_writer_add(writer, "query.unknown", parts->unknown, shape->dim,
+									   sizeof(float), error);
 	return status;
 }
 
 static tfrs_status
-add_optimizer(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
+add_parameters(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
 {
-	size_t		candidates = parts->candidate.ids->count;
-	tfrs_status status = tfrs_block_writer_add(writer, "optimizer", parts->optimizer, 1,
-											   sizeof(*parts->optimizer), error);
+	tfrs_status status = add_tower(parts, writer, error);
 
+	for (size_t i = 0; i < parts->parameters->count && status == TFRS_OK; i++)
+		status = add_tensor(parts, &parts->parameters->tensor[i], writer, error);
+	if (status == TFRS_OK && parts->optimizer != NULL)
+		status = tfrs_block_writer_add(writer, "optimizer", parts->optimizer, 1,
+									   sizeof(*parts->optimizer), error);
 	if (status == TFRS_OK)
-		status = add_state("query", parts->query.table, parts->query.ids->count + 1, writer, error);
-	if (status == TFRS_OK)
-		status = add_state("candidate", parts->candidate.table, candidates + 1, writer, error);
-	for (uint32_t b = 0; b < TFRS_MAX_BAGS && status == TFRS_OK; b++)
-		status = add_state(tfrs_model_bag_part(b), parts->bag_table[b], candidates, writer, error);
+		status = add_part("candidate", "length", parts->length, parts->candidate.ids->count + 1,
+						  writer, error);
 	return status;
 }
 
@@ -131,9 +138,7 @@ tfrs_model_parts_add(tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_er
 		status = add_side(&parts->candidate, "candidate.", writer, error);
 	if (status == TFRS_OK && parts->events != NULL)
 		status = add_events(parts->events, writer, error);
-	if (status == TFRS_OK && parts->history != NULL)
-		status = add_history(parts, writer, error);
-	if (status == TFRS_OK && parts->optimizer != NULL)
-		status = add_optimizer(parts, writer, error);
+	if (status == TFRS_OK)
+		status = add_parameters(parts, writer, error);
 	return status;
 }

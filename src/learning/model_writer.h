@@ -11,15 +11,15 @@
 #include "base/id_set.h"
 #include "learning/history.h"
 #include "learning/hyperparameters.h"
+#include "learning/tensors.h"
 #include "learning/model.h"
-#include "learning/table.h"
+#include "learning/tower.h"
 
 /* One side's ids and what belongs to them. */
 typedef struct tfrs_model_side_parts
 {
 	const tfrs_id_set *ids;
 	const uint32_t *counts;		/* (V) */
-	const tfrs_table *table;	/* as it is served; NULL: the query side of a history tower */
 	uint32_t	head[2];		/* for the writer */
 } tfrs_model_side_parts;
 
@@ -35,12 +35,12 @@ typedef struct tfrs_model_parts
 	tfrs_model_side_parts query;
 	tfrs_model_side_parts candidate;
 	const tfrs_events *events;
-	const tfrs_history_shape *history;
-	const float *bag[TFRS_MAX_BAGS];	/* (N, D) */
-	const float *unknown;		/* (D) beside history */
-	/* where the state of the optimizer is kept: that of the tables above and of these */
-	const tfrs_model_optimizer *optimizer;
-	const tfrs_table *bag_table[TFRS_MAX_BAGS]; /* NULL: a bag that is tied */
+	const tfrs_tower_shape *tower;
+	const tfrs_tensors *parameters;	/* as they are served */
+	const float *bag[TFRS_MAX_BAGS];	/* (N, D) what each bag reads */
+	const float *unknown;		/* (D) beside bags */
+	const float *length;		/* (N + 1) of the candidates before they were normalized, or NULL */
+	const tfrs_model_optimizer *optimizer;	/* where its state is kept: that of the parameters */
 } tfrs_model_parts;
 
 /* Adds all parts but "about" and "index.*". */

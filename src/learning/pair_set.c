@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/assertion.h"
+
 #define STEP_PAIRS ((size_t) 1 << 20)
 
 #define LEAST_CAPACITY 1024
@@ -217,13 +219,15 @@ tfrs_pair_set_find(const tfrs_pair_set *set, uint32_t query, size_t *list)
 }
 
 /* While it grows the old place and the new one, half as large again; else pairs and spare. */
-bool
-tfrs_pair_set_bytes(size_t pairs, size_t lists, size_t *bytes)
+void
+tfrs_pair_set_plan(tfrs_plan *plan, size_t pairs, size_t lists)
 {
-	size_t		of_pairs;
+	uint64_t   *none = NULL;
 
-	return tfrs_size_multiply(pairs, 5 * sizeof(uint64_t) / 2, &of_pairs) &&
-		tfrs_size_add(*bytes, of_pairs, bytes) &&
-		tfrs_size_add(*bytes, (lists + 1) * sizeof(size_t), bytes) &&
-		tfrs_size_add(*bytes, TFRS_PAIR_DIGITS * sizeof(size_t[256]), bytes);
+	TFRS_ASSERT(plan->use == TFRS_PLAN_COUNT);
+	TFRS_PLAN(plan, &none, pairs);
+	TFRS_PLAN(plan, &none, pairs);
+	TFRS_PLAN(plan, &none, pairs / 2);
+	TFRS_PLAN(plan, &none, lists + 1);
+	TFRS_PLAN(plan, &none, TFRS_PAIR_DIGITS * 256);
 }

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
+#include "base/plan.h"
 
 #define TFRS_PAIR_DIGITS 8		/* bytes of a pair */
 
@@ -68,9 +68,8 @@ tfrs_pair_candidate(uint64_t pair)
 	return (uint32_t) pair;
 }
 
-/* Adds to *bytes what a set takes at most, while it grows or is sorted; false
- * where that overflows. */
-extern bool tfrs_pair_set_bytes(size_t pairs, size_t lists, size_t *bytes);
+/* What a set takes at most, while it grows or is sorted, as a part of a list that is counted. */
+extern void tfrs_pair_set_plan(tfrs_plan *plan, size_t pairs, size_t lists);
 
 /* The list of a query; false where it has none. */
 extern bool tfrs_pair_set_find(const tfrs_pair_set *set, uint32_t query, size_t *list);

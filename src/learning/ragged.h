@@ -1,47 +1,57 @@
 /*
  * ragged.h: for each row of a batch a list of weighted items (TensorFlow's RaggedTensor).
  *
- * Lists are appended in row order: tfrs_ragged_reserve makes room for as many items as the batch
- * can have, then pushing cannot fail.
+ * Lists are appended in row order.  The capacities stand before the arrays are taken and are the
+ * most that a batch can have, so pushing cannot fail.
  */
 #ifndef TFRS_RAGGED_H
 #define TFRS_RAGGED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
+#include "base/assertion.h"
+#include "base/plan.h"
 
 typedef struct tfrs_ragged
 {
-	size_t		rows;			/* lists that are complete */
 	size_t		row_capacity;
-	size_t		count;			/* items in all */
 	size_t		capacity;
+	bool		has_weight;
+	size_t		rows;			/* lists that are complete */
+	size_t		count;			/* items in all */
 	size_t	   *start;			/* (row_capacity + 1): row r has items start[r] .. start[r + 1) */
 	uint32_t   *item;			/* (capacity) */
-	float	   *weight;			/* (capacity) */
+	float	   *weight;			/* (capacity), or NULL */
 } tfrs_ragged;
 
-/* Empties the lists and makes room; keeps larger memory from before. */
-extern tfrs_status tfrs_ragged_reserve(tfrs_ragged *ragged, tfrs_arena *arena, size_t rows,
-									   size_t items, tfrs_error *error);
-
-/* Items that there is room for where that many were asked for: the next batch
- * is a little larger, as a rule. */
-static inline size_t
-tfrs_ragged_room(size_t items)
+static inline void
+tfrs_ragged_plan(tfrs_plan *plan, tfrs_ragged *ragged)
 {
-	return items + items / 4;
+	TFRS_PLAN(plan, &ragged->start, ragged->row_capacity + 1);
+	TFRS_PLAN(plan, &ragged->item, ragged->capacity);
+	if (ragged->has_weight)
+		TFRS_PLAN(plan, &ragged->weight, ragged->capacity);
 }
 
-extern void tfrs_ragged_release(tfrs_ragged *ragged, tfrs_arena *arena);
+/* No rows; before the first push. */
+static inline void
+tfrs_ragged_clear(tfrs_ragged *ragged)
+{
+	ragged->rows = 0;
+	ragged->count = 0;
+	ragged->start[0] = 0;
+}
 
+/* One more item of the current row; the weight is kept where there are weights. */
 static inline void
 tfrs_ragged_push(tfrs_ragged *ragged, uint32_t item, float weight)
 {
+	TFRS_ASSERT(ragged->count < ragged->capacity);
 	ragged->item[ragged->count] = item;
-	ragged->weight[ragged->count] = weight;
+	if (ragged->has_weight)
+		ragged->weight[ragged->count] = weight;
 	ragged->count++;
 }
 
@@ -49,8 +59,16 @@ tfrs_ragged_push(tfrs_ragged *ragged, uint32_t item, float weight)
 static inline void
 tfrs_ragged_end_row(tfrs_ragged *ragged)
 {
+	TFRS_ASSERT(ragged->rows < ragged->row_capacity);
 	ragged->rows++;
 	ragged->start[ragged->rows] = ragged->count;
+}
+
+/* Items of a complete row. */
+static inline size_t
+tfrs_ragged_length(const tfrs_ragged *ragged, size_t row)
+{
+	return ragged->start[row + 1] - ragged->start[row];
 }
 
 #endif							/* TFRS_RAGGED_H */

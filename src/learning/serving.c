@@ -5,32 +5,64 @@
 
 #include <string.h>
 
-/* Floats copied by a step, and events of a step that averages query vectors: some milliseconds. */
+/* Floats of a step, and events of one that averages query vectors: some milliseconds. */
 #define STEP_FLOATS ((size_t) 1 << 20)
 #define STEP_EVENTS ((size_t) 1 << 15)
 
-typedef enum serve_phase
+static size_t
+dim_of(const tfrs_serving *serving)
 {
-	BEGIN,
-	COPY_TIED,
-	AVERAGE_CANDIDATES,
-	NORMALIZE_CANDIDATES,
-	AVERAGE_QUERIES,
-	SERVED
-} serve_phase;
+	return serving->descent->shape.dim;
+}
+
+static bool
+is_tied(const tfrs_serving *serving, uint32_t bag)
+{
+	return tfrs_descent_bag(serving->descent, bag) == tfrs_descent_candidates(serving->descent);
+}
+
+/* Only the first bag can be. */
+static bool
+has_tied(const tfrs_serving *serving)
+{
+	return serving->descent->shape.bags > 0 && is_tied(serving, 0);
+}
 
 void
-tfrs_serving_begin(tfrs_serving *serving, tfrs_arena *arena, tfrs_history_trainer *history,
-				   const tfrs_events *events, const uint32_t *query_counts,
-				   const uint32_t *candidate_counts)
+tfrs_serving_size(tfrs_serving *serving, tfrs_descent *descent)
 {
 	memset(serving, 0, sizeof(*serving));
-	serving->arena = arena;
-	serving->history = history;
-	serving->events = events;
-	serving->query_counts = query_counts;
-	serving->candidate_counts = candidate_counts;
-	serving->phase = BEGIN;
+	serving->descent = descent;
+}
+
+void
+tfrs_serving_arrays(void *object, tfrs_plan *plan)
+{
+	tfrs_serving *serving = object;
+	const tfrs_train_options *options = serving->descent->options;
+	size_t		candidates = serving->descent->counts.candidates;
+	size_t		dim = dim_of(serving);
+
+	if (has_tied(serving))
+		TFRS_PLAN_VECTORS(plan, &serving->tied, candidates, dim);
+	if (options->keep_optimizer_state && options->normalize)
+		TFRS_PLAN(plan, &serving->length, candidates + 1);
+	TFRS_PLAN_ZERO(plan, &serving->unknown, dim);
+	TFRS_PLAN(plan, &serving->vector, dim);
+	TFRS_PLAN_ZERO(plan, &serving->sum, dim);
+}
+
+tfrs_status
+tfrs_serving_begin(tfrs_serving *serving, tfrs_arena *arena, tfrs_descent *descent,
+				   const tfrs_serving_data *data, tfrs_error *error)
+{
+	tfrs_status status;
+
+	tfrs_serving_size(serving, descent);
+	serving->data = *data;
+	status = tfrs_plan_take(arena, tfrs_serving_arrays, serving, error);
+	serving->arena = status == TFRS_OK ? arena : NULL;
+	return status;
 }
 
 void
@@ -38,127 +70,163 @@ tfrs_serving_free(tfrs_serving *serving)
 {
 	if (serving->arena == NULL)
 		return;
-	tfrs_arena_release(serving->arena, serving->tied);
-	tfrs_arena_release(serving->arena, serving->unknown);
-	tfrs_arena_release(serving->arena, serving->vector);
-	tfrs_arena_release(serving->arena, serving->sum);
+	tfrs_plan_release(serving->arena, tfrs_serving_arrays, serving);
 	memset(serving, 0, sizeof(*serving));
 }
 
-bool
-tfrs_serving_bytes(const tfrs_train_options *options, size_t candidates, size_t *bytes)
+/* The next rows [start, end) of count; false past the last. */
+static bool
+next_rows(tfrs_serving *serving, size_t count, size_t *start, size_t *end)
 {
-	size_t		floats;
+	size_t		left = count - serving->done;
 
-	if (!tfrs_size_multiply(options->history.tied ? candidates : 0, options->dim, &floats) ||
-		!tfrs_size_multiply(floats + 4 * (size_t) options->dim, sizeof(float), &floats))
-		return false;
-	return tfrs_size_add(*bytes, floats, bytes);
-}
-
-static size_t
-tied_floats(const tfrs_serving *serving)
-{
-	return serving->history->options->history.tied
-		? serving->history->candidates * serving->history->shape.dim : 0;
-}
-
-static tfrs_status
-reserve(tfrs_serving *serving, tfrs_error *error)
-{
-	size_t		dim = serving->history->shape.dim;
-	tfrs_status status = TFRS_GET(serving->arena, &serving->tied, tied_floats(serving), error);
-
-	if (status == TFRS_OK)
-		status = TFRS_GET(serving->arena, &serving->unknown, dim, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(serving->arena, &serving->vector, dim, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET_ZERO(serving->arena, &serving->sum, dim, error);
-	return status;
+	*start = serving->done;
+	*end = *start + tfrs_size_smaller(left, STEP_FLOATS / dim_of(serving) + 1);
+	serving->done = *end;
+	return left > 0;
 }
 
 /* A tied bag reads the candidates as they were trained, so they are kept beside the served ones. */
 static tfrs_status
 copy_tied(tfrs_serving *serving)
 {
-	size_t		left = tied_floats(serving) - serving->done;
-	size_t		count = left < STEP_FLOATS ? left : STEP_FLOATS;
+	const tfrs_tensor *tensor = tfrs_descent_candidates(serving->descent);
+	size_t		dim = dim_of(serving);
+	size_t		start;
+	size_t		end;
 
-	memcpy(serving->tied + serving->done,
-		   serving->history->tables.candidate.table.values + serving->done, count * sizeof(float));
-	serving->done += count;
-	if (left > count)
-		return TFRS_MORE;
-	serving->done = 0;
+	if (!has_tied(serving) || !next_rows(serving, tensor->rows - 1, &start, &end))
+		return TFRS_OK;
+	memcpy(serving->tied + start * dim, tfrs_tensor_row(tensor, start),
+		   (end - start) * dim * sizeof(float));
+	return TFRS_MORE;
+}
+
+const float *
+tfrs_serving_bag(const tfrs_serving *serving, uint32_t bag)
+{
+	return is_tied(serving, bag) ? serving->tied : tfrs_descent_bag(serving->descent, bag)->values;
+}
+
+static void
+add_to_mean(tfrs_serving *serving, const float *vector, double weight)
+{
+	for (size_t d = 0; d < dim_of(serving); d++)
+		serving->sum[d] += weight * vector[d];
+	serving->weight += weight;
+}
+
+/* vector (D) becomes the mean, which begins anew. */
+static tfrs_status
+end_mean(tfrs_serving *serving, float *vector)
+{
+	for (size_t d = 0; d < dim_of(serving); d++)
+	{
+		if (serving->weight > 0)
+			vector[d] = (float) (serving->sum[d] / serving->weight);
+		serving->sum[d] = 0;
+	}
+	serving->weight = 0;
 	return TFRS_OK;
 }
 
-void
-tfrs_serving_bags(const tfrs_serving *serving, const float *tables[TFRS_MAX_BAGS])
+/* The unknown slot of a table (NULL: there is none) becomes the mean of its rows. */
+static tfrs_status
+average(tfrs_serving *serving, tfrs_tensor *tensor, const uint32_t *counts)
 {
-	for (uint32_t b = 0; b < serving->history->shape.bags; b++)
-		tables[b] = tfrs_history_tables_is_tied(&serving->history->tables, b) ? serving->tied :
-			tfrs_history_tables_values(&serving->history->tables, b);
+	size_t		start;
+	size_t		end;
+
+	if (tensor == NULL || !serving->descent->options->average_unknown)
+		return TFRS_OK;
+	if (!next_rows(serving, tensor->rows - 1, &start, &end))
+		return end_mean(serving, tensor->values + (tensor->rows - 1) * tensor->dim);
+	for (size_t row = start; row < end; row++)
+		add_to_mean(serving, tfrs_tensor_row(tensor, row), counts[row]);
+	return TFRS_MORE;
+}
+
+/* An unknown slot that was trained stays as it is. */
+static bool
+learns_unknown(const tfrs_serving *serving)
+{
+	return serving->descent->options->id_dropout > 0.0f;
 }
 
 static tfrs_status
-average_queries(tfrs_serving *serving)
+finish_candidates(tfrs_serving *serving)
 {
-	const tfrs_history_shape *shape = &serving->history->shape;
+	tfrs_tensor *tensor = tfrs_descent_candidates(serving->descent);
+	size_t		start;
+	size_t		end;
+
+	if (!next_rows(serving, tensor->rows, &start, &end))
+		return TFRS_OK;
+	tfrs_tower_finish_candidates(&serving->descent->shape, tensor->values + start * tensor->dim,
+								 end - start,
+								 serving->length == NULL ? NULL : serving->length + start);
+	return TFRS_MORE;
+}
+
+/* The unknown query of a tower of events: what it makes of none, or the mean of all queries. */
+static tfrs_status
+encode_queries(tfrs_serving *serving)
+{
+	const tfrs_tower_shape *shape = &serving->descent->shape;
+	const tfrs_events *events = serving->data.events;
 	const float *tables[TFRS_MAX_BAGS];
+	size_t		work = 0;
 
-	tfrs_serving_bags(serving, tables);
-	for (size_t events = 0; events < STEP_EVENTS && serving->done < serving->events->queries;
-		 serving->done++)
+	for (uint32_t b = 0; b < shape->bags; b++)
+		tables[b] = tfrs_serving_bag(serving, b);
+	tfrs_tower_finish(shape, serving->unknown);
+	if (shape->bags == 0 || learns_unknown(serving) ||
+		!serving->descent->options->average_unknown)
+		return TFRS_OK;
+	for (; work < STEP_EVENTS && serving->done < events->queries; serving->done++)
 	{
-		tfrs_event_list list = tfrs_events_of(serving->events, (uint32_t) serving->done);
-		double		count = serving->query_counts[serving->done];
+		tfrs_event_list list = tfrs_events_of(events, (uint32_t) serving->done);
 
-		tfrs_history_encode(shape, tables, &list, serving->vector);
-		for (size_t d = 0; d < shape->dim; d++)
-			serving->sum[d] += count * serving->vector[d];
-		serving->rows += count;
-		events += list.count + 1;
+		tfrs_tower_encode(shape, tables, &list, serving->vector);
+		add_to_mean(serving, serving->vector, serving->data.query_counts[serving->done]);
+		work += list.count + 1;
 	}
-	if (serving->done < serving->events->queries)
-		return TFRS_MORE;
-	for (size_t d = 0; d < shape->dim; d++)
-		serving->unknown[d] = (float) (serving->sum[d] / serving->rows);
-	return TFRS_OK;
+	return serving->done < events->queries ? TFRS_MORE : end_mean(serving, serving->unknown);
 }
 
 static tfrs_status
-run_phase(tfrs_serving *serving, tfrs_error *error)
+run_phase(tfrs_serving *serving)
 {
-	tfrs_history_trainer *history = serving->history;
-	tfrs_table *table = &history->tables.candidate.table;
+	tfrs_descent *descent = serving->descent;
 
-	switch ((serve_phase) serving->phase)
+	switch (serving->phase)
 	{
-		case BEGIN:
-			return reserve(serving, error);
-		case COPY_TIED:
+		case TFRS_SERVING_COPY:
 			return copy_tied(serving);
-		case AVERAGE_CANDIDATES:
-			return tfrs_table_average_step(table, serving->candidate_counts);
-		case NORMALIZE_CANDIDATES:
-			return history->shape.normalize
-				? tfrs_table_normalize_step(table, tfrs_history_width(&history->shape)) : TFRS_OK;
-		case AVERAGE_QUERIES:
-			return average_queries(serving);
-		default:
-			return TFRS_OK;
+		case TFRS_SERVING_AVERAGE_CANDIDATES:
+			return average(serving, tfrs_descent_candidates(descent),
+						   serving->data.candidate_counts);
+		case TFRS_SERVING_AVERAGE_QUERIES:
+			return learns_unknown(serving) ? TFRS_OK
+				: average(serving, tfrs_descent_queries(descent), serving->data.query_counts);
+		case TFRS_SERVING_FINISH_CANDIDATES:
+			return finish_candidates(serving);
+		case TFRS_SERVING_ENCODE_QUERIES:
+			return encode_queries(serving);
+		case TFRS_SERVING_DONE:
+			break;
 	}
+	return TFRS_OK;
 }
 
 tfrs_status
-tfrs_serving_step(tfrs_serving *serving, tfrs_error *error)
+tfrs_serving_step(tfrs_serving *serving)
 {
-	tfrs_status status = run_phase(serving, error);
-
-	if (status != TFRS_OK || serving->phase == SERVED)
-		return status;
+	if (run_phase(serving) == TFRS_MORE)
+		return TFRS_MORE;
+	if (serving->phase == TFRS_SERVING_DONE)
+		return TFRS_OK;
 	serving->phase++;
-	return serving->phase == SERVED ? TFRS_OK : TFRS_MORE;
+	serving->done = 0;
+	return serving->phase == TFRS_SERVING_DONE ? TFRS_OK : TFRS_MORE;
 }

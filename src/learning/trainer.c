@@ -1,8 +1,7 @@
 /*
- * trainer.c: the face over the two ways to fit: plain tables (table_trainer.h) and the history
- * tower (history_trainer.h).
+ * trainer.c: what comes before the descent of a training, and after it.
  *
- *     training_data.h -> [hold some events out] -> measure their lift -> fit <-> [validate]
+ *     training_data.h -> [hold some events out] -> [measure their lift] -> descend <-> [validate]
  *     -> serve -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
@@ -13,8 +12,8 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "learning/descent.h"
 #include "learning/epoch_log.h"
-#include "learning/history_trainer.h"
 #include "learning/lift.h"
 #include "learning/model_writer.h"
 #include "learning/serving.h"
@@ -26,11 +25,10 @@ typedef enum train_phase
 	PREPARE,
 	HOLD_OUT,
 	MEASURE,
-	FIT_TABLES,
-	FIT_HISTORY,
-	SERVE_HISTORY,
-	TRAINED,
-	VALIDATE
+	DESCEND,
+	VALIDATE,
+	SERVE,
+	TRAINED
 } train_phase;
 
 struct tfrs_trainer
@@ -40,13 +38,13 @@ struct tfrs_trainer
 	train_phase phase;
 	tfrs_training_data data;
 	tfrs_lift	lift;			/* of the events that a history tower is trained on */
-	tfrs_table_trainer *tables; /* one of the two */
-	tfrs_history_trainer history;
+	tfrs_descent descent;
 	tfrs_train_progress progress;
+	double		units;			/* of the epoch's batches */
 	tfrs_validation validation; /* where asked for */
 	train_phase resumed;		/* after VALIDATE */
 	tfrs_epoch_log log;
-	tfrs_serving serving;		/* of a history tower */
+	tfrs_serving serving;
 	tfrs_model_parts parts;		/* what save adds lives here */
 	tfrs_model_optimizer optimizer;
 };
@@ -94,8 +92,7 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_serving_free(&trainer->serving);
 	tfrs_training_data_free(&trainer->data);
 	tfrs_lift_free(&trainer->lift);
-	tfrs_table_trainer_destroy(trainer->tables);
-	tfrs_history_trainer_free(&trainer->history);
+	tfrs_descent_free(&trainer->descent);
 	tfrs_epoch_log_free(&trainer->log);
 	tfrs_arena_release(trainer->arena, trainer);
 }
@@ -106,21 +103,6 @@ training_events(const tfrs_trainer *trainer)
 {
 	return trainer->options.validation.on ? &trainer->validation.split.training.events
 		: &trainer->data.events;
-}
-
-static tfrs_status
-begin_tables(tfrs_trainer *trainer, tfrs_error *error)
-{
-	tfrs_table_training training = {
-		&trainer->options, trainer->data.interactions, training_events(trainer),
-		tfrs_training_data_warm(&trainer->data)
-	};
-	tfrs_status status = tfrs_table_trainer_begin(&trainer->tables, trainer->arena, &training,
-												  error);
-
-	if (status == TFRS_OK && trainer->log.validation != NULL)
-		tfrs_table_trainer_hold_out(trainer->tables, &trainer->validation.split);
-	return status;
 }
 
 /* No query has two candidates, so that there is no history to predict from. */
@@ -144,15 +126,24 @@ give_up_history(tfrs_trainer *trainer, const tfrs_train_counts *counts, tfrs_err
 }
 
 static tfrs_status
-begin_history(tfrs_trainer *trainer, tfrs_error *error)
+begin_descent(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_history_training training = {
-		&trainer->options, training_events(trainer),
-		tfrs_training_data_candidates(&trainer->data), tfrs_training_data_warm(&trainer->data)
+	tfrs_interactions *interactions = trainer->data.interactions;
+	const tfrs_events *events = training_events(trainer);
+	tfrs_descent_counts counts = {
+		.queries = tfrs_interactions_queries(interactions)->count,
+		.candidates = tfrs_training_data_candidates(&trainer->data),
+		.rows = tfrs_interactions_count(interactions), .events = events,
+		.longest = tfrs_events_longest(events)
+	};
+	tfrs_descent_data data = {
+		.interactions = interactions, .warm = tfrs_training_data_warm(&trainer->data),
+		.split = trainer->options.validation.on ? &trainer->validation.split : NULL
 	};
 
-	trainer->phase = FIT_HISTORY;
-	return tfrs_history_trainer_begin(&trainer->history, trainer->arena, &training, error);
+	trainer->phase = DESCEND;
+	return tfrs_descent_begin(&trainer->descent, trainer->arena, &trainer->options, &counts, &data,
+							  error);
 }
 
 /* The events are known, if they were asked for: what was left open is chosen. */
@@ -168,7 +159,6 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 	};
 	tfrs_status status = TFRS_OK;
 
-	trainer->phase = FIT_TABLES;
 	if (options->history.on && events->several == 0)
 		status = give_up_history(trainer, &counts, error);
 	else
@@ -177,9 +167,7 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 		tfrs_warm_start_keep_shape(trainer->data.model, &options->history);
 	if (status == TFRS_OK)
 		status = tfrs_epoch_log_begin(&trainer->log, trainer->arena, options, error);
-	if (status == TFRS_OK && options->history.on)
-		status = begin_history(trainer, error);
-	return status;
+	return status == TFRS_OK ? begin_descent(trainer, error) : status;
 }
 
 /* The events that are trained on are known. */
@@ -236,96 +224,65 @@ fail_divergence(const tfrs_trainer *trainer, tfrs_error *error)
 	return TFRS_NOT_FINITE;
 }
 
+/* Figures of the epoch that the last step finished make room for those of the next. */
 static void
-record_epoch(tfrs_trainer *trainer)
-{
-	const tfrs_train_progress *progress = &trainer->progress;
-
-	tfrs_epoch_log_add(&trainer->log, progress->epoch, progress->loss, progress->loss_per_row);
-}
-
-static tfrs_status
-fit_tables(tfrs_trainer *trainer, tfrs_error *error)
-{
-	tfrs_status status = TFRS_OK;
-
-	if (trainer->tables == NULL)
-		status = begin_tables(trainer, error);
-	if (status == TFRS_OK)
-		status = tfrs_table_trainer_step(trainer->tables, &trainer->progress, error);
-	if (status == TFRS_NOT_FINITE)
-		return fail_divergence(trainer, error);
-	if (trainer->progress.epoch_finished)
-		record_epoch(trainer);
-	if (trainer->progress.epoch_finished && trainer->log.accuracy != NULL)
-		tfrs_epoch_log_add_accuracy(&trainer->log, trainer->progress.epoch,
-									tfrs_table_trainer_accuracy(trainer->tables));
-	if (status == TFRS_OK)
-		trainer->phase = TRAINED;
-	return status;
-}
-
-/* Steps of the history tower are told in as many epochs as the options name, of equal length. */
-static void
-count_step(tfrs_trainer *trainer, double loss)
+begin_epoch(tfrs_trainer *trainer)
 {
 	tfrs_train_progress *progress = &trainer->progress;
-	uint64_t	steps = trainer->options.history.steps;
-	uint64_t	end = steps * progress->epoch / trainer->options.epochs;
 
-	progress->batch++;
-	progress->rows_done += trainer->history.states.rows;
-	progress->rows += trainer->history.states.rows;
+	*progress = (tfrs_train_progress) {
+		.epoch = progress->epoch + 1, .rows = progress->rows,
+		.done = progress->done, .total = progress->total
+	};
+	trainer->units = 0;
+	memset(&trainer->descent.accuracy, 0, sizeof(trainer->descent.accuracy));
+}
+
+static void
+count_step(tfrs_trainer *trainer)
+{
+	const tfrs_examples *batch = &trainer->descent.batch;
+	tfrs_train_progress *progress = &trainer->progress;
+	double		loss = batch->rows > 0 ? trainer->descent.total : 0.0;
+
+	progress->batch += batch->rows > 0;
+	progress->rows_done += batch->items;
+	progress->rows += batch->items;
 	progress->batch_loss = loss;
 	progress->loss += loss;
-	progress->loss_per_row = progress->loss / (double) progress->batch;
-	progress->done = trainer->history.step;
-	progress->total = steps;
-	progress->epoch_finished = trainer->history.step == end;
-	if (progress->epoch_finished)
-		record_epoch(trainer);
+	trainer->units += batch->units;
+	progress->loss_per_row = progress->loss / fmax(trainer->units, 1.0);
+	progress->done = batch->done;
+	progress->total = batch->total;
+	progress->epoch_finished = batch->ends_epoch;
+	if (batch->ends_epoch)
+		tfrs_epoch_log_add(&trainer->log, progress->epoch,
+						   &(tfrs_model_epoch) {progress->loss, progress->loss_per_row},
+						   &trainer->descent.accuracy);
 }
 
+/* A step of training, and to the validation where it ended an epoch that is due. */
 static tfrs_status
-fit_history(tfrs_trainer *trainer, tfrs_error *error)
+descend(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_train_progress *progress = &trainer->progress;
 	bool		stepped;
-	double		loss;
 	tfrs_status status;
 
-	if (progress->epoch_finished)
-		*progress = (tfrs_train_progress) {
-			.epoch = progress->epoch + 1, .rows = progress->rows,
-			.done = progress->done, .total = progress->total
-		};
-	status = tfrs_history_trainer_step(&trainer->history, &stepped, &loss, error);
+	if (trainer->progress.epoch_finished)
+		begin_epoch(trainer);
+	status = tfrs_descent_step(&trainer->descent, &stepped, error);
 	if (status == TFRS_NOT_FINITE)
 		return fail_divergence(trainer, error);
-	if (stepped && (status == TFRS_OK || status == TFRS_MORE))
-		count_step(trainer, loss);
+	if (stepped)
+		count_step(trainer);
 	if (status == TFRS_OK)
-		trainer->phase = SERVE_HISTORY;
+		trainer->phase = SERVE;
+	if (!trainer->progress.epoch_finished || !trainer->options.validation.on ||
+		!tfrs_validation_is_due(&trainer->validation, trainer->progress.epoch))
+		return status;
+	trainer->resumed = trainer->phase;
+	trainer->phase = VALIDATE;
 	return status;
-}
-
-static void
-tables_to_validate(tfrs_trainer *trainer, tfrs_validation_tables *tables)
-{
-	memset(tables, 0, sizeof(*tables));
-	if (!trainer->options.history.on)
-	{
-		tables->candidate = tfrs_table_trainer_table(trainer->tables, true)->values;
-		tables->query = tfrs_table_trainer_table(trainer->tables, false)->values;
-		return;
-	}
-	tables->history = &trainer->history.shape;
-	tables->candidate = trainer->history.tables.candidate.table.values;
-	for (uint32_t b = 0; b < trainer->history.shape.bags; b++)
-	{
-		tables->bag[b] = trainer->history.tables.bag[b].table.values;
-		tables->read[b] = tfrs_history_tables_values(&trainer->history.tables, b);
-	}
 }
 
 /* After an epoch that is to be measured; then training goes on, or the best epoch is put back. */
@@ -334,54 +291,32 @@ validate(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_validation *validation = &trainer->validation;
 	uint32_t	epoch = trainer->progress.epoch;
-	bool		over;
-	tfrs_validation_tables tables;
-	tfrs_status status;
+	tfrs_status status = tfrs_validation_measure_step(validation, &trainer->descent, epoch, error);
 
-	tables_to_validate(trainer, &tables);
-	status = tfrs_validation_measure_step(validation, &tables, epoch, error);
 	if (status != TFRS_OK)
 		return status;
 	trainer->log.validation[epoch - 1] = validation->value;
-	trainer->phase = trainer->resumed;
-	over = tfrs_validation_is_over(validation);
-	if (over && trainer->options.history.on)
-		trainer->phase = SERVE_HISTORY;
-	else if (over)
-		tfrs_table_trainer_stop(trainer->tables);
-	if (over || epoch == trainer->options.epochs)
-		tfrs_validation_restore(validation, &tables);
+	trainer->phase = tfrs_validation_is_over(validation) ? SERVE : trainer->resumed;
+	if (trainer->phase == SERVE)
+		tfrs_tensors_restore(&trainer->descent.parameters);
 	return TFRS_OK;
 }
 
-/* A step of training, and to the validation where it ended an epoch that is due. */
 static tfrs_status
-fit(tfrs_trainer *trainer, tfrs_error *error)
+serve(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status = trainer->phase == FIT_TABLES ? fit_tables(trainer, error)
-		: fit_history(trainer, error);
-
-	if ((status == TFRS_OK || status == TFRS_MORE) && trainer->log.validation != NULL &&
-		trainer->progress.epoch_finished &&
-		tfrs_validation_is_due(&trainer->validation, trainer->progress.epoch))
-	{
-		trainer->resumed = trainer->phase;
-		trainer->phase = VALIDATE;
-	}
-	return status;
-}
-
-static tfrs_status
-serve_history(tfrs_trainer *trainer, tfrs_error *error)
-{
-	tfrs_status status;
+	tfrs_serving_data data = {
+		&trainer->data.events, tfrs_training_data_query_rows(&trainer->data),
+		tfrs_training_data_candidate_rows(&trainer->data)
+	};
+	tfrs_status status = TFRS_OK;
 
 	trainer->progress.epoch_finished = false;
 	if (trainer->serving.arena == NULL)
-		tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->history,
-						   &trainer->data.events, tfrs_training_data_query_rows(&trainer->data),
-						   tfrs_training_data_candidate_rows(&trainer->data));
-	status = tfrs_serving_step(&trainer->serving, error);
+		status = tfrs_serving_begin(&trainer->serving, trainer->arena, &trainer->descent, &data,
+									error);
+	if (status == TFRS_OK)
+		status = tfrs_serving_step(&trainer->serving);
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
 	return status;
@@ -391,7 +326,7 @@ serve_history(tfrs_trainer *trainer, tfrs_error *error)
 static tfrs_status
 step(tfrs_trainer *trainer, tfrs_error *error)
 {
-	tfrs_status status;
+	tfrs_status status = TFRS_OK;
 
 	switch (trainer->phase)
 	{
@@ -404,18 +339,17 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case MEASURE:
 			status = measure(trainer, error);
 			break;
-		case FIT_TABLES:
-		case FIT_HISTORY:
-			status = fit(trainer, error);
+		case DESCEND:
+			status = descend(trainer, error);
 			break;
 		case VALIDATE:
 			status = validate(trainer, error);
 			break;
-		case SERVE_HISTORY:
-			status = serve_history(trainer, error);
+		case SERVE:
+			status = serve(trainer, error);
 			break;
-		default:
-			return TFRS_OK;
+		case TRAINED:
+			break;
 	}
 	return status == TFRS_OK && trainer->phase != TRAINED ? TFRS_MORE : status;
 }
@@ -443,7 +377,7 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 			return "holding events out";
 		case VALIDATE:
 			return "validating";
-		case SERVE_HISTORY:
+		case SERVE:
 		case TRAINED:
 			return "finishing";
 		default:
@@ -451,15 +385,8 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 	}
 }
 
-static const tfrs_table *
-candidate_table(const tfrs_trainer *trainer)
-{
-	return trainer->options.history.on ? &trainer->history.tables.candidate.table :
-		tfrs_table_trainer_candidates(trainer->tables);
-}
-
 static void
-fill_sides(tfrs_trainer *trainer, tfrs_model_parts *parts)
+fill_sides(const tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
 	const tfrs_interactions *interactions = trainer->data.interactions;
 
@@ -467,36 +394,27 @@ fill_sides(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	parts->query.counts = tfrs_training_data_query_rows(&trainer->data);
 	parts->candidate.ids = tfrs_interactions_candidates(interactions);
 	parts->candidate.counts = tfrs_training_data_candidate_rows(&trainer->data);
-	parts->candidate.table = candidate_table(trainer);
-	if (!trainer->options.history.on)
-		parts->query.table = tfrs_table_trainer_queries(trainer->tables);
 }
 
 static void
-fill_history(const tfrs_trainer *trainer, tfrs_model_parts *parts)
+fill_parameters(tfrs_trainer *trainer, tfrs_model_parts *parts)
 {
-	parts->history = &trainer->history.shape;
+	const tfrs_descent *descent = &trainer->descent;
+
+	parts->tower = &descent->shape;
+	parts->parameters = &descent->parameters;
 	parts->unknown = trainer->serving.unknown;
-	tfrs_serving_bags(&trainer->serving, parts->bag);
-}
-
-/* What the optimizer remembers, for a training that goes on from here. */
-static void
-fill_optimizer(tfrs_trainer *trainer, tfrs_model_parts *parts)
-{
-	bool		history = trainer->options.history.on;
-
+	for (uint32_t b = 0; b < descent->shape.bags; b++)
+		parts->bag[b] = tfrs_serving_bag(&trainer->serving, b);
+	if (!trainer->options.keep_optimizer_state)
+		return;
 	trainer->optimizer = (tfrs_model_optimizer) {
 		.kind = trainer->options.optimizer.kind,
 		.slots = (uint32_t) tfrs_optimizer_slots(&trainer->options.optimizer),
-		.step = history ?
-			tfrs_history_tables_steps(&trainer->history.tables, trainer->history.step) :
-			tfrs_table_trainer_steps(trainer->tables)
+		.step = tfrs_descent_steps(descent)
 	};
 	parts->optimizer = &trainer->optimizer;
-	for (uint32_t b = 0; history && b < trainer->history.shape.bags; b++)
-		if (!tfrs_history_tables_is_tied(&trainer->history.tables, b))
-			parts->bag_table[b] = &trainer->history.tables.bag[b].table;
+	parts->length = trainer->serving.length;
 }
 
 tfrs_status
@@ -524,18 +442,15 @@ tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skippe
 		parts->shape.skipped_query += trainer->data.model->shape->skipped_query;
 		parts->shape.skipped_candidate += trainer->data.model->shape->skipped_candidate;
 	}
-	if (trainer->options.history.on)
-		fill_history(trainer, parts);
-	if (trainer->options.keep_optimizer_state)
-		fill_optimizer(trainer, parts);
+	fill_parameters(trainer, parts);
 	return tfrs_model_parts_add(parts, writer, error);
 }
 
 const float *
 tfrs_trainer_candidates(const tfrs_trainer *trainer, size_t *count)
 {
-	const tfrs_table *table = candidate_table(trainer);
+	const tfrs_tensor *tensor = &trainer->descent.parameters.tensor[0];
 
-	*count = table->rows - 1;
-	return table->values;
+	*count = tensor->rows - 1;
+	return tensor->values;
 }

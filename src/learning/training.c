@@ -3,10 +3,10 @@
  */
 #include "learning/training.h"
 
-#include "learning/history_trainer.h"
+#include "learning/descent.h"
+#include "learning/epoch_log.h"
 #include "learning/lift.h"
 #include "learning/serving.h"
-#include "learning/table_trainer.h"
 #include "learning/validation.h"
 #include "learning/warm_start.h"
 
@@ -42,66 +42,79 @@ tfrs_training_needs_events(const tfrs_train_options *options, const tfrs_model *
 		options->validation.on || (model != NULL && model->has_events);
 }
 
-/* The longest query of an earlier model. */
-static size_t
-most_events(const tfrs_model *model)
+/* Everything that a training may hold, by counts that are upper bounds. */
+typedef struct everything
 {
-	size_t		most = 0;
+	const tfrs_train_options *options;
+	const tfrs_model *model;
+	tfrs_event_options collecting;
+	tfrs_descent_counts counts;
+	tfrs_descent descent;
+	tfrs_serving serving;
+} everything;
 
-	for (size_t q = 0; model != NULL && q < model->events.queries; q++)
-	{
-		size_t		count = tfrs_events_of(&model->events, (uint32_t) q).count;
+static void
+arrays(void *object, tfrs_plan *plan)
+{
+	everything *all = object;
+	const tfrs_descent_counts *counts = &all->counts;
 
-		most = count > most ? count : most;
-	}
-	return most;
+	tfrs_epoch_log_plan(plan, all->options);
+	if (all->model != NULL)
+		tfrs_warm_start_plan(plan, all->model, counts->queries, counts->candidates);
+	if (tfrs_training_needs_events(all->options, all->model))
+		tfrs_event_collector_plan(plan, &all->collecting, counts->events->count, counts->queries);
+	if (all->options->validation.on)
+		tfrs_validation_plan(plan, all->options, counts->events, counts->candidates);
+	if (all->options->history.on)
+		tfrs_lift_plan(plan, counts->candidates);
+	tfrs_descent_arrays(&all->descent, plan);
+	tfrs_serving_arrays(&all->serving, plan);
 }
 
-/* What training takes beside the tables: epochs, what is held out, what goes on. */
-static bool
-add_beside(const tfrs_train_options *used, size_t queries, size_t candidates, size_t rows,
-		   size_t *bytes)
+/* What the options leave open as these counts choose it, but for what would take less. */
+static tfrs_train_options
+largest_options(const tfrs_train_options *options, const tfrs_descent_counts *counts)
 {
-	*bytes = used->epochs * (sizeof(tfrs_model_epoch) +
-							 used->batch_accuracy.count * sizeof(float) + sizeof(double));
-	if (used->keep_optimizer_state)
-		*bytes += (queries + candidates + 2) * sizeof(float);
-	return !used->validation.on ||
-		tfrs_validation_bytes(used, queries, candidates, rows, bytes);
+	tfrs_train_options used = *options;
+	tfrs_train_counts told = {
+		.candidates = counts->candidates, .events = counts->events->count,
+		.queries = counts->queries, .next_states = counts->events->later,
+		.history_length = (double) counts->longest	/* so that tables of their own are counted */
+	};
+
+	used.dim = tfrs_train_options_most_dim(options, counts->candidates);
+	tfrs_train_options_resolve(&used, &told);
+	return used;
 }
 
 tfrs_status
 tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					   const tfrs_model *model, size_t *bytes, tfrs_error *error)
 {
-	tfrs_train_options used = *options;
-	tfrs_event_options collecting = tfrs_training_event_options(options, interactions);
+	everything	all = {
+		.model = model, .collecting = tfrs_training_event_options(options, interactions)
+	};
 	size_t		queries = tfrs_interactions_queries(interactions)->count;
-	size_t		candidates = tfrs_interactions_candidates(interactions)->count;
 	size_t		rows = tfrs_interactions_count(interactions) +
 		(model == NULL ? 0 : model->events.count);
-	size_t		longest = most_rows(interactions) + most_events(model);
-	size_t		later = collecting.has_time ? rows : 0;
-	tfrs_train_counts counts = {
-		.candidates = candidates, .events = rows, .queries = queries, .next_states = later,
-		.history_length = (double) longest	/* so that tables of their own are counted */
-	};
+	const float any_weight = 1.0f;
 	tfrs_events events = {
-		.queries = queries, .count = rows, .several = queries, .later = later
+		.queries = queries, .count = rows, .several = queries,
+		.later = all.collecting.has_time ? rows : 0, .weight = &any_weight
 	};
-	bool		fits;
+	tfrs_train_options used;
 
-	used.dim = tfrs_train_options_most_dim(options, candidates);
-	tfrs_train_options_resolve(&used, &counts);
-	fits = add_beside(&used, queries, candidates, rows, bytes) &&
-		(model == NULL || tfrs_warm_start_bytes(model, queries, candidates, bytes)) &&
-		(!tfrs_training_needs_events(&used, model) ||
-		 tfrs_event_collector_bytes(&collecting, rows, queries, bytes));
-	if (fits && used.history.on)
-		fits = tfrs_lift_bytes(candidates, bytes) &&
-			tfrs_serving_bytes(&used, candidates, bytes) &&
-			tfrs_history_trainer_bytes(&used, &events, longest, candidates, bytes);
-	else if (fits)
-		fits = tfrs_table_trainer_bytes(&used, queries, candidates, rows, bytes);
-	return fits ? TFRS_OK : tfrs_fail(error, TFRS_TOO_LARGE, "a size overflows");
+	all.counts = (tfrs_descent_counts) {
+		.queries = queries, .candidates = tfrs_interactions_candidates(interactions)->count,
+		.rows = tfrs_interactions_count(interactions), .events = &events,
+		.longest = most_rows(interactions) +
+		(model == NULL ? 0 : tfrs_events_longest(&model->events))
+	};
+	used = largest_options(options, &all.counts);
+	all.options = &used;
+	tfrs_descent_size(&all.descent, &used, &all.counts);
+	tfrs_serving_size(&all.serving, &all.descent);
+	*bytes = 0;
+	return tfrs_plan_count(arrays, &all, bytes, error);
 }

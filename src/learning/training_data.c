@@ -7,25 +7,18 @@
 
 #include "learning/training.h"
 
-enum
-{
-	FIND,
-	COLLECT,
-	KNOWN
-};
-
 /* The ids of an earlier model are found: its events and the rows become those of each query. */
 static tfrs_status
 begin_collecting(tfrs_training_data *data, tfrs_error *error)
 {
 	tfrs_event_options events = tfrs_training_event_options(data->options, data->interactions);
 
-	data->phase = KNOWN;
+	data->phase = TFRS_DATA_KNOWN;
 	if (!tfrs_training_needs_events(data->options, data->model))
 		return TFRS_OK;
 	if (data->model != NULL && data->model->has_events)
 		events.stored = &data->warm.stored;
-	data->phase = COLLECT;
+	data->phase = TFRS_DATA_COLLECT;
 	return tfrs_event_collector_begin(&data->collector, data->arena, data->interactions, &events,
 									  error);
 }
@@ -36,7 +29,7 @@ begin_warm(tfrs_training_data *data, tfrs_error *error)
 	bool		has_time = tfrs_interactions_settings(data->interactions)->has_time;
 	tfrs_status status = tfrs_warm_start_check(data->model, data->options, has_time, error);
 
-	data->phase = FIND;
+	data->phase = TFRS_DATA_FIND;
 	if (status == TFRS_OK)
 		status = tfrs_warm_start_begin(&data->warm, data->arena, data->model, data->options,
 									   data->interactions, error);
@@ -68,17 +61,17 @@ tfrs_training_data_step(tfrs_training_data *data, tfrs_error *error)
 {
 	tfrs_status status = TFRS_OK;
 
-	if (data->phase == FIND)
+	if (data->phase == TFRS_DATA_FIND)
 	{
 		status = tfrs_warm_start_step(&data->warm, error);
 		if (status == TFRS_OK)
 			status = begin_collecting(data, error);
-		return status == TFRS_OK && data->phase != KNOWN ? TFRS_MORE : status;
+		return status == TFRS_OK && data->phase != TFRS_DATA_KNOWN ? TFRS_MORE : status;
 	}
-	if (data->phase == COLLECT)
+	if (data->phase == TFRS_DATA_COLLECT)
 		status = tfrs_event_collector_step(&data->collector, &data->events, error);
 	if (status == TFRS_OK)
-		data->phase = KNOWN;
+		data->phase = TFRS_DATA_KNOWN;
 	return status;
 }
 

@@ -17,13 +17,20 @@
 #include "learning/model.h"
 #include "learning/warm_start.h"
 
+typedef enum tfrs_data_phase
+{
+	TFRS_DATA_FIND = 0,
+	TFRS_DATA_COLLECT,
+	TFRS_DATA_KNOWN
+} tfrs_data_phase;
+
 typedef struct tfrs_training_data
 {
 	tfrs_arena *arena;
 	const tfrs_train_options *options;
 	tfrs_interactions *interactions;
 	const tfrs_model *model;	/* the earlier one, or NULL */
-	int			phase;
+	tfrs_data_phase phase;
 	tfrs_warm_start warm;		/* from it */
 	tfrs_event_collector collector;
 	tfrs_events events;			/* of all queries; no queries where none are collected */

@@ -1,32 +1,35 @@
 /*
- * validation.c: measuring and keeping tables.
+ * validation.c: measuring and keeping parameters.
  *
- * The tables are ranked as they would be served: a copy of the candidates is normalized; the length
- * of a plain query vector does not change its ranking, so queries are taken as they are.
+ * They are ranked as they would be served, of which a copy of the candidates is made.
  */
 #include "learning/validation.h"
 
 #include <string.h>
 
-#include "learning/normalize.h"
-
 /* Floats of one step: a few milliseconds. */
 #define STEP_FLOATS ((size_t) 1 << 20)
 
-enum
+static void
+arrays(void *object, tfrs_plan *plan)
 {
-	SERVE,
-	LIST,
-	RANK
-};
+	tfrs_validation *validation = object;
+	size_t		dim = validation->options->dim;
 
-enum
+	TFRS_PLAN_VECTORS(plan, &validation->served, validation->candidates + 1, dim);
+	TFRS_PLAN_ZERO(plan, &validation->unknown, dim);
+}
+
+void
+tfrs_validation_plan(tfrs_plan *plan, const tfrs_train_options *options, const tfrs_events *events,
+					 size_t candidates)
 {
-	CANDIDATE,
-	QUERY,
-	BAGS,
-	TABLES = BAGS + TFRS_MAX_BAGS
-};
+	tfrs_validation validation = {.options = options,.candidates = candidates};
+
+	arrays(&validation, plan);
+	tfrs_event_split_plan(plan, &options->validation, events);
+	tfrs_pair_set_plan(plan, events->count, events->queries);
+}
 
 tfrs_status
 tfrs_validation_begin(tfrs_validation *validation, tfrs_arena *arena,
@@ -58,26 +61,8 @@ tfrs_validation_free(tfrs_validation *validation)
 	tfrs_evaluation_destroy(validation->evaluation);
 	tfrs_event_split_free(&validation->split);
 	tfrs_pair_set_free(&validation->relevant);
-	tfrs_arena_release(arena, validation->served);
-	tfrs_arena_release(arena, validation->unknown);
-	for (int i = 0; i < TABLES; i++)
-		tfrs_arena_release(arena, validation->kept[i]);
+	tfrs_plan_release(arena, arrays, validation);
 	memset(validation, 0, sizeof(*validation));
-}
-
-bool
-tfrs_validation_bytes(const tfrs_train_options *options, size_t queries, size_t candidates,
-					  size_t events, size_t *bytes)
-{
-	size_t		tables = options->history.on ? 2 + TFRS_MAX_BAGS : 2;
-	size_t		floats;
-
-	return tfrs_size_multiply(candidates, tables, &floats) &&
-		tfrs_size_add(floats, options->history.on ? 0 : queries, &floats) &&
-		tfrs_size_multiply(floats, options->dim * sizeof(float), &floats) &&
-		tfrs_size_add(*bytes, floats, bytes) &&
-		tfrs_event_split_bytes(&options->validation, queries, events, bytes) &&
-		tfrs_pair_set_bytes(events, queries, bytes);
 }
 
 bool
@@ -90,30 +75,23 @@ tfrs_validation_is_due(const tfrs_validation *validation, uint32_t epoch)
 
 /* The candidates as they would be served; TFRS_OK once all are. */
 static tfrs_status
-serve(tfrs_validation *validation, const tfrs_validation_tables *tables, tfrs_error *error)
+serve(tfrs_validation *validation, tfrs_descent *descent, tfrs_error *error)
 {
 	size_t		dim = validation->options->dim;
-	size_t		width = tables->history != NULL ? tfrs_history_width(tables->history) : dim;
-	size_t		rows = validation->candidates + 1;
-	size_t		count = rows - validation->done;
-	float	   *served;
+	size_t		start = validation->done;
+	size_t		count = tfrs_size_smaller(validation->candidates + 1 - start,
+										  STEP_FLOATS / dim + 1);
 	tfrs_status status = TFRS_OK;
 
 	if (validation->served == NULL)
-		status = tfrs_arena_get(validation->arena, (void **) &validation->served, rows,
-								dim * sizeof(float), error);
-	if (status == TFRS_OK && validation->unknown == NULL)
-		status = TFRS_GET_ZERO(validation->arena, &validation->unknown, dim, error);
+		status = tfrs_plan_take(validation->arena, arrays, validation, error);
 	if (status != TFRS_OK)
 		return status;
-	if (count > STEP_FLOATS / dim + 1)
-		count = STEP_FLOATS / dim + 1;
-	served = validation->served + validation->done * dim;
-	memcpy(served, tables->candidate + validation->done * dim, count * dim * sizeof(float));
-	if (validation->options->normalize)
-		tfrs_normalize_forward(served, count, width, dim, NULL);
+	memcpy(validation->served + start * dim,
+		   tfrs_tensor_row(tfrs_descent_candidates(descent), start), count * dim * sizeof(float));
+	tfrs_tower_finish_candidates(&descent->shape, validation->served + start * dim, count, NULL);
 	validation->done += count;
-	return validation->done < rows ? TFRS_MORE : TFRS_OK;
+	return validation->done <= validation->candidates ? TFRS_MORE : TFRS_OK;
 }
 
 /* The tested pairs again, since an evaluation uses them up. */
@@ -142,11 +120,12 @@ list_pairs(tfrs_validation *validation, tfrs_error *error)
 	return status;
 }
 
-/* The tables as a model, as far as a ranking looks at one. */
+/* The parameters as a model, as far as a ranking looks at one. */
 static void
-view_tables(tfrs_validation *validation, const tfrs_validation_tables *tables)
+view_parameters(tfrs_validation *validation, tfrs_descent *descent)
 {
 	tfrs_model *model = &validation->model;
+	const tfrs_tensor *queries = tfrs_descent_queries(descent);
 
 	validation->shape.dim = validation->options->dim;
 	validation->shape.temperature = validation->options->loss.temperature;
@@ -155,22 +134,23 @@ view_tables(tfrs_validation *validation, const tfrs_validation_tables *tables)
 	model->candidate_ids.count = validation->candidates;
 	model->candidate_counts = validation->candidate_counts;
 	model->candidate_table = validation->served;
-	model->query_table = tables->query;
+	model->query_table = queries == NULL ? NULL : queries->values;
 	model->has_events = true;
 	model->events = *tfrs_event_split_shown(&validation->split);
-	model->history = tables->history;
-	memcpy(model->bag_table, tables->read, sizeof(model->bag_table));
+	model->tower = &descent->shape;
+	model->history = queries == NULL ? model->tower : NULL;
+	for (uint32_t b = 0; b < descent->shape.bags; b++)
+		model->bag_table[b] = tfrs_descent_bag(descent, b)->values;
 	model->unknown_query = validation->unknown;
 }
 
 static tfrs_status
-begin_ranking(tfrs_validation *validation, const tfrs_validation_tables *tables,
-			  tfrs_error *error)
+begin_ranking(tfrs_validation *validation, tfrs_descent *descent, tfrs_error *error)
 {
 	tfrs_evaluation_test test = {.model = &validation->model,.relevant = &validation->relevant};
 	tfrs_evaluation_options options;
 
-	view_tables(validation, tables);
+	view_parameters(validation, descent);
 	tfrs_evaluation_options_default(&options);
 	options.cutoffs[0] = validation->options->validation.k;
 	options.cutoff_count = 1;
@@ -180,42 +160,8 @@ begin_ranking(tfrs_validation *validation, const tfrs_validation_tables *tables,
 								 error);
 }
 
-/* The tables that are learned and how many floats they have; NULL where there is none. */
-static float *
-learned_table(const tfrs_validation *validation, const tfrs_validation_tables *tables, int number,
-			  size_t *floats)
-{
-	size_t		rows = number == QUERY ? validation->split.all->queries : validation->candidates;
-
-	*floats = (rows + 1) * validation->options->dim;
-	if (number == CANDIDATE)
-		return tables->candidate;
-	return number == QUERY ? tables->query : tables->bag[number - BAGS];
-}
-
-static tfrs_status
-keep_tables(tfrs_validation *validation, const tfrs_validation_tables *tables, tfrs_error *error)
-{
-	tfrs_status status = TFRS_OK;
-
-	for (int i = 0; i < TABLES && status == TFRS_OK; i++)
-	{
-		size_t		floats;
-		const float *table = learned_table(validation, tables, i, &floats);
-
-		if (table == NULL)
-			continue;
-		if (validation->kept[i] == NULL)
-			status = TFRS_GET(validation->arena, &validation->kept[i], floats, error);
-		if (status == TFRS_OK)
-			memcpy(validation->kept[i], table, floats * sizeof(float));
-	}
-	return status;
-}
-
-static tfrs_status
-finish_ranking(tfrs_validation *validation, const tfrs_validation_tables *tables, uint32_t epoch,
-			   tfrs_error *error)
+static void
+finish_ranking(tfrs_validation *validation, tfrs_descent *descent, uint32_t epoch)
 {
 	const tfrs_evaluation_result *result = tfrs_evaluation_result_of(validation->evaluation);
 	const tfrs_metrics *metrics = &result->figures[TFRS_RANKING_MODEL].metrics[0];
@@ -224,35 +170,38 @@ finish_ranking(tfrs_validation *validation, const tfrs_validation_tables *tables
 		? metrics->ndcg : metrics->recall;
 	tfrs_evaluation_destroy(validation->evaluation);
 	validation->evaluation = NULL;
-	validation->phase = SERVE;
+	validation->phase = TFRS_VALIDATION_SERVE;
 	validation->done = 0;
 	validation->worse++;
 	if (validation->best_epoch > 0 && validation->value <= validation->best)
-		return TFRS_OK;
+		return;
 	validation->best = validation->value;
 	validation->best_epoch = epoch;
 	validation->worse = 0;
-	return keep_tables(validation, tables, error);
+	tfrs_tensors_keep(&descent->parameters);
 }
 
 tfrs_status
-tfrs_validation_measure_step(tfrs_validation *validation, const tfrs_validation_tables *tables,
-							 uint32_t epoch, tfrs_error *error)
+tfrs_validation_measure_step(tfrs_validation *validation, tfrs_descent *descent, uint32_t epoch,
+							 tfrs_error *error)
 {
 	tfrs_status status;
 
-	if (validation->phase == SERVE)
-		status = serve(validation, tables, error);
-	else if (validation->phase == LIST)
+	switch (validation->phase)
 	{
-		status = list_pairs(validation, error);
-		if (status == TFRS_OK)
-			status = begin_ranking(validation, tables, error);
-	}
-	else
-	{
-		status = tfrs_evaluation_step(validation->evaluation, error);
-		return status == TFRS_OK ? finish_ranking(validation, tables, epoch, error) : status;
+		case TFRS_VALIDATION_SERVE:
+			status = serve(validation, descent, error);
+			break;
+		case TFRS_VALIDATION_LIST:
+			status = list_pairs(validation, error);
+			if (status == TFRS_OK)
+				status = begin_ranking(validation, descent, error);
+			break;
+		default:
+			status = tfrs_evaluation_step(validation->evaluation, error);
+			if (status == TFRS_OK)
+				finish_ranking(validation, descent, epoch);
+			return status;
 	}
 	if (status != TFRS_OK)
 		return status;
@@ -266,17 +215,4 @@ tfrs_validation_is_over(const tfrs_validation *validation)
 	uint32_t	patience = validation->options->validation.patience;
 
 	return patience > 0 && validation->worse >= patience;
-}
-
-void
-tfrs_validation_restore(const tfrs_validation *validation, const tfrs_validation_tables *tables)
-{
-	for (int i = 0; i < TABLES; i++)
-	{
-		size_t		floats;
-		float	   *table = learned_table(validation, tables, i, &floats);
-
-		if (table != NULL && validation->kept[i] != NULL)
-			memcpy(table, validation->kept[i], floats * sizeof(float));
-	}
 }

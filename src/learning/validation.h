@@ -1,7 +1,7 @@
 /*
  * validation.h: ranks what a training does not see while it runs, and keeps the best epoch.
  *
- *     split -> per epoch: normalize a copy of the candidates -> rank -> keep the tables if best
+ *     split -> per epoch: finish a copy of the candidates -> rank -> keep the parameters if best
  *
  * A tested event (event_split.h) is a relevant candidate of its query, which ranks the whole
  * catalogue by the events that are shown of it and without these (evaluation.h).
@@ -14,21 +14,19 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "learning/descent.h"
 #include "learning/evaluation.h"
 #include "learning/event_split.h"
 #include "learning/history.h"
 #include "learning/hyperparameters.h"
 #include "learning/pair_set.h"
 
-/* The tables of a training as they are, and their sizes in floats. */
-typedef struct tfrs_validation_tables
+typedef enum tfrs_validation_phase
 {
-	const tfrs_history_shape *history;	/* NULL: plain tables */
-	float	   *candidate;		/* (N + 1, D) */
-	float	   *query;			/* (V + 1, D) plain tables */
-	float	   *bag[TFRS_MAX_BAGS]; /* (N + 1, D) those that are not tied to the candidates */
-	const float *read[TFRS_MAX_BAGS];	/* (N, D) what each bag reads */
-} tfrs_validation_tables;
+	TFRS_VALIDATION_SERVE = 0,
+	TFRS_VALIDATION_LIST,
+	TFRS_VALIDATION_RANK
+} tfrs_validation_phase;
 
 typedef struct tfrs_validation
 {
@@ -38,7 +36,7 @@ typedef struct tfrs_validation
 	const uint32_t *candidate_counts;
 	tfrs_event_split split;		/* stepped by the caller until it is whole */
 	/* the measurement under way */
-	int			phase;
+	tfrs_validation_phase phase;
 	size_t		done;
 	float	   *served;			/* (N + 1, D) candidates as they are served */
 	float	   *unknown;		/* (D) */
@@ -46,13 +44,12 @@ typedef struct tfrs_validation
 	bool		listing;		/* relevant is being filled */
 	tfrs_evaluation *evaluation;
 	tfrs_model_shape shape;
-	tfrs_model	model;			/* a view of the tables */
+	tfrs_model	model;			/* a view of the parameters */
 	double		value;			/* of the metric */
 	/* the best so far */
 	double		best;
 	uint32_t	best_epoch;		/* 0: none */
 	uint32_t	worse;			/* measurements since */
-	float	   *kept[2 + TFRS_MAX_BAGS];
 } tfrs_validation;
 
 /* The events, options and counts (N) must outlive it.  Errors of tfrs_event_split_begin. */
@@ -62,23 +59,20 @@ extern tfrs_status tfrs_validation_begin(tfrs_validation *validation, tfrs_arena
 										 const uint32_t *candidate_counts, tfrs_error *error);
 extern void tfrs_validation_free(tfrs_validation *validation);
 
-/* Adds to *bytes what is taken beside an evaluation; false where that overflows. */
-extern bool tfrs_validation_bytes(const tfrs_train_options *options, size_t queries,
-								  size_t candidates, size_t events, size_t *bytes);
+/* What is taken beside an evaluation, as a part of a list that is counted: of counts that may be
+ * upper bounds. */
+extern void tfrs_validation_plan(tfrs_plan *plan, const tfrs_train_options *options,
+								 const tfrs_events *events, size_t candidates);
 
-/* Whether the tables are to be measured after that epoch. */
+/* Whether the parameters are to be measured after that epoch. */
 extern bool tfrs_validation_is_due(const tfrs_validation *validation, uint32_t epoch);
 
-/* TFRS_MORE until value is measured and the tables are kept where it is the best. */
+/* TFRS_MORE until value is measured and the parameters are kept where it is the best. */
 extern tfrs_status tfrs_validation_measure_step(tfrs_validation *validation,
-												const tfrs_validation_tables *tables,
-												uint32_t epoch, tfrs_error *error);
+												tfrs_descent *descent, uint32_t epoch,
+												tfrs_error *error);
 
 /* Whether patience has come to its end. */
 extern bool tfrs_validation_is_over(const tfrs_validation *validation);
-
-/* Puts the best epoch's tables back. */
-extern void tfrs_validation_restore(const tfrs_validation *validation,
-									const tfrs_validation_tables *tables);
 
 #endif							/* TFRS_VALIDATION_H */

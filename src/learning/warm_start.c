@@ -7,16 +7,8 @@
 
 #include "base/limits.h"
 
-/* Ids looked up, and floats copied, by one step. */
+/* Ids looked up by one step. */
 #define STEP_IDS ((size_t) 1 << 14)
-#define STEP_FLOATS ((size_t) 1 << 20)
-
-typedef enum warm_phase
-{
-	FIND_QUERIES,
-	FIND_CANDIDATES,
-	FOUND
-} warm_phase;
 
 static size_t
 query_count(const tfrs_warm_start *warm)
@@ -30,29 +22,32 @@ candidate_count(const tfrs_warm_start *warm)
 	return tfrs_interactions_candidates(warm->interactions)->count;
 }
 
-bool
-tfrs_warm_start_bytes(const tfrs_model *model, size_t queries, size_t candidates, size_t *bytes)
+/* Sizes of the arrays, with those of the earlier model. */
+typedef struct places
 {
-	size_t		ids;
+	tfrs_warm_start *warm;
+	size_t		queries;		/* now */
+	size_t		candidates;
+} places;
 
-	return tfrs_size_add(queries, candidates, &ids) &&
-		tfrs_size_add(ids, model->query_ids.count + model->candidate_ids.count + 2, &ids) &&
-		tfrs_size_multiply(ids, sizeof(uint32_t), &ids) && tfrs_size_add(*bytes, ids, bytes);
+static void
+arrays(void *object, tfrs_plan *plan)
+{
+	places	   *places = object;
+	tfrs_warm_start *warm = places->warm;
+
+	TFRS_PLAN(plan, &warm->query, warm->model->query_ids.count + 1);
+	TFRS_PLAN(plan, &warm->candidate, warm->model->candidate_ids.count + 1);
+	TFRS_PLAN(plan, &warm->query_rows, places->queries);
+	TFRS_PLAN(plan, &warm->candidate_rows, places->candidates);
 }
 
-static tfrs_status
-reserve(tfrs_warm_start *warm, tfrs_error *error)
+void
+tfrs_warm_start_plan(tfrs_plan *plan, const tfrs_model *model, size_t queries, size_t candidates)
 {
-	tfrs_arena *arena = warm->arena;
-	tfrs_status status = TFRS_GET(arena, &warm->query, warm->model->query_ids.count + 1, error);
+	tfrs_warm_start warm = {.model = model};
 
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &warm->candidate, warm->model->candidate_ids.count + 1, error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &warm->query_rows, query_count(warm), error);
-	if (status == TFRS_OK)
-		status = TFRS_GET(arena, &warm->candidate_rows, candidate_count(warm), error);
-	return status;
+	arrays(&(places) {&warm, queries, candidates}, plan);
 }
 
 static bool
@@ -77,12 +72,10 @@ tfrs_warm_start_begin(tfrs_warm_start *warm, tfrs_arena *arena, const tfrs_model
 	if (model->shape->rows + tfrs_interactions_count(interactions) > TFRS_MAX_INTERACTIONS)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "a model cannot learn from more than %zu rows",
 						 TFRS_MAX_INTERACTIONS);
-	status = reserve(warm, error);
+	status = tfrs_plan_take(arena, arrays,
+							&(places) {warm, query_count(warm), candidate_count(warm)}, error);
 	if (status != TFRS_OK)
-	{
-		tfrs_warm_start_free(warm);
 		return status;
-	}
 	memcpy(warm->query_rows, tfrs_interactions_query_counts(interactions),
 		   query_count(warm) * sizeof(uint32_t));
 	memcpy(warm->candidate_rows, tfrs_interactions_candidate_counts(interactions),
@@ -98,12 +91,7 @@ tfrs_warm_start_begin(tfrs_warm_start *warm, tfrs_arena *arena, const tfrs_model
 void
 tfrs_warm_start_free(tfrs_warm_start *warm)
 {
-	if (warm->arena == NULL)
-		return;
-	tfrs_arena_release(warm->arena, warm->query);
-	tfrs_arena_release(warm->arena, warm->candidate);
-	tfrs_arena_release(warm->arena, warm->query_rows);
-	tfrs_arena_release(warm->arena, warm->candidate_rows);
+	tfrs_plan_release(warm->arena, arrays, &(places) {warm, 0, 0});
 	memset(warm, 0, sizeof(*warm));
 }
 
@@ -134,7 +122,7 @@ tfrs_warm_start_step(tfrs_warm_start *warm, tfrs_error *error)
 	const tfrs_model *model = warm->model;
 	tfrs_status status;
 
-	if (warm->phase == FIND_QUERIES)
+	if (warm->phase == TFRS_WARM_QUERIES)
 		status = find_ids(warm, &model->query_ids, model->query_counts,
 						  tfrs_interactions_queries(warm->interactions), warm->query,
 						  warm->query_rows);
@@ -148,7 +136,7 @@ tfrs_warm_start_step(tfrs_warm_start *warm, tfrs_error *error)
 		return status;
 	warm->done = 0;
 	warm->phase++;
-	return warm->phase == FOUND ? TFRS_OK : TFRS_MORE;
+	return warm->phase == TFRS_WARM_FOUND ? TFRS_OK : TFRS_MORE;
 }
 
 static tfrs_status
@@ -161,7 +149,7 @@ refuse(tfrs_error *error, const char *option)
 }
 
 static tfrs_status
-check_history(const tfrs_history_shape *shape, const tfrs_train_options *options,
+check_history(const tfrs_tower_shape *shape, const tfrs_train_options *options,
 			  tfrs_error *error)
 {
 	const tfrs_history_options *history = &options->history;
@@ -174,9 +162,18 @@ check_history(const tfrs_history_shape *shape, const tfrs_train_options *options
 	for (uint32_t i = 0; i < history->decays; i++)
 		if (history->decay[i] != shape->decay[i + all])
 			return refuse(error, "decay");
+	return TFRS_OK;
+}
+
+/* The end of the towers: a plain table of any length can be normalized, a bias needs its place. */
+static tfrs_status
+check_tower(const tfrs_tower_shape *shape, const tfrs_train_options *options, tfrs_error *error)
+{
 	if (options->candidate_bias != (shape->bias != 0))
 		return refuse(error, "candidate_bias");
-	return options->normalize == (shape->normalize != 0) ? TFRS_OK : refuse(error, "normalize");
+	if (shape->bags > 0 && options->normalize != (shape->normalize != 0))
+		return refuse(error, "normalize");
+	return TFRS_OK;
 }
 
 static bool
@@ -213,6 +210,8 @@ tfrs_warm_start_check(const tfrs_model *model, const tfrs_train_options *options
 	if (options->history.on != (model->history != NULL))
 		return refuse(error, "history");
 	status = check_times(model, has_time, error);
+	if (status == TFRS_OK)
+		status = check_tower(model->tower, options, error);
 	if (status == TFRS_OK && model->history != NULL)
 		status = check_history(model->history, options, error);
 	return status;
@@ -221,7 +220,7 @@ tfrs_warm_start_check(const tfrs_model *model, const tfrs_train_options *options
 void
 tfrs_warm_start_keep_shape(const tfrs_model *model, tfrs_history_options *history)
 {
-	const tfrs_history_shape *shape = model->history;
+	const tfrs_tower_shape *shape = model->history;
 
 	history->all = shape->decay[0] == 0.0f;
 	history->decays = shape->bags - history->all;
@@ -229,85 +228,76 @@ tfrs_warm_start_keep_shape(const tfrs_model *model, tfrs_history_options *histor
 		history->decay[i] = shape->decay[i + history->all];
 }
 
-/* An earlier table. */
+/* An earlier tensor as its rows are copied. */
 typedef struct source
 {
+	const tfrs_model_tensor *tensor;
 	size_t		rows;
 	const uint32_t *place;		/* (rows) of each row now */
 	const float *values;		/* (rows, D) */
 	size_t		width;			/* numbers of a row that were normalized */
-	const tfrs_model_state *state;
 } source;
 
-static void
-copy_row(const source *from, size_t row, bool with_state, tfrs_table *table)
+static bool
+has_tensor(const tfrs_tensors *parameters, const char *name)
 {
-	size_t		dim = table->dim;
-	float	   *values = table->values + from->place[row] * dim;
+	for (size_t i = 0; i < parameters->count; i++)
+		if (strcmp(parameters->tensor[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* What a tensor begins with.  Candidates that a bag is tied to are what the bag read, since they
+ * were normalized themselves. */
+static source
+source_of(const tfrs_warm_start *warm, const tfrs_tensors *parameters,
+		  const tfrs_tensor *tensor)
+{
+	const tfrs_model *model = warm->model;
+	const tfrs_model_tensor *bag = tfrs_model_tensor_of(model, "bag0");
+	source		from = {.tensor = tfrs_model_tensor_of(model, tensor->name)};
+
+	from.place = tensor->of_queries ? warm->query : warm->candidate;
+	from.rows = from.tensor->rows;
+	from.values = from.tensor->values;
+	from.width = tfrs_tower_width(model->tower);
+	if (strcmp(tensor->name, "candidate") == 0 && bag != NULL && !has_tensor(parameters, "bag0"))
+	{
+		from.rows = bag->rows;
+		from.values = bag->values;
+		from.width = 0;
+	}
+	return from;
+}
+
+static void
+copy_row(const source *from, size_t row, bool with_state, tfrs_tensor *tensor)
+{
+	size_t		dim = tensor->dim;
+	const float *length = from->tensor->length;
+	float	   *values = tensor->values + from->place[row] * dim;
 
 	memcpy(values, from->values + row * dim, dim * sizeof(float));
-	for (size_t d = 0; d < from->width && from->state->length != NULL; d++)
-		values[d] *= from->state->length[row];
-	for (int i = 0; i < table->slots && with_state; i++)
-		if (from->state->slot[i] != NULL)
-			memcpy(table->slot[i] + from->place[row] * dim, from->state->slot[i] + row * dim,
+	for (size_t d = 0; d < from->width && length != NULL; d++)
+		values[d] *= length[row];
+	for (int i = 0; i < tensor->slots && with_state; i++)
+		if (from->tensor->slot[i] != NULL)
+			memcpy(tensor->slot[i] + from->place[row] * dim, from->tensor->slot[i] + row * dim,
 				   dim * sizeof(float));
 }
 
-static tfrs_status
-copy_rows(const tfrs_warm_start *warm, const source *from, tfrs_table *table, size_t *done)
-{
-	size_t		piece = STEP_FLOATS / table->dim + 1;
-	size_t		end = from->rows - *done < piece ? from->rows : *done + piece;
-
-	for (; *done < end; (*done)++)
-		copy_row(from, *done, warm->keeps_state, table);
-	return end < from->rows ? TFRS_MORE : TFRS_OK;
-}
-
 tfrs_status
-tfrs_warm_start_queries(const tfrs_warm_start *warm, tfrs_table *table, size_t *done)
+tfrs_warm_start_copy_step(const tfrs_warm_start *warm, tfrs_tensors *parameters)
 {
-	const tfrs_model *model = warm->model;
-	source		from = {
-		model->query_ids.count + 1, warm->query, model->query_table, table->dim,
-		&model->query_state
-	};
+	tfrs_tensor *tensor = &parameters->tensor[parameters->at];
+	source		from = source_of(warm, parameters, tensor);
+	size_t		start;
+	size_t		end;
 
-	return copy_rows(warm, &from, table, done);
-}
-
-/* A tied bag has what candidates were before they were normalized. */
-tfrs_status
-tfrs_warm_start_candidates(const tfrs_warm_start *warm, tfrs_table *table, bool tied,
-						   size_t *done)
-{
-	const tfrs_model *model = warm->model;
-	source		from = {
-		model->candidate_ids.count + 1, warm->candidate, model->candidate_table,
-		model->history != NULL ? tfrs_history_width(model->history) : table->dim,
-		&model->candidate_state
-	};
-
-	if (tied)
-	{
-		from.rows--;
-		from.values = model->bag_table[0];
-		from.width = 0;
-	}
-	return copy_rows(warm, &from, table, done);
-}
-
-tfrs_status
-tfrs_warm_start_bag(const tfrs_warm_start *warm, uint32_t bag, tfrs_table *table, size_t *done)
-{
-	const tfrs_model *model = warm->model;
-	source		from = {
-		model->candidate_ids.count, warm->candidate, model->bag_table[bag], 0,
-		&model->bag_state[bag]
-	};
-
-	return copy_rows(warm, &from, table, done);
+	tfrs_tensors_piece(parameters, from.rows, &start, &end);
+	for (size_t row = start; row < end; row++)
+		copy_row(&from, row, warm->keeps_state, tensor);
+	return tfrs_tensors_pass(parameters, from.rows);
 }
 
 uint64_t

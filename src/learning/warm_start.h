@@ -18,14 +18,21 @@
 #include "learning/hyperparameters.h"
 #include "learning/interactions.h"
 #include "learning/model.h"
-#include "learning/table.h"
+#include "learning/tensors.h"
+
+typedef enum tfrs_warm_phase
+{
+	TFRS_WARM_QUERIES = 0,
+	TFRS_WARM_CANDIDATES,
+	TFRS_WARM_FOUND
+} tfrs_warm_phase;
 
 typedef struct tfrs_warm_start
 {
 	tfrs_arena *arena;
 	const tfrs_model *model;	/* the earlier one: V, N ids */
 	const tfrs_interactions *interactions;
-	int			phase;
+	tfrs_warm_phase phase;
 	size_t		done;
 	uint32_t   *query;			/* (V + 1) the row of each query now; the unknown slot last */
 	uint32_t   *candidate;		/* (N + 1) */
@@ -47,9 +54,9 @@ extern tfrs_status tfrs_warm_start_begin(tfrs_warm_start *warm, tfrs_arena *aren
 										 tfrs_error *error);
 extern void tfrs_warm_start_free(tfrs_warm_start *warm);
 
-/* Adds to *bytes what begin takes; false where that overflows. */
-extern bool tfrs_warm_start_bytes(const tfrs_model *model, size_t queries, size_t candidates,
-								  size_t *bytes);
+/* What begin takes for so many ids, as a part of a list that is counted. */
+extern void tfrs_warm_start_plan(tfrs_plan *plan, const tfrs_model *model, size_t queries,
+								 size_t candidates);
 
 /* Looks up the earlier ids among those of now: TFRS_MORE until done; before all that follows.
  * TFRS_INVALID_ARGUMENT: the interactions were not told of one. */
@@ -67,16 +74,9 @@ extern tfrs_status tfrs_warm_start_check(const tfrs_model *model,
  * new rows would make. */
 extern void tfrs_warm_start_keep_shape(const tfrs_model *model, tfrs_history_options *history);
 
-/*
- * Copies earlier parameters into a table that has its initial values, a piece from *done on:
- * TFRS_MORE until done.
- */
-extern tfrs_status tfrs_warm_start_queries(const tfrs_warm_start *warm, tfrs_table *table,
-										   size_t *done);
-extern tfrs_status tfrs_warm_start_candidates(const tfrs_warm_start *warm, tfrs_table *table,
-											  bool tied, size_t *done);
-extern tfrs_status tfrs_warm_start_bag(const tfrs_warm_start *warm, uint32_t bag,
-									   tfrs_table *table, size_t *done);
+/* Copies earlier parameters over initial ones: TFRS_MORE until done. */
+extern tfrs_status tfrs_warm_start_copy_step(const tfrs_warm_start *warm,
+											 tfrs_tensors *parameters);
 
 /* Steps that the optimizer had done where its state is kept, else 0. */
 extern uint64_t tfrs_warm_start_steps(const tfrs_warm_start *warm);

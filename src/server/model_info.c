@@ -237,7 +237,7 @@ tfrs_training_history(PG_FUNCTION_ARGS)
 
 /* The bags that a query vector is made of: of each its decay, 0 for that of all events. */
 static void
-append_history(StringInfo json, const tfrs_history_shape *shape)
+append_history(StringInfo json, const tfrs_tower_shape *shape)
 {
 	if (shape == NULL)
 	{

@@ -88,7 +88,7 @@ by_time(const void *a, const void *b)
 static void
 drop_repeats(tfrs_profile *profile)
 {
-	const tfrs_history_shape *shape = profile->model->history;
+	const tfrs_tower_shape *shape = profile->model->history;
 	bool		repeats = shape != NULL && shape->repeats;
 	size_t		kept = 0;
 

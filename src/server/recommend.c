@@ -494,7 +494,7 @@ explain(recommend_call *call, const tfrs_profile *profile, uint32 candidate)
 	bool		is_all;
 
 	tfrs_model_candidate(model, candidate, vector);
-	tfrs_history_contributions(model->history, model->bag_table, &profile->list, vector, query,
+	tfrs_tower_contributions(model->history, model->bag_table, &profile->list, vector, query,
 							   contribution);
 	count = find_parts(profile, contribution, parts);
 	named_count = find_named(call, profile, parts, count, named);
@@ -502,7 +502,7 @@ explain(recommend_call *call, const tfrs_profile *profile, uint32 candidate)
 	rest = sum_of_rest(parts, count, named, named_count, &rest_size);
 	if (model->history->bias)
 		named[named_count++] = (score_part) {
-			vector[tfrs_history_width(model->history)], TFRS_NO_ROW, "popular in general"
+			vector[tfrs_tower_width(model->history)], TFRS_NO_ROW, "popular in general"
 		};
 	tfrs_id_writer_init(&call->writer, call->candidates, TEXTOID, CurrentMemoryContext);
 	put_parts(call, named, named_count, is_all ? NULL : &rest, rest_size);

@@ -319,7 +319,7 @@ compute_loss(loss_state *state)
 	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
 	tfrs_check(tfrs_loss_create(&loss, &arena, tfrs_settings_threads(), &error), &error);
 	tfrs_check(tfrs_loss_begin(loss, &batch, &state->options.loss, &error), &error);
-	while ((status = tfrs_loss_step(loss, &total, &error)) == TFRS_MORE)
+	while ((status = tfrs_loss_step(loss, &total)) == TFRS_MORE)
 		CHECK_FOR_INTERRUPTS();
 	tfrs_check(status, &error);
 	tfrs_loss_destroy(loss);

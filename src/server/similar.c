@@ -85,8 +85,8 @@ size_t
 tfrs_similar_candidates(const tfrs_model *model, const tfrs_index *index, uint32_t row,
 						const tfrs_search *search, tfrs_hit *hits)
 {
-	const tfrs_history_shape *shape = model == NULL ? NULL : model->history;
-	size_t		width = shape == NULL ? index->dim : tfrs_history_width(shape);
+	const tfrs_tower_shape *shape = model == NULL ? NULL : model->tower;
+	size_t		width = shape == NULL ? index->dim : tfrs_tower_width(shape);
 	const float *vector = index->vectors + (size_t) row * index->dim;
 	tfrs_search others = without_row(search, row);
 	tfrs_index	by_cosine;

@@ -150,17 +150,20 @@ has_states(const void *target)
 	return !((const tfrs_train_options *) target)->history.interactions;
 }
 
+/* Softmax rows are interactions, whose candidates are the columns. */
 static bool
-has_no_history(const void *target)
+is_in_batch(const void *target)
 {
-	return !has_history(target);
+	const tfrs_train_options *options = target;
+
+	return (!options->history.on || options->history.interactions) && !options->full_softmax;
 }
 
-/* The softmax is over a sample of the candidates. */
+/* Some column may be there twice. */
 static bool
-samples(const void *target)
+has_interactions(const void *target)
 {
-	return has_no_history(target) && !((const tfrs_train_options *) target)->full_softmax;
+	return !has_history(target) || !has_states(target);
 }
 
 static bool
@@ -229,7 +232,9 @@ has_correction(const void *target)
 #define CHOICE(key, member, words) \
 	.name = key, .type = TFRS_OPTION_CHOICE, FIELD(member), .choices = words
 #define ONLY_FOR(test, words) .applies = test, .applies_to = words
-#define PLAIN "plain tables: set \"history\": false"
+#define IN_BATCH "a softmax over the candidates of a batch: set \"history\": false or its \"rows\": " \
+	"\"interaction\", and leave out \"full_softmax\""
+#define INTERACTIONS "interactions: set \"history\": false or its \"rows\": \"interaction\""
 #define STATES "\"rows\": \"state\""
 #define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
 
@@ -294,7 +299,7 @@ static const tfrs_option_key keys[] = {
 	INTEGER("dim", dim, 1, TFRS_MAX_DIM),
 	INTEGER("epochs", epochs, 1, TFRS_MAX_EPOCHS),
 	INTEGER("batch_size", batch_size, 1, TFRS_MAX_BATCH),
-	{CHOICE("loss", loss.kind, loss_choices), ONLY_FOR(has_no_history, PLAIN)},
+	{CHOICE("loss", loss.kind, loss_choices)},
 	{ABOVE_0("bsl_power", loss.bsl_power, FLT_MAX), ONLY_FOR(is_bsl, "the loss bsl")},
 	{.name = "ccl_margin", .type = TFRS_OPTION_FLOAT, FIELD(loss.ccl_margin), .low = -1,
 	.high = 1, ONLY_FOR(is_ccl, "the loss ccl")},
@@ -302,35 +307,35 @@ static const tfrs_option_key keys[] = {
 	{ABOVE_0("temperature", loss.temperature, FLT_MAX),
 	ONLY_FOR(is_no_ccl, "the losses softmax and bsl")},
 	{BOOL("normalize", normalize)},
-	{BOOL("full_softmax", full_softmax), ONLY_FOR(has_no_history, PLAIN)},
+	{BOOL("full_softmax", full_softmax)},
 	{.name = "uniform_negatives", .type = TFRS_OPTION_INTEGER, FIELD(uniform_negatives),
-	.high = TFRS_MAX_BATCH, ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
+	.high = TFRS_MAX_BATCH, ONLY_FOR(is_in_batch, IN_BATCH)},
 	{CHOICE("sampling_correction", correction, correction_choices),
-	ONLY_FOR(samples, PLAIN " and \"full_softmax\": false")},
+	ONLY_FOR(is_in_batch, IN_BATCH)},
 	{BOOL("mask_known", mask_known)},
 	{AT_LEAST_0("query_weight", query_weight, 1)},
 	{ABOVE_0("probability_floor", loss.probability_floor, 1),
 	ONLY_FOR(has_correction, "sampling_correction")},
 	{BOOL("remove_accidental_hits", loss.remove_accidental_hits),
-	ONLY_FOR(has_no_history, PLAIN)},
+	ONLY_FOR(has_interactions, INTERACTIONS)},
 	{.name = "hard_negatives", .type = TFRS_OPTION_INTEGER, FIELD(loss.hard_negatives),
-	.high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, PLAIN)},
+	.high = TFRS_MAX_BATCH},
 	{.name = "batch_accuracy", .type = TFRS_OPTION_INTEGERS, FIELD(batch_accuracy),
-	.low = 1, .high = TFRS_MAX_BATCH, ONLY_FOR(has_no_history, PLAIN)},
-	{AT_LEAST_0("id_dropout", id_dropout, MOST_DROPOUT), ONLY_FOR(has_no_history, PLAIN)},
-	{CHOICE("reduction", reduction, reduction_choices), ONLY_FOR(has_no_history, PLAIN)},
-	{AT_LEAST_0("l2", l2, FLT_MAX), ONLY_FOR(has_no_history, PLAIN)},
-	{AT_LEAST_0("clip_norm", clip_norm, FLT_MAX), ONLY_FOR(has_no_history, PLAIN)},
+	.low = 1, .high = TFRS_MAX_BATCH},
+	{AT_LEAST_0("id_dropout", id_dropout, MOST_DROPOUT)},
+	{CHOICE("reduction", reduction, reduction_choices)},
+	{AT_LEAST_0("l2", l2, FLT_MAX)},
+	{AT_LEAST_0("clip_norm", clip_norm, FLT_MAX)},
 	{CHOICE("schedule", schedule.kind, schedule_choices)},
 	{AT_LEAST_0("warmup", schedule.warmup, 0.99), ONLY_FOR(has_schedule, "schedule")},
 	{AT_LEAST_0("final_rate", schedule.final, 1), ONLY_FOR(has_schedule, "schedule")},
-	{BOOL("candidate_bias", candidate_bias), ONLY_FOR(has_history, "history towers")},
-	{AT_LEAST_0("dropout", dropout, MOST_DROPOUT), ONLY_FOR(has_history, "history towers")},
+	{BOOL("candidate_bias", candidate_bias)},
+	{AT_LEAST_0("dropout", dropout, MOST_DROPOUT)},
 	{.name = "validation", .type = TFRS_OPTION_OBJECT, FIELD(validation.on),
 	.scheme = &validation_scheme, .apply = apply_validation},
 	{BOOL("store", store)},
 	{BOOL("keep_optimizer_state", keep_optimizer_state)},
-	{BOOL("average_unknown", average_unknown), ONLY_FOR(has_no_history, PLAIN)},
+	{BOOL("average_unknown", average_unknown)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
 	LATER("query"), LATER("candidate")

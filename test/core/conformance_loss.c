@@ -187,7 +187,7 @@ run_loss(loss_case *run, tfrs_error *error)
 		status = tfrs_loss_begin(loss, &run->batch, &run->options, error);
 	if (status != TFRS_OK)
 		return status;
-	while ((status = tfrs_loss_step(loss, &run->loss, error)) == TFRS_MORE)
+	while ((status = tfrs_loss_step(loss, &run->loss)) == TFRS_MORE)
 		;
 	tfrs_loss_destroy(loss);
 	return status;

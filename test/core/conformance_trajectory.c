@@ -1,13 +1,18 @@
 /*
  * conformance_trajectory.c: whole trainings, step by step, in both forms of the loss.
  *
- * Each step is one update of the trainer's own on the tables of the file.  Losses are compared in
- * every step, tables and accumulators at the end.
+ * Each step is one of the training's own on the tables of the file: every batch is handed to it as
+ * the interactions of an epoch.  Losses are compared in every step, tables and accumulators at the
+ * end.
  */
+#include <math.h>
 #include <string.h>
 
 #include "conformance.h"
-#include "learning/update.h"
+#include "learning/descent.h"
+
+/* Probabilities are shares of so many. */
+#define WHOLE 1e9
 
 typedef struct trajectory_tables
 {
@@ -18,14 +23,14 @@ typedef struct trajectory_tables
 	table		tables;
 } trajectory_tables;
 
-/* One tower: its ids and its table under training. */
+/* One tower: its ids and what they begin with. */
 typedef struct side
 {
 	const char *tower;			/* user, item */
 	size_t		count;			/* V */
 	const char **ids;			/* (V) */
-	float	   *probability;	/* (V) */
-	tfrs_table	table;
+	uint32_t   *frequency;		/* (V) probabilities, of WHOLE */
+	float	   *initial;		/* (V, D) */
 } side;
 
 typedef struct trajectory
@@ -55,37 +60,25 @@ of_side(const trajectory *run, const side *side, size_t r)
 		table_is(&run->tables->tables, r, "tower", side->tower);
 }
 
-static tfrs_status
-read_side(trajectory *run, side *side, const char *tower, tfrs_error *error)
+static void
+read_side(trajectory *run, side *side, const char *tower)
 {
 	const table *tables = &run->tables->tables;
-	const tfrs_optimizer *optimizer = &run->options.optimizer;
 	size_t		dim = run->options.dim;
-	tfrs_random unused;
-	tfrs_status status;
 
 	side->tower = tower;
 	side->ids = TAKE(tables->rows, const char *);
-	side->probability = TAKE(tables->rows, float);
+	side->frequency = TAKE(tables->rows, uint32_t);
+	side->initial = TAKE(tables->rows * dim, float);
 	for (size_t r = 0; r < tables->rows; r++)
 	{
 		if (!of_side(run, side, r))
 			continue;
 		side->ids[side->count] = table_text(tables, r, "id");
-		side->probability[side->count++] = (float) table_number_or(tables, r, "p", 1.0);
+		table_floats(tables, r, "initial", side->initial + side->count * dim, dim);
+		side->frequency[side->count++] = (uint32_t)
+			lround(WHOLE * table_number_or(tables, r, "p", 1.0));
 	}
-	status = tfrs_table_init(&side->table, arena(), side->count, dim,
-							 tfrs_optimizer_slots(optimizer), error);
-	if (status != TFRS_OK)
-		return status;
-	tfrs_random_init(&unused, 0, 0, 0);
-	while (tfrs_table_fill_step(&side->table, optimizer, &unused) == TFRS_MORE)
-		;
-	for (size_t r = 0; r < tables->rows; r++)
-		if (of_side(run, side, r))
-			table_floats(tables, r, "initial", side->table.values +
-						 find_id(side, table_text(tables, r, "id")) * dim, dim);
-	return TFRS_OK;
 }
 
 static void
@@ -126,6 +119,7 @@ read_variant(trajectory *run, tfrs_loss_form form)
 	options->loss.remove_accidental_hits = table_flag(variants, v, "accidental_hits");
 	options->loss.hard_negatives = (uint32_t) table_number_or(variants, v, "hard_negatives", 0.0);
 	options->form = form;
+	options->epochs = TFRS_MAX_EPOCHS;
 	options->threads = 2;
 	run->weighted = table_flag(variants, v, "sample_weight");
 	read_optimizer(run);
@@ -171,7 +165,8 @@ compare_loss(const trajectory *run, conformance_case *checked, size_t batch, dou
 }
 
 static void
-compare_final(const trajectory *run, conformance_case *checked, const side *side)
+compare_final(const trajectory *run, conformance_case *checked, const side *side,
+			  const tfrs_tensor *tensor)
 {
 	const table *tables = &run->tables->tables;
 	size_t		dim = run->options.dim;
@@ -187,67 +182,111 @@ compare_final(const trajectory *run, conformance_case *checked, const side *side
 		v = find_id(side, table_text(tables, r, "id"));
 		expected = table_vector(tables, r, "final", &length);
 		for (size_t d = 0; d < dim && d < length; d++)
-			case_near(checked, side->tower, side->table.values[v * dim + d], expected[d], v + 1,
+			case_near(checked, side->tower, tensor->values[v * dim + d], expected[d], v + 1,
 					  d + 1);
-		if (side->table.slot[0] == NULL || table_null(tables, r, "final_acc"))
+		if (tensor->slot[0] == NULL || table_null(tables, r, "final_acc"))
 			continue;
 		expected = table_vector(tables, r, "final_acc", &length);
 		for (size_t d = 0; d < dim && d < length; d++)
-			case_near(checked, "accumulator", side->table.slot[0][v * dim + d], expected[d], v + 1,
+			case_near(checked, "accumulator", tensor->slot[0][v * dim + d], expected[d], v + 1,
 					  d + 1);
 	}
 }
 
+/* The rows as interactions that know all ids, so that these have the numbers of the file. */
 static tfrs_status
-run_batch(const trajectory *run, tfrs_update *update, conformance_case *checked, size_t batch,
+collect(const trajectory *run, const tfrs_interaction *rows, size_t count,
+		tfrs_interactions **interactions, tfrs_error *error)
+{
+	tfrs_interactions_options options = {
+		.has_weight = true, .input_order = true, .budget = SIZE_MAX
+	};
+	tfrs_status status = tfrs_interactions_create(interactions, arena(), &options, error);
+
+	if (status == TFRS_OK)
+		status = tfrs_interactions_set_query_type(*interactions, TFRS_ID_INTEGER, 20, error);
+	if (status == TFRS_OK)
+		status = tfrs_interactions_set_candidate_type(*interactions, TFRS_ID_INTEGER, 20, error);
+	for (size_t v = 0; status == TFRS_OK && v < run->user.count; v++)
+		status = tfrs_interactions_know_query(*interactions, tfrs_id_of_integer((int64_t) v), error);
+	for (size_t v = 0; status == TFRS_OK && v < run->item.count; v++)
+		status = tfrs_interactions_know_candidate(*interactions, tfrs_id_of_integer((int64_t) v),
+												  error);
+	for (size_t i = 0; status == TFRS_OK && i < count; i++)
+		status = tfrs_interactions_add(*interactions, tfrs_id_of_integer(rows[i].query),
+									   tfrs_id_of_integer(rows[i].candidate), rows[i].weight, 0,
+									   error);
+	if (status == TFRS_OK)
+		while ((status = tfrs_interactions_finish_step(*interactions, error)) == TFRS_MORE)
+			;
+	return status;
+}
+
+static tfrs_status
+run_batch(const trajectory *run, tfrs_descent *descent, conformance_case *checked, size_t batch,
 		  tfrs_error *error)
 {
 	size_t		count;
 	tfrs_interaction *rows = read_batch(run, batch, &count);
-	double		total = 0.0;
-	tfrs_status status = tfrs_update_begin(update, rows, count, error);
+	tfrs_status status = collect(run, rows, count, &descent->interactions.interactions, error);
+	bool		stepped = false;
 
-	while (status == TFRS_OK || status == TFRS_MORE)
-	{
-		status = tfrs_update_step(update, &total, error);
-		if (status == TFRS_OK)
-			break;
-	}
+	descent->interactions.count = count;
 	if (status == TFRS_OK)
-		compare_loss(run, checked, batch, total);
-	return status;
+		status = tfrs_interactions_rewind(descent->interactions.interactions, 0, error);
+	while ((status == TFRS_OK || status == TFRS_MORE) && !stepped)
+		status = tfrs_descent_step(descent, &stepped, error);
+	if (stepped)
+		compare_loss(run, checked, batch, descent->total);
+	return stepped ? TFRS_OK : status;
+}
+
+/* Up to the first batch: then the tables of the file take the place of the initial ones. */
+static tfrs_status
+begin(trajectory *run, tfrs_descent *descent, tfrs_error *error)
+{
+	const table *batches = &run->tables->batches;
+	static const tfrs_events none;
+	tfrs_descent_counts counts = {
+		.queries = run->user.count, .candidates = run->item.count, .events = &none
+	};
+	tfrs_descent_data data = {0};
+	bool		stepped;
+	size_t		count;
+	tfrs_status status;
+
+	for (size_t r = 0; r < batches->rows; r++)
+	{
+		table_texts(batches, r, "interactions", &count);
+		counts.rows = count > counts.rows ? count : counts.rows;
+	}
+	status = collect(run, read_batch(run, 0, &count), count, &data.interactions, error);
+	if (status == TFRS_OK)
+		status = tfrs_descent_begin(descent, arena(), &run->options, &counts, &data, error);
+	while ((status == TFRS_OK || status == TFRS_MORE) && descent->phase != TFRS_DESCENT_DRAW)
+		status = tfrs_descent_step(descent, &stepped, error);
+	if (status != TFRS_OK && status != TFRS_MORE)
+		return status;
+	memcpy(tfrs_descent_queries(descent)->values, run->user.initial,
+		   run->user.count * run->options.dim * sizeof(float));
+	memcpy(tfrs_descent_candidates(descent)->values, run->item.initial,
+		   run->item.count * run->options.dim * sizeof(float));
+	descent->negatives.frequency = run->item.frequency;
+	descent->negatives.total = WHOLE;
+	return TFRS_OK;
 }
 
 /* The batches are in the file in the order in which they are trained on. */
 static tfrs_status
-train(trajectory *run, conformance_case *checked, tfrs_error *error)
+train(trajectory *run, tfrs_descent *descent, conformance_case *checked, tfrs_error *error)
 {
-	const table *batches = &run->tables->batches;
-	tfrs_update *update;
-	tfrs_update_parts parts = {
-		.options = &run->options,
-		.query = &run->user.table,
-		.candidate = &run->item.table
-	};
-	tfrs_status status = read_side(run, &run->user, "user", error);
+	tfrs_status status;
 
-	if (status == TFRS_OK)
-		status = read_side(run, &run->item, "item", error);
-	if (status != TFRS_OK)
-		return status;
-	if (run->options.correction != TFRS_CORRECTION_NONE)
-		parts.probability = run->item.probability;
-	for (size_t r = 0; r < batches->rows; r++)
-	{
-		size_t		count;
-
-		table_texts(batches, r, "interactions", &count);
-		if (count > parts.batch_rows)
-			parts.batch_rows = count;
-	}
-	status = tfrs_update_create(&update, arena(), &parts, error);
-	for (size_t r = 0; status == TFRS_OK && r < batches->rows; r++)
-		status = run_batch(run, update, checked, r, error);
+	read_side(run, &run->user, "user");
+	read_side(run, &run->item, "item");
+	status = begin(run, descent, error);
+	for (size_t r = 0; status == TFRS_OK && r < run->tables->batches.rows; r++)
+		status = run_batch(run, descent, checked, r, error);
 	return status;
 }
 
@@ -258,6 +297,7 @@ conform_variant(const trajectory_tables *tables, size_t variant, tfrs_loss_form 
 	const char *suite = form == TFRS_FORM_PLAIN ? "trajectory, plain form"
 		: "trajectory, distinct form";
 	conformance_case checked;
+	tfrs_descent descent;
 	tfrs_error	error;
 
 	run.name = table_text(&tables->variants, variant, "variant");
@@ -268,12 +308,12 @@ conform_variant(const trajectory_tables *tables, size_t variant, tfrs_loss_form 
 		case_skip(suite, run.name, "hard negatives need the plain form");
 		return;
 	}
-	if (train(&run, &checked, &error) != TFRS_OK)
+	if (train(&run, &descent, &checked, &error) != TFRS_OK)
 		case_problem(&checked, "%s", error.message);
 	else
 	{
-		compare_final(&run, &checked, &run.user);
-		compare_final(&run, &checked, &run.item);
+		compare_final(&run, &checked, &run.user, tfrs_descent_queries(&descent));
+		compare_final(&run, &checked, &run.item, tfrs_descent_candidates(&descent));
 	}
 	case_end(&checked);
 }

@@ -31,6 +31,7 @@ typedef struct world
 	tfrs_model_shape shape;
 	tfrs_model	model;
 	float		query_table[(QUERIES + 1) * MOST_DIM];
+	tfrs_tower_shape tower;
 	float		candidate_table[(MOST_CANDIDATES + 1) * MOST_DIM];
 	uint32_t	counts[MOST_CANDIDATES];
 	uint64_t	offsets[QUERIES + 1];
@@ -105,6 +106,8 @@ make_world(uint32_t candidates, uint32_t dim, float temperature)
 	world->model.query_ids.count = QUERIES;
 	world->model.candidate_ids.count = candidates;
 	world->model.query_table = world->query_table;
+	world->tower = (tfrs_tower_shape) {.dim = world->shape.dim,.temperature = 1.0f};
+	world->model.tower = &world->tower;
 	world->model.candidate_table = world->candidate_table;
 	world->model.candidate_counts = world->counts;
 	fill_tables(world, &random);

@@ -232,16 +232,18 @@ CHECK_TEST(the_estimate_holds)
 	{
 		tfrs_validation_options options = {.on = true,.fraction = 0.99f,.by = by};
 		tfrs_event_split split;
-		size_t		bytes = 0;
+		tfrs_plan	plan = {.use = TFRS_PLAN_COUNT};
+		tfrs_events many = {.queries = QUERIES,.count = SIZE_MAX / 8};
 		size_t		before = check_arena()->used;
 
-		CHECK(tfrs_event_split_bytes(&options, QUERIES, all.count, &bytes));
+		tfrs_event_split_plan(&plan, &options, &all);
+		CHECK_OK(plan.status);
 		CHECK_OK(split_in(&split, check_arena(), &options, &all, &check_error));
-		CHECK(check_arena()->peak - before <= bytes + 65536);
+		CHECK(check_arena()->peak - before <= plan.bytes + 65536);
 		tfrs_event_split_free(&split);
 		CHECK_EQUAL(check_arena()->used, before);
-		bytes = 0;
-		CHECK(!tfrs_event_split_bytes(&options, QUERIES, SIZE_MAX / 8, &bytes));
+		tfrs_event_split_plan(&plan, &options, &many);
+		CHECK_STATUS(plan.status, TFRS_TOO_LARGE);
 	}
 }
 

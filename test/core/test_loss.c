@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "check.h"
 #include "learning/loss.h"
+#include "learning/softmax.h"
 
 #define TOLERANCE 2e-5
 
@@ -256,7 +257,7 @@ finish(tfrs_loss *loss)
 	tfrs_status status;
 	double		total = -1.0;
 
-	while ((status = tfrs_loss_step(loss, &total, &check_error)) == TFRS_MORE)
+	while ((status = tfrs_loss_step(loss, &total)) == TFRS_MORE)
 		;
 	CHECK_OK(status);
 	return total;
@@ -352,83 +353,101 @@ plain_outcome(const scene *s)
 /* A distinct batch of a scene: all users and all items, whether they occur or not. */
 typedef struct distinct
 {
-	tfrs_loss_distinct batch;
+	tfrs_softmax_batch batch;
 	float	   *count;			/* (V) */
-	uint32_t   *pair_query;
-	uint32_t   *pair_candidate;
-	float	   *pair_weight;
-	uint64_t   *masked;
+	tfrs_ragged target;
+	tfrs_ragged hidden;
 } distinct;
 
-static void
-make_pairs(const scene *s, distinct *d)
+static tfrs_ragged
+make_lists(size_t rows, size_t items, bool has_weight)
 {
-	for (size_t u = 0; u < s->users; u++)
-		for (size_t v = 0; v < s->items; v++)
-		{
-			size_t		rows = 0;
-			float		weight = 0.0f;
+	tfrs_ragged lists = {.row_capacity = rows,.capacity = items,.has_weight = has_weight};
 
-			for (size_t i = 0; i < s->rows; i++)
-			{
-				if (s->row_user[i] != u || s->column_item[i] != v)
-					continue;
-				weight += s->weight == NULL ? 1.0f : s->weight[i];
-				rows++;
-			}
-			if (rows == 0)
+	lists.start = TAKE(rows + 1, size_t);
+	lists.item = TAKE(items, uint32_t);
+	if (has_weight)
+		lists.weight = TAKE(items, float);
+	return lists;
+}
+
+/* The targets of user u: distinct items with the sum of their rows' weights. */
+static void
+push_targets(const scene *s, distinct *d, size_t u)
+{
+	for (size_t v = 0; v < s->items; v++)
+	{
+		size_t		rows = 0;
+		float		weight = 0.0f;
+
+		for (size_t i = 0; i < s->rows; i++)
+		{
+			if (s->row_user[i] != u || s->column_item[i] != v)
 				continue;
-			d->pair_query[d->batch.pairs] = (uint32_t) u;
-			d->pair_candidate[d->batch.pairs] = (uint32_t) v;
-			d->pair_weight[d->batch.pairs++] = weight;
+			weight += s->weight == NULL ? 1.0f : s->weight[i];
+			rows++;
 		}
+		if (rows > 0)
+			tfrs_ragged_push(&d->target, (uint32_t) v, weight);
+	}
+	tfrs_ragged_end_row(&d->target);
 }
 
 static distinct
 make_distinct(const scene *s)
 {
-	distinct	d = {.count = NULL};
+	distinct	d = {.count = TAKE(s->items, float)};
 
-	d.batch.queries = s->users;
-	d.batch.candidates = s->items;
-	d.batch.dim = s->dim;
-	d.count = TAKE(s->items, float);
-	d.pair_query = TAKE(s->rows, uint32_t);
-	d.pair_candidate = TAKE(s->rows, uint32_t);
-	d.pair_weight = TAKE(s->rows, float);
+	d.target = make_lists(s->users, s->rows, true);
+	d.hidden = make_lists(s->users, s->users * s->items, false);
 	for (size_t j = 0; j < s->columns; j++)
 		d.count[s->column_item[j]] += 1.0f;
-	make_pairs(s, &d);
-	if (s->hidden != NULL)
+	for (size_t u = 0; u < s->users; u++)
 	{
-		d.masked = TAKE(s->users * s->items, uint64_t);
-		for (size_t c = 0; c < s->users * s->items; c++)
-			if (s->hidden[c])
-				d.masked[d.batch.masked_count++] = c;
-		d.batch.masked = d.masked;
+		push_targets(s, &d, u);
+		for (size_t v = 0; s->hidden != NULL && v < s->items; v++)
+			if (s->hidden[u * s->items + v])
+				tfrs_ragged_push(&d.hidden, (uint32_t) v, 0.0f);
+		tfrs_ragged_end_row(&d.hidden);
 	}
-	d.batch.query = s->user;
-	d.batch.candidate = s->item;
-	d.batch.candidate_count = d.count;
-	d.batch.probability = s->item_probability;
-	d.batch.pair_query = d.pair_query;
-	d.batch.pair_candidate = d.pair_candidate;
-	d.batch.pair_weight = d.pair_weight;
-	d.batch.d_query = TAKE(s->users * s->dim, float);
-	d.batch.d_candidate = TAKE(s->items * s->dim, float);
-	d.batch.pair_loss = TAKE(d.batch.pairs, double);
+	d.batch = (tfrs_softmax_batch) {
+		.rows = s->users, .columns = s->items, .dim = s->dim, .query = s->user,
+		.candidate = s->item, .count = d.count, .probability = s->item_probability,
+		.d_query = TAKE(s->users * s->dim, float),
+		.d_candidate = TAKE(s->items * s->dim, float),
+		.target_loss = TAKE(d.target.count, double)
+	};
 	return d;
+}
+
+/* Points the batch at the lists, which may have moved. */
+static const tfrs_softmax_batch *
+batch_of(distinct *d, const scene *s)
+{
+	d->batch.target = &d->target;
+	d->batch.hidden = s->hidden == NULL && d->hidden.count == 0 ? NULL : &d->hidden;
+	return &d->batch;
+}
+
+static double
+finish_softmax(tfrs_softmax *softmax)
+{
+	double		total;
+
+	while (tfrs_softmax_step(softmax, &total) == TFRS_MORE)
+		;
+	return total;
 }
 
 static void
 run_distinct(distinct *d, const scene *s, int threads, double *total)
 {
-	tfrs_loss  *loss;
+	tfrs_softmax *softmax;
 
-	CHECK_OK(tfrs_loss_create(&loss, check_arena(), threads, &check_error));
-	CHECK_OK(tfrs_loss_begin_distinct(loss, &d->batch, &s->options, &check_error));
-	*total = finish(loss);
-	tfrs_loss_destroy(loss);
+	CHECK_OK(tfrs_softmax_create(&softmax, check_arena(), threads, &check_error));
+	CHECK_OK(tfrs_softmax_begin(softmax, batch_of(d, s), &s->options, &check_error));
+	*total = finish_softmax(softmax);
+	tfrs_softmax_destroy(softmax);
 }
 
 static outcome
@@ -735,7 +754,6 @@ CHECK_TEST(count_zero_is_no_negative)
 		scene		s;
 		distinct	counted;
 		distinct	masked;
-		uint64_t	keys[6];
 		double		total_counted;
 		double		total_masked;
 
@@ -745,10 +763,12 @@ CHECK_TEST(count_zero_is_no_negative)
 		counted = make_distinct(&s);
 		masked = make_distinct(&s);
 		CHECK(counted.count[2] > 0.0f);
+		masked.hidden.rows = 0;
 		for (size_t u = 0; u < s.users; u++)
-			keys[u] = u * s.items + 2;
-		masked.batch.masked = keys;
-		masked.batch.masked_count = s.users;
+		{
+			tfrs_ragged_push(&masked.hidden, 2, 0.0f);
+			tfrs_ragged_end_row(&masked.hidden);
+		}
 		/* in the corrected sum the number of columns matters, so there both count 0 */
 		masked.count[2] = f.leave_out ? 0.0f : 1.0f;
 		counted.count[2] = 0.0f;
@@ -769,19 +789,56 @@ CHECK_TEST(pair_losses_and_ranks)
 	distinct	d = make_distinct(&s);
 	double		total;
 
-	d.batch.pair_above = TAKE(d.batch.pairs, uint32_t);
+	d.batch.target_above = TAKE(d.target.count, uint32_t);
 	run_distinct(&d, &s, 1, &total);
-	for (size_t p = 0; p < d.batch.pairs; p++)
-		for (size_t i = 0; i < s.rows; i++)
-		{
-			size_t		above;
-			double		expected = row_loss_by_formula(&s, i, &above);
+	for (size_t u = 0; u < s.users; u++)
+		for (size_t t = d.target.start[u]; t < d.target.start[u + 1]; t++)
+			for (size_t i = 0; i < s.rows; i++)
+			{
+				size_t		above;
+				double		expected = row_loss_by_formula(&s, i, &above);
 
-			if (s.row_user[i] != d.pair_query[p] || s.column_item[i] != d.pair_candidate[p])
-				continue;
-			CHECK_NEAR(d.batch.pair_loss[p], expected, TOLERANCE * fmax(1.0, expected));
-			CHECK_EQUAL(d.batch.pair_above[p], above);
-		}
+				if (s.row_user[i] != u || s.column_item[i] != d.target.item[t])
+					continue;
+				CHECK_NEAR(d.batch.target_loss[t], expected, TOLERANCE * fmax(1.0, expected));
+				CHECK_EQUAL(d.batch.target_above[t], above);
+			}
+}
+
+/* Offsets of a row are as good as a component of the vectors that is its own. */
+CHECK_TEST(offsets_are_added_to_logits)
+{
+	features	f = {.users = 7,.items = 1200,.rows = 30,.dim = 4,.probability = true};
+	scene		s = make_scene(&f, 23);
+	distinct	d = make_distinct(&s);
+	distinct	e = make_distinct(&s);
+	float	   *offset = TAKE(s.items, float);
+	const float *of_row[7];
+	double		total;
+	double		same;
+	double		shifted;
+	tfrs_random random;
+
+	run_distinct(&d, &s, 1, &total);
+	tfrs_random_init(&random, 1, 0, 0);
+	for (size_t u = 0; u < s.users; u++)
+		of_row[u] = offset;
+	for (size_t v = 0; v < s.items; v++)
+		offset[v] = 3.0f;
+	e.batch.offset = of_row;
+	run_distinct(&e, &s, 1, &same);
+	CHECK_NEAR(same, total, 1e-4);	/* a constant changes nothing */
+	tfrs_random_fill(&random, offset, s.items, -1.0f, 1.0f);
+	run_distinct(&e, &s, 1, &shifted);
+	s.options.probability_floor = 1e-30f;
+	for (size_t v = 0; v < s.items; v++)
+		s.item_probability[v] = fminf(fmaxf(s.item_probability[v], 1e-6f), 1.0f) *
+			expf(-offset[v] - 2.0f);
+	d.batch.probability = s.item_probability;
+	run_distinct(&d, &s, 1, &total);
+	CHECK_NEAR(shifted, total, 1e-4);
+	for (size_t i = 0; i < s.items * s.dim; i++)
+		CHECK_NEAR(e.batch.d_candidate[i], d.batch.d_candidate[i], 1e-4);
 }
 
 /* Equal heads are tied everywhere and share the gradient equally. */
@@ -908,7 +965,7 @@ CHECK_TEST(steps_are_bounded)
 
 	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
 	CHECK_OK(tfrs_loss_begin(loss, &p.batch, &s.options, &check_error));
-	while (tfrs_loss_step(loss, &total, &check_error) == TFRS_MORE)
+	while (tfrs_loss_step(loss, &total) == TFRS_MORE)
 		steps++;
 	CHECK(steps >= 3);
 }
@@ -919,20 +976,20 @@ CHECK_TEST(bytes_are_those_taken)
 	features	f = {.users = 700,.items = 900,.rows = 1500,.dim = 80};
 	scene		s = make_scene(&f, 18);
 	distinct	d = make_distinct(&s);
-	tfrs_loss_distinct large = {.queries = 1000,.candidates = 1000000,.pairs = 1000,.dim = 64};
-	tfrs_loss  *loss;
+	tfrs_softmax_batch large = {.rows = 1000,.columns = 1000000,.dim = 64};
+	tfrs_softmax *softmax;
 	size_t		before = check_arena()->used;
-	size_t		bytes = tfrs_loss_bytes(&d.batch, &s.options, 3);
+	size_t		bytes = tfrs_softmax_bytes(&d.batch, d.target.count, &s.options, 3);
 
-	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 3, &check_error));
-	CHECK_OK(tfrs_loss_begin_distinct(loss, &d.batch, &s.options, &check_error));
+	CHECK_OK(tfrs_softmax_create(&softmax, check_arena(), 3, &check_error));
+	CHECK_OK(tfrs_softmax_begin(softmax, batch_of(&d, &s), &s.options, &check_error));
 	CHECK(check_arena()->used - before >= bytes);
 	CHECK(check_arena()->used - before <= bytes + 2048);
-	tfrs_loss_destroy(loss);
+	tfrs_softmax_destroy(softmax);
 	CHECK_EQUAL(check_arena()->used, before);
-	CHECK(tfrs_loss_bytes(&large, &s.options, 1) < (size_t) 160 << 20);
-	large.candidates = SIZE_MAX / 8;
-	CHECK(tfrs_loss_bytes(&large, &s.options, 1) == SIZE_MAX);
+	CHECK(tfrs_softmax_bytes(&large, 1000, &s.options, 1) < (size_t) 160 << 20);
+	large.columns = SIZE_MAX / 8;
+	CHECK(tfrs_softmax_bytes(&large, 1000, &s.options, 1) == SIZE_MAX);
 }
 
 CHECK_TEST(batch_without_rows)
@@ -1056,10 +1113,10 @@ CHECK_TEST(embeddings_that_overflow)
 static tfrs_status
 begin_distinct(const scene *s, distinct *d)
 {
-	tfrs_loss  *loss;
+	tfrs_softmax *softmax;
 
-	CHECK_OK(tfrs_loss_create(&loss, check_arena(), 1, &check_error));
-	return tfrs_loss_begin_distinct(loss, &d->batch, &s->options, &check_error);
+	CHECK_OK(tfrs_softmax_create(&softmax, check_arena(), 1, &check_error));
+	return tfrs_softmax_begin(softmax, batch_of(d, s), &s->options, &check_error);
 }
 
 CHECK_TEST(wrong_distinct_batches)
@@ -1067,6 +1124,8 @@ CHECK_TEST(wrong_distinct_batches)
 	features	f = {.users = 4,.items = 5,.rows = 9,.dim = 3};
 	scene		s = make_scene(&f, 17);
 	distinct	d = make_distinct(&s);
+	uint32_t   *last = &d.target.item[d.target.count - 1];
+	uint32_t	kept = *last;
 
 	CHECK_OK(begin_distinct(&s, &d));
 	s.options.hard_negatives = 3;
@@ -1075,12 +1134,13 @@ CHECK_TEST(wrong_distinct_batches)
 	d.count[1] = -1.0f;
 	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
 	d.count[1] = 1.0f;
-	d.pair_candidate[2] = 5;
+	*last = 5;
 	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
-	d.pair_candidate[2] = 4;
-	d.pair_query[1] = 3;
-	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
-	d.pair_query[1] = 4;
+	*last = kept;
+	d.hidden.start[1] = d.hidden.start[2] = d.hidden.start[3] = d.hidden.start[4] = 2;
+	d.hidden.count = 2;
+	d.hidden.item[0] = 4;
+	d.hidden.item[1] = 1;
 	CHECK_STATUS(begin_distinct(&s, &d), TFRS_INVALID_ARGUMENT);
 }
 
@@ -1129,7 +1189,7 @@ create_and_step(tfrs_arena *arena, tfrs_error *error)
 	options.remove_accidental_hits = true;
 	if (status == TFRS_OK)
 		status = tfrs_loss_begin(loss, &batch, &options, error);
-	return status == TFRS_OK ? tfrs_loss_step(loss, &total, error) : status;
+	return status == TFRS_OK ? tfrs_loss_step(loss, &total) : status;
 }
 
 static tfrs_status

@@ -255,20 +255,20 @@ CHECK_TEST(nonsense_in_a_history_tower_is_refused)
 	make_model(true);
 	for (size_t i = 0; i < 4; i++)
 	{
-		check_refused("history.shape", offsetof(tfrs_history_shape, temperature), &floats[i], 4);
-		check_refused("history.shape", offsetof(tfrs_history_shape, decay), &floats[i], 4);
-		check_refused("history.shape", offsetof(tfrs_history_shape, dim), &numbers[i], 4);
+		check_refused("query.tower", offsetof(tfrs_tower_shape, temperature), &floats[i], 4);
+		check_refused("query.tower", offsetof(tfrs_tower_shape, decay), &floats[i], 4);
+		check_refused("query.tower", offsetof(tfrs_tower_shape, dim), &numbers[i], 4);
 	}
 	for (size_t i = 0; i < 3; i++)
 	{
-		check_refused("history.bag0", 8, &floats[i], 4);
+		check_refused("bag0.table", 8, &floats[i], 4);
 		check_refused("query.unknown", 4, &floats[i], 4);
 	}
-	check_refused("history.shape", offsetof(tfrs_history_shape, bags), &numbers[0], 4);
-	check_refused("history.shape", offsetof(tfrs_history_shape, bags), &numbers[2], 4);
-	check_refused("history.shape", offsetof(tfrs_history_shape, length), &numbers[0], 4);
-	check_refused("history.shape", offsetof(tfrs_history_shape, bias), &numbers[1], 4);
-	check_refused("history.shape", offsetof(tfrs_history_shape, normalize), &numbers[1], 4);
+	check_refused("query.tower", offsetof(tfrs_tower_shape, bags), &numbers[0], 4);
+	check_refused("query.tower", offsetof(tfrs_tower_shape, bags), &numbers[2], 4);
+	check_refused("query.tower", offsetof(tfrs_tower_shape, length), &numbers[0], 4);
+	check_refused("query.tower", offsetof(tfrs_tower_shape, bias), &numbers[1], 4);
+	check_refused("query.tower", offsetof(tfrs_tower_shape, normalize), &numbers[1], 4);
 	check_refused("events.offsets", 0, &offset, 8);
 	check_refused("events.offsets", 8, &offset, 8);
 	check_refused("events.candidate", 0, &numbers[3], 4);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/kernels.h"
+#include "learning/descent.h"
 #include "learning/streams.h"
-#include "learning/history_trainer.h"
 #include "learning/trainer.h"
 
 #define COUNT 5000
@@ -479,13 +479,22 @@ CHECK_TEST(the_estimate_holds)
 
 CHECK_TEST(an_estimate_that_overflows_is_no_number)
 {
-	tfrs_train_options options = small_options();
-	size_t		bytes = 0;
+	for (int history = 0; history < 2; history++)
+	{
+		tfrs_train_options options = small_options();
+		tfrs_events events = {.queries = SIZE_MAX / 4,.count = 1,.several = 1};
+		tfrs_descent_counts counts = {SIZE_MAX / 4, SIZE_MAX / 4, 1, &events, 1};
+		tfrs_descent descent;
+		size_t		bytes = 0;
 
-	CHECK(!tfrs_table_trainer_bytes(&options, SIZE_MAX / 4, 1, 1, &bytes));
-	bytes = 0;
-	tfrs_train_options_default(&options);
-	CHECK(!tfrs_history_trainer_bytes(&options, &(tfrs_events) {0}, 1, SIZE_MAX / 4, &bytes));
+		if (history)
+			tfrs_train_options_default(&options);
+		options.dim = 8;
+		tfrs_descent_size(&descent, &options, &counts);
+		CHECK_STATUS(tfrs_plan_count(tfrs_descent_arrays, &descent, &bytes, &check_error),
+					 TFRS_TOO_LARGE);
+		CHECK_EQUAL(bytes, 0);
+	}
 }
 
 static tfrs_status
@@ -579,7 +588,7 @@ CHECK_TEST(order_threads_and_budget_do_not_show_in_a_validation)
 		options.validation.by = way == 2 ? TFRS_HELD_OUT_QUERY : TFRS_HELD_OUT_RANDOM;
 		options.validation.metric = TFRS_METRIC_RECALL;
 		options.id_dropout = 0.1f;
-		options.uniform_negatives = 20;
+		options.uniform_negatives = way == 0 ? 20 : 0;
 		rows_draw(rows, COUNT, 300, 100);
 		CHECK_OK(collect_and_train(&expected, &options, COUNT, SIZE_MAX, &check_error));
 		rows_permute(rows, COUNT, 3);

@@ -251,10 +251,10 @@ CHECK_TEST(the_optimizer_goes_on)
 		CHECK_EQUAL(earlier.model.optimizer->kind, options.optimizer.kind);
 		CHECK_EQUAL(earlier.model.optimizer->slots, history ? 2 : 1);
 		CHECK_EQUAL(earlier.model.optimizer->step, history ? 8 : 2 * COUNT / 150);
-		CHECK(earlier.model.candidate_state.slot[0] != NULL);
-		CHECK(earlier.model.candidate_state.length != NULL);
-		CHECK((earlier.model.query_state.slot[0] != NULL) == !history);
-		CHECK((earlier.model.bag_state[2].slot[1] != NULL) == history);
+		CHECK(earlier.model.tensor[0].slot[0] != NULL);
+		CHECK(earlier.model.tensor[0].length != NULL);
+		CHECK(earlier.model.tensor[1].slot[0] != NULL);
+		CHECK((tfrs_model_tensor_of(&earlier.model, "bag2") != NULL) == history);
 		retrain(&later, &options, &earlier, rows + COUNT, COUNT);
 		CHECK_EQUAL(later.model.optimizer->step, 2 * earlier.model.optimizer->step);
 		tfrs_optimizer_default(&options.optimizer, TFRS_SGD);
@@ -285,8 +285,8 @@ CHECK_TEST(accumulators_grow_on)
 
 		for (uint32_t d = 0; d < DIM; d++)
 		{
-			float		before = earlier.model.candidate_state.slot[0][c * DIM + d];
-			float		after = later.model.candidate_state.slot[0][now * DIM + d];
+			float		before = earlier.model.tensor[0].slot[0][c * DIM + d];
+			float		after = later.model.tensor[0].slot[0][now * DIM + d];
 
 			CHECK(after >= before);
 			grown += after - before;
