@@ -78,7 +78,7 @@ forget_all_plans(void)
 }
 
 static tfrs_live_entry *
-entry_of(const tfrs_recommender *recommender, tfrs_live_role role)
+entry_of(const tfrs_recommender *recommender, tfrs_role role)
 {
 	live_key	key = {recommender->id, role};
 	tfrs_live_entry *entry;
@@ -114,15 +114,14 @@ tfrs_live_reader(const tfrs_recommender *recommender)
 static const char *
 relation_name(const tfrs_live_relation *live)
 {
-	return live->role == TFRS_LIVE_INTERACTIONS ? live->recommender->interactions_name
-		: live->recommender->candidates_name;
+	return live->recommender->references[live->role].name;
 }
 
 /* Once a session, that a relation is left out. */
 static void
 tell_left_out(const tfrs_live_relation *live)
 {
-	const char *what = live->role == TFRS_LIVE_INTERACTIONS
+	const char *what = live->role == TFRS_INTERACTIONS
 		? "What a query has chosen is taken from the model, as it was at the training."
 		: "There are no labels, and candidates that are not available are shown.";
 
@@ -144,26 +143,21 @@ tell_left_out(const tfrs_live_relation *live)
 
 bool
 tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
-						tfrs_live_role role)
+						tfrs_role role)
 {
-	const char *interactions[4] = {
-		recommender->query_column, recommender->candidate_column, recommender->at_column,
-		recommender->weight_column
-	};
-	const char *candidates[4] = {
-		recommender->candidate_key, recommender->label_column, recommender->available_column, NULL
-	};
-	const char *const *columns = role == TFRS_LIVE_INTERACTIONS ? interactions : candidates;
+	bool		interactions = role == TFRS_INTERACTIONS;
+	const char *columns[TFRS_FIELDS];
 
+	tfrs_recommender_columns(recommender, role, columns);
 	live->recommender = recommender;
 	live->role = role;
-	live->relation = role == TFRS_LIVE_INTERACTIONS ? recommender->interactions
-		: recommender->candidates;
-	live->id_column = columns[0];
+	live->relation = interactions ? recommender->interactions : recommender->candidates;
+	live->id_column = interactions ? recommender->query_column : recommender->candidate_key;
 	live->entry = entry_of(recommender, role);
 	tfrs_recommender_check_columns(recommender, live->relation);
 	if (!OidIsValid(live->relation) ||
-		!tfrs_may_read_columns(tfrs_live_reader(recommender), live->relation, columns, 4))
+		!tfrs_may_read_columns(tfrs_live_reader(recommender), live->relation, columns,
+							   TFRS_FIELDS))
 	{
 		tell_left_out(live);
 		return false;

@@ -17,16 +17,10 @@
 #include "server/candidate_ids.h"
 #include "server/registry.h"
 
-typedef enum tfrs_live_role
-{
-	TFRS_LIVE_INTERACTIONS,
-	TFRS_LIVE_CANDIDATES
-} tfrs_live_role;
-
 typedef struct tfrs_live_relation
 {
 	const tfrs_recommender *recommender;
-	tfrs_live_role role;
+	tfrs_role	role;			/* no store */
 	Oid			relation;
 	const char *id_column;		/* that is looked up: of queries, or of candidates */
 	Oid			id_type;		/* its base type */
@@ -39,7 +33,7 @@ extern Oid	tfrs_live_reader(const tfrs_recommender *recommender);
 
 /* Finds a relation; false where it must be left out. */
 extern bool tfrs_live_relation_open(tfrs_live_relation *live, const tfrs_recommender *recommender,
-									tfrs_live_role role);
+									tfrs_role role);
 
 /* Says once a session where each look-up reads the whole table. */
 extern void tfrs_live_relation_check_index(const tfrs_live_relation *live);

@@ -103,7 +103,7 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 	Oid			type;
 	Datum		query;
 
-	if (!tfrs_live_relation_open(&live, recommender, TFRS_LIVE_INTERACTIONS))
+	if (!tfrs_live_relation_open(&live, recommender, TFRS_INTERACTIONS))
 		return;
 	tfrs_live_relation_check_index(&live);
 	tfrs_profile_set_live(profile);
@@ -214,7 +214,7 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	bool		look_up;
 
 	look_up = tfrs_live_has_candidates(recommender) &&
-		tfrs_live_relation_open(&live, recommender, TFRS_LIVE_CANDIDATES);
+		tfrs_live_relation_open(&live, recommender, TFRS_CANDIDATES);
 	memset(available, !look_up, count * sizeof(bool));
 	memset(labels, 0, count * sizeof(char *));
 	if (!look_up || count == 0)
@@ -247,7 +247,7 @@ tfrs_live_lock(const tfrs_recommender *recommender)
 	tfrs_statement_lock(recommender->interactions);
 	tfrs_run_as_end(&scope);
 	if (!tfrs_live_has_candidates(recommender) ||
-		!tfrs_live_relation_open(&candidates, recommender, TFRS_LIVE_CANDIDATES))
+		!tfrs_live_relation_open(&candidates, recommender, TFRS_CANDIDATES))
 		return;
 	tfrs_run_as_reader(&scope, tfrs_live_reader(recommender));
 	tfrs_statement_lock(recommender->candidates);
@@ -286,7 +286,7 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 	bool		look_up;
 
 	look_up = tfrs_live_has_candidates(recommender) &&
-		tfrs_live_relation_open(&live, recommender, TFRS_LIVE_CANDIDATES);
+		tfrs_live_relation_open(&live, recommender, TFRS_CANDIDATES);
 	memset(available, !look_up, ids->count * sizeof(bool));
 	memset(labels, 0, ids->count * sizeof(char *));
 	if (!look_up)

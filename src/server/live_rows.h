@@ -26,7 +26,7 @@ extern void tfrs_live_candidates_read(const tfrs_recommender *recommender,
 static inline bool
 tfrs_live_has_candidates(const tfrs_recommender *recommender)
 {
-	return recommender->candidates_name != NULL;
+	return recommender->references[TFRS_CANDIDATES].name != NULL;
 }
 
 /*

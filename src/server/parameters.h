@@ -9,7 +9,7 @@
 #include "utils/array.h"
 #include "utils/jsonb.h"
 
-#define TFRS_MOST_PARAMETERS 20
+#define TFRS_MOST_PARAMETERS 40
 
 typedef struct tfrs_parameters
 {

@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -20,28 +21,18 @@
 #include "server/store.h"
 #include "server/store_table.h"
 
-/* Arguments of create and alter, after the name. */
+/* Arguments of create and alter: the fields lie between these. */
 enum
 {
 	NAME,
-	INTERACTIONS,
-	QUERY,
-	CANDIDATE,
-	WEIGHT,
-	AT,
-	CANDIDATES,
-	CANDIDATE_KEY,
-	LABEL,
-	AVAILABLE,
-	OPTIONS,
-	HELD_OUT,
-	TOLERANCE,
-	LEAST_SHARE,
-	KEEP_VERSIONS,
-	STORE,
+	FIRST_FIELD,
+	STORE = FIRST_FIELD + TFRS_FIELDS,
 	NEW_NAME = STORE,
 	ALTERED_STORE
 };
+
+StaticAssertDecl(TFRS_FIELDS + 3 <= TFRS_MOST_PARAMETERS,
+				 "one statement writes all fields, the name, the store and the id");
 
 /* So that a NOTIFY can tell it, even where all of it must be escaped. */
 #define MOST_NAME_BYTES 255
@@ -82,65 +73,13 @@ optional_text(FunctionCallInfo fcinfo, int argument)
 	return PG_ARGISNULL(argument) ? NULL : text_argument(fcinfo, argument);
 }
 
-/* Where an argument is given, the text takes the place of *target; nothing that of ''. */
+/* What is given of the arguments that create and alter share; the rest is as it was. */
 static void
-set_text(FunctionCallInfo fcinfo, int argument, char **target)
+set_fields(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
 {
-	char	   *text;
-
-	if (PG_ARGISNULL(argument))
-		return;
-	text = text_argument(fcinfo, argument);
-	*target = text[0] == '\0' ? NULL : text;
-}
-
-static void
-set_float(FunctionCallInfo fcinfo, int argument, double *target)
-{
-	if (!PG_ARGISNULL(argument))
-		*target = PG_GETARG_FLOAT8(argument);
-}
-
-/* What is named is meant, whatever was meant before.  Without candidates there are none of their
- * columns. */
-static void
-set_relation(tfrs_recommender *recommender, tfrs_role role, Oid relation)
-{
-	memset(&recommender->references[role], 0, sizeof(tfrs_relation_reference));
-	if (role == TFRS_INTERACTIONS)
-		recommender->interactions = relation;
-	else
-		recommender->candidates = relation;
-	if (role == TFRS_INTERACTIONS || OidIsValid(relation))
-		return;
-	recommender->candidate_key = NULL;
-	recommender->label_column = NULL;
-	recommender->available_column = NULL;
-}
-
-/* What is given of the arguments that create and alter share. */
-static void
-set_arguments(FunctionCallInfo fcinfo, tfrs_recommender *recommender)
-{
-	if (!PG_ARGISNULL(INTERACTIONS))
-		set_relation(recommender, TFRS_INTERACTIONS, PG_GETARG_OID(INTERACTIONS));
-	set_text(fcinfo, QUERY, &recommender->query_column);
-	set_text(fcinfo, CANDIDATE, &recommender->candidate_column);
-	set_text(fcinfo, WEIGHT, &recommender->weight_column);
-	set_text(fcinfo, AT, &recommender->at_column);
-	if (!PG_ARGISNULL(CANDIDATES))
-		set_relation(recommender, TFRS_CANDIDATES, PG_GETARG_OID(CANDIDATES));
-	set_text(fcinfo, CANDIDATE_KEY, &recommender->candidate_key);
-	set_text(fcinfo, LABEL, &recommender->label_column);
-	set_text(fcinfo, AVAILABLE, &recommender->available_column);
-	if (!PG_ARGISNULL(OPTIONS))
-		recommender->options = PG_GETARG_JSONB_P(OPTIONS);
-	set_float(fcinfo, HELD_OUT, &recommender->held_out);
-	set_float(fcinfo, TOLERANCE, &recommender->tolerance);
-	set_float(fcinfo, LEAST_SHARE, &recommender->least_share);
-	if (!PG_ARGISNULL(KEEP_VERSIONS))	/* the range is checked with the definition */
-		recommender->keep_versions = (int) Max(Min(PG_GETARG_INT64(KEEP_VERSIONS), PG_INT32_MAX),
-											   PG_INT32_MIN);
+	for (int i = 0; i < TFRS_FIELDS; i++)
+		if (!PG_ARGISNULL(FIRST_FIELD + i))
+			tfrs_field_set(&tfrs_fields[i], recommender, PG_GETARG_DATUM(FIRST_FIELD + i));
 }
 
 static bool
@@ -166,44 +105,39 @@ check_new_name(const char *name)
 				 errhint("CALL tfrs.alter_recommender(...) changes it; or take another name.")));
 }
 
-/* Columns after the id, in the order of SETTINGS. */
+/* Runs a statement that is given the names of the columns, "$1, $2, ..." for their values, and the
+ * number of the parameter that is the recommender's id. */
 static void
-add_settings(tfrs_parameters *parameters, const tfrs_recommender *recommender)
-{
-	tfrs_parameters_text(parameters, recommender->name);
-	tfrs_parameters_relation(parameters, recommender, TFRS_STORE);
-	tfrs_parameters_relation(parameters, recommender, TFRS_INTERACTIONS);
-	tfrs_parameters_text(parameters, recommender->query_column);
-	tfrs_parameters_text(parameters, recommender->candidate_column);
-	tfrs_parameters_text(parameters, recommender->weight_column);
-	tfrs_parameters_text(parameters, recommender->at_column);
-	tfrs_parameters_relation(parameters, recommender, TFRS_CANDIDATES);
-	tfrs_parameters_text(parameters, recommender->candidate_key);
-	tfrs_parameters_text(parameters, recommender->label_column);
-	tfrs_parameters_text(parameters, recommender->available_column);
-	tfrs_parameters_jsonb(parameters, recommender->options);
-	tfrs_parameters_float(parameters, recommender->held_out);
-	tfrs_parameters_float(parameters, recommender->tolerance);
-	tfrs_parameters_float(parameters, recommender->least_share);
-	tfrs_parameters_integer(parameters, recommender->keep_versions);
-}
-
-#define SETTINGS "name, store, interactions, query_column, candidate_column, weight_column, " \
-	"at_column, candidates, candidate_key, label_column, available_column, options, held_out, " \
-	"tolerance, least_share, keep_versions"
-#define SETTINGS_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, " \
-	"$16::integer"
-
-static void
-insert_recommender(tfrs_recommender *recommender)
+write_fields(const tfrs_recommender *recommender, const char *sql)
 {
 	tfrs_parameters parameters = {0};
+	StringInfoData columns;
+	StringInfoData numbers;
 
-	recommender->id = tfrs_registry_new_id();
-	add_settings(&parameters, recommender);
+	initStringInfo(&columns);
+	initStringInfo(&numbers);
+	tfrs_parameters_text(&parameters, recommender->name);
+	tfrs_parameters_relation(&parameters, recommender, TFRS_STORE);
+	appendStringInfoString(&columns, "name, store");
+	appendStringInfoString(&numbers, "$1, $2");
+	for (int i = 0; i < TFRS_FIELDS; i++)
+	{
+		tfrs_field_write(&tfrs_fields[i], recommender, &parameters);
+		appendStringInfo(&columns, ", %s", tfrs_fields[i].column);
+		appendStringInfo(&numbers, ", $%d", parameters.count);
+	}
 	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_registry_execute("INSERT INTO tfrs.recommender (" SETTINGS ", recommender_id) "
-						  "VALUES (" SETTINGS_VALUES ", $17::integer)", &parameters);
+	tfrs_registry_execute(psprintf(sql, columns.data, numbers.data, parameters.count),
+						  &parameters);
+}
+
+/* ERROR where one is NULL that a recommender can't do without. */
+static void
+need_fields(FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < TFRS_FIELDS; i++)
+		if (!tfrs_fields[i].optional)
+			need_argument(fcinfo, FIRST_FIELD + i, tfrs_fields[i].name);
 }
 
 Datum
@@ -212,22 +146,18 @@ tfrs_create_recommender(PG_FUNCTION_ARGS)
 	tfrs_recommender recommender = {0};
 	bool		taken;
 
+	Assert(PG_NARGS() == STORE + 1);
 	need_argument(fcinfo, NAME, "name");
-	need_argument(fcinfo, INTERACTIONS, "interactions");
-	need_argument(fcinfo, QUERY, "query");
-	need_argument(fcinfo, CANDIDATE, "candidate");
-	need_argument(fcinfo, OPTIONS, "options");
-	need_argument(fcinfo, HELD_OUT, "held_out");
-	need_argument(fcinfo, TOLERANCE, "tolerance");
-	need_argument(fcinfo, LEAST_SHARE, "least_share");
-	need_argument(fcinfo, KEEP_VERSIONS, "keep_versions");
+	need_fields(fcinfo);
 	connect_spi();
 	recommender.name = text_argument(fcinfo, NAME);
 	check_new_name(recommender.name);
-	set_arguments(fcinfo, &recommender);
+	set_fields(fcinfo, &recommender);
 	tfrs_recommender_check_definition(&recommender);
 	taken = tfrs_store_table_make(&recommender, optional_text(fcinfo, STORE));
-	insert_recommender(&recommender);
+	recommender.id = tfrs_registry_new_id();
+	write_fields(&recommender, "INSERT INTO tfrs.recommender (%s, recommender_id) "
+				 "VALUES (%s, $%d::integer)");
 	if (taken)
 		tfrs_store_table_adopt(&recommender);
 	SPI_finish();
@@ -273,15 +203,23 @@ find_to_choose(const char *name)
 
 /* ERROR where a relation is gone, and no other one was named. */
 static void
-need_relation(const tfrs_recommender *recommender, tfrs_role role, const char *argument)
+need_relation(const tfrs_recommender *recommender, const tfrs_field *field)
 {
-	const char *problem = tfrs_recommender_relation_problem(recommender, role);
+	const char *problem = tfrs_recommender_relation_problem(recommender, field->role);
 
 	if (problem != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("recommender \"%s\" is broken: %s", recommender->name, problem),
-				 errhint("Name another one: %s => ...", argument)));
+				 errhint("Name another one: %s => ...", field->name)));
+}
+
+static void
+need_relations(const tfrs_recommender *recommender)
+{
+	for (int i = 0; i < TFRS_FIELDS; i++)
+		if (tfrs_fields[i].type == TFRS_FIELD_RELATION)
+			need_relation(recommender, &tfrs_fields[i]);
 }
 
 /* Another table becomes the store, while no refresh writes to the one that was. */
@@ -303,22 +241,12 @@ find_to_alter(FunctionCallInfo fcinfo)
 	return recommender;
 }
 
-static void
-update_recommender(const tfrs_recommender *recommender)
-{
-	tfrs_parameters parameters = {0};
-
-	add_settings(&parameters, recommender);
-	tfrs_parameters_integer(&parameters, recommender->id);
-	tfrs_registry_execute("UPDATE tfrs.recommender SET (" SETTINGS ") = (" SETTINGS_VALUES ") "
-						  "WHERE recommender_id = $17::integer", &parameters);
-}
-
 Datum
 tfrs_alter_recommender(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender;
 
+	Assert(PG_NARGS() == ALTERED_STORE + 1);
 	need_argument(fcinfo, NAME, "name");
 	connect_spi();
 	recommender = find_to_alter(fcinfo);
@@ -327,11 +255,11 @@ tfrs_alter_recommender(PG_FUNCTION_ARGS)
 		recommender->name = text_argument(fcinfo, NEW_NAME);
 		check_new_name(recommender->name);
 	}
-	set_arguments(fcinfo, recommender);
-	need_relation(recommender, TFRS_INTERACTIONS, "interactions");
-	need_relation(recommender, TFRS_CANDIDATES, "candidates");
+	set_fields(fcinfo, recommender);
+	need_relations(recommender);
 	tfrs_recommender_check_definition(recommender);
-	update_recommender(recommender);
+	write_fields(recommender, "UPDATE tfrs.recommender SET (%s) = (%s) "
+				 "WHERE recommender_id = $%d::integer");
 	if (!PG_ARGISNULL(ALTERED_STORE))
 		tfrs_store_table_adopt(recommender);
 	SPI_finish();

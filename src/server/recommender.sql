@@ -1,5 +1,34 @@
--- Recommenders: created over tables or views, changed, published, given to others, dropped.
--- The procedures work with the caller's privileges; refresh is in refresh.sql.
+-- Recommenders: what is configured of them, and how they are created over tables or views, changed,
+-- published, given to others and dropped.  The fields are those of recommender_fields.h.
+--
+-- The procedures work with the caller's privileges; refresh is in refresh.sql.  The table is one of
+-- those that registry.sql tells about.
+
+CREATE TABLE recommender (
+	recommender_id integer PRIMARY KEY,
+	name text COLLATE "C" NOT NULL UNIQUE,
+	store relation_reference NOT NULL,
+	interactions relation_reference NOT NULL,
+	query_column text NOT NULL,
+	candidate_column text NOT NULL,
+	weight_column text,
+	at_column text,
+	candidates relation_reference,
+	candidate_key text,
+	label_column text,
+	available_column text,
+	options jsonb NOT NULL,
+	held_out double precision NOT NULL,
+	tolerance double precision NOT NULL,
+	least_share double precision NOT NULL,
+	keep_versions integer NOT NULL,
+	current_version integer,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+COMMENT ON TABLE recommender IS 'recommenders; read tfrs.recommender_status';
+GRANT SELECT ON recommender TO pg_database_owner;
+SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender', '');
 
 CREATE PROCEDURE create_recommender(
 	name text, interactions regclass, query text, candidate text,

@@ -18,16 +18,14 @@
 #include "server/row_reader.h"
 #include "server/train_options.h"
 
-#define MOST_HELD_OUT 0.5
-#define MOST_VERSIONS 1000
-
 static void
-check_range(const char *name, double value, double low, double high)
+check_range(const tfrs_field *field, double value)
 {
-	if (!(value >= low && value <= high))
+	if (!(value >= field->low && value <= field->high))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must be between %g and %g", name, low, high)));
+				 errmsg("\"%s\" must be between %g and %g", field->name, field->low,
+						field->high)));
 }
 
 /* A relation that rows can be read from, and that another session sees. */
@@ -82,20 +80,37 @@ column_type(Oid relation, const char *column)
 
 /* ERROR unless the column holds what it must. */
 static void
-check_kind(Oid relation, const char *column, tfrs_column_kind kind)
+check_kind(Oid relation, const char *column, const tfrs_field *field)
 {
-	Oid			type;
+	Oid			type = column_type(relation, column);
 
-	if (column == NULL)
-		return;
-	type = column_type(relation, column);
-	if (!tfrs_column_is_of(type, kind))
+	if (!tfrs_column_is_of(type, field->kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" is of type %s, not %s", column, format_type_be(type),
-						tfrs_column_kind_words(kind)),
-				 kind == TFRS_COLUMN_TIME
-				 ? errhint("\"at\" is a column of type timestamptz, timestamp or date.") : 0));
+						tfrs_column_kind_words(field->kind)),
+				 field->kind == TFRS_COLUMN_TIME
+				 ? errhint("\"%s\" is a column of type timestamptz, timestamp or date.",
+						   field->name) : 0));
+}
+
+/* ERROR unless those that are named are there, and hold what they must. */
+static void
+check_columns(const tfrs_recommender *recommender, tfrs_role role, Oid relation)
+{
+	for (int i = 0; i < TFRS_FIELDS; i++)
+	{
+		const tfrs_field *field = &tfrs_fields[i];
+		const char *column = tfrs_field_column(field, recommender, role);
+		tfrs_id_reader reader;
+
+		if (column == NULL)
+			continue;
+		if (field->kind == TFRS_COLUMN_ID)
+			tfrs_id_reader_init(&reader, column_type(relation, column), field->name);
+		else
+			check_kind(relation, column, field);
+	}
 }
 
 /* The column that is all of a relation's primary key, or NULL. */
@@ -132,77 +147,99 @@ choose_candidate_key(tfrs_recommender *recommender)
 }
 
 static void
-check_candidates(tfrs_recommender *recommender, const tfrs_id_reader *candidate)
+check_candidates(tfrs_recommender *recommender)
 {
+	tfrs_id_reader candidate;
 	tfrs_id_reader key;
 
 	check_relation(recommender->candidates, "candidates");
 	choose_candidate_key(recommender);
+	tfrs_id_reader_init(&candidate, column_type(recommender->interactions,
+												recommender->candidate_column), "candidate");
 	tfrs_id_reader_init(&key, column_type(recommender->candidates, recommender->candidate_key),
 						"candidate");
-	if (!tfrs_id_tags_match(key.tag, candidate->tag))
+	if (!tfrs_id_tags_match(key.tag, candidate.tag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("candidates are of type %s in the interactions, of type %s in %s",
-						tfrs_id_tag_name(candidate->tag), tfrs_id_tag_name(key.tag),
+						tfrs_id_tag_name(candidate.tag), tfrs_id_tag_name(key.tag),
 						tfrs_relation_text(recommender->candidates)),
 				 errhint("Use a view that casts one of them, or name another column: "
 						 "candidate_key => '...'.")));
-	if (recommender->label_column != NULL)
-		column_type(recommender->candidates, recommender->label_column);
-	check_kind(recommender->candidates, recommender->available_column, TFRS_COLUMN_BOOLEAN);
+	check_columns(recommender, TFRS_CANDIDATES, recommender->candidates);
+}
+
+/* "a", "b" and "c": the arguments that name columns of a role. */
+static char *
+arguments_of_role(tfrs_role role)
+{
+	StringInfoData words;
+	const char *last = NULL;
+
+	initStringInfo(&words);
+	for (int i = 0; i < TFRS_FIELDS; i++)
+	{
+		if (tfrs_fields[i].type != TFRS_FIELD_COLUMN || tfrs_fields[i].role != role)
+			continue;
+		if (last != NULL)
+			appendStringInfo(&words, words.len == 0 ? "\"%s\"" : ", \"%s\"", last);
+		last = tfrs_fields[i].name;
+	}
+	appendStringInfo(&words, " and \"%s\"", last);
+	return words.data;
 }
 
 /* Columns that make sense only beside a relation of candidates. */
 static void
 check_no_candidates(const tfrs_recommender *recommender)
 {
-	if (recommender->candidate_key != NULL || recommender->label_column != NULL ||
-		recommender->available_column != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"candidate_key\", \"label\" and \"available\" are columns of "
-						"\"candidates\", which is not given")));
+	for (int i = 0; i < TFRS_FIELDS; i++)
+		if (tfrs_field_column(&tfrs_fields[i], recommender, TFRS_CANDIDATES) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s are columns of \"candidates\", which is not given",
+							arguments_of_role(TFRS_CANDIDATES))));
 }
 
 static void
-need_column(const char *column, const char *name)
+check_interactions(const tfrs_recommender *recommender)
 {
-	if (column == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" must name a column", name)));
-}
-
-void
-tfrs_recommender_check_definition(tfrs_recommender *recommender)
-{
-	tfrs_train_options options;
-	tfrs_id_reader query;
-	tfrs_id_reader candidate;
-
 	check_relation(recommender->interactions, "interactions");
-	need_column(recommender->query_column, "query");
-	need_column(recommender->candidate_column, "candidate");
+	for (int i = 0; i < TFRS_FIELDS; i++)
+		if (tfrs_fields[i].type == TFRS_FIELD_COLUMN && !tfrs_fields[i].optional &&
+			tfrs_field_column(&tfrs_fields[i], recommender, tfrs_fields[i].role) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" must name a column", tfrs_fields[i].name)));
 	if (strcmp(recommender->query_column, recommender->candidate_column) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"query\" and \"candidate\" are both column \"%s\"",
 						recommender->query_column),
 				 errhint("\"query\" is who chooses, \"candidate\" what is chosen.")));
-	tfrs_id_reader_init(&query, column_type(recommender->interactions,
-											recommender->query_column), "query");
-	tfrs_id_reader_init(&candidate, column_type(recommender->interactions,
-												recommender->candidate_column), "candidate");
-	check_kind(recommender->interactions, recommender->weight_column, TFRS_COLUMN_NUMBER);
-	check_kind(recommender->interactions, recommender->at_column, TFRS_COLUMN_TIME);
+	check_columns(recommender, TFRS_INTERACTIONS, recommender->interactions);
+}
+
+/* What is neither a relation nor a column. */
+static void
+check_value(const tfrs_recommender *recommender, const tfrs_field *field)
+{
+	tfrs_train_options options;
+
+	if (field->type == TFRS_FIELD_OPTIONS)
+		tfrs_train_options_read(&options, tfrs_field_options(field, recommender));
+	else if (field->type == TFRS_FIELD_REAL || field->type == TFRS_FIELD_INTEGER)
+		check_range(field, tfrs_field_number(field, recommender));
+}
+
+void
+tfrs_recommender_check_definition(tfrs_recommender *recommender)
+{
+	check_interactions(recommender);
 	if (OidIsValid(recommender->candidates))
-		check_candidates(recommender, &candidate);
+		check_candidates(recommender);
 	else
 		check_no_candidates(recommender);
-	tfrs_train_options_read(&options, recommender->options);
-	check_range("held_out", recommender->held_out, 0, MOST_HELD_OUT);
-	check_range("tolerance", recommender->tolerance, 0, 1);
-	check_range("least_share", recommender->least_share, 0, 1);
-	check_range("keep_versions", recommender->keep_versions, 1, MOST_VERSIONS);
+	for (int i = 0; i < TFRS_FIELDS; i++)
+		check_value(recommender, &tfrs_fields[i]);
 }

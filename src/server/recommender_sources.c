@@ -14,15 +14,7 @@
 #include "server/compat.h"
 #include "server/row_reader.h"
 
-typedef struct source_column
-{
-	const char *name;			/* or NULL */
-	tfrs_column_kind kind;
-} source_column;
-
-#define MOST_COLUMNS 4
-
-/* The same in words, for "is of type x, not ...". */
+/* What a column holds, for "is of type x, not ...". */
 static const char *const kind_words[] = {
 	[TFRS_COLUMN_ANY] = "of any type",
 	[TFRS_COLUMN_ID] = "an integer, text, uuid or another type of ids",
@@ -64,43 +56,27 @@ tfrs_column_kind_words(tfrs_column_kind kind)
 	return kind_words[kind];
 }
 
-static void
-columns_of_interactions(const tfrs_recommender *recommender, source_column columns[MOST_COLUMNS])
-{
-	columns[0] = (source_column) {recommender->query_column, TFRS_COLUMN_ID};
-	columns[1] = (source_column) {recommender->candidate_column, TFRS_COLUMN_ID};
-	columns[2] = (source_column) {recommender->weight_column, TFRS_COLUMN_NUMBER};
-	columns[3] = (source_column) {recommender->at_column, TFRS_COLUMN_TIME};
-}
-
-static void
-columns_of_candidates(const tfrs_recommender *recommender, source_column columns[MOST_COLUMNS])
-{
-	columns[0] = (source_column) {recommender->candidate_key, TFRS_COLUMN_ID};
-	columns[1] = (source_column) {recommender->label_column, TFRS_COLUMN_ANY};
-	columns[2] = (source_column) {recommender->available_column, TFRS_COLUMN_BOOLEAN};
-	columns[3] = (source_column) {NULL, TFRS_COLUMN_ANY};
-}
-
-/* What is wrong with the columns of one of its relations, which has that name. */
+/* What is wrong with the columns of a role's relation, which has that name. */
 static const char *
-problem_of_columns(Oid relation, const source_column columns[MOST_COLUMNS], const char *role,
+problem_of_columns(const tfrs_recommender *recommender, tfrs_role role, Oid relation,
 				   const char *name, int *sqlstate)
 {
-	for (int i = 0; i < MOST_COLUMNS; i++)
+	const char *what = role == TFRS_INTERACTIONS ? "interactions" : "candidates";
+
+	for (int i = 0; i < TFRS_FIELDS; i++)
 	{
-		const char *column = columns[i].name;
+		const char *column = tfrs_field_column(&tfrs_fields[i], recommender, role);
 		AttrNumber	number = column == NULL ? 0 : get_attnum(relation, column);
 
 		if (column == NULL)
 			continue;
 		*sqlstate = number <= 0 ? ERRCODE_UNDEFINED_COLUMN : ERRCODE_DATATYPE_MISMATCH;
 		if (number <= 0)
-			return psprintf("its %s, %s, have no column \"%s\" any more", role, name, column);
-		if (!tfrs_column_is_of(get_atttype(relation, number), columns[i].kind))
-			return psprintf("in its %s, %s, column \"%s\" is of type %s, not %s", role, name,
+			return psprintf("its %s, %s, have no column \"%s\" any more", what, name, column);
+		if (!tfrs_column_is_of(get_atttype(relation, number), tfrs_fields[i].kind))
+			return psprintf("in its %s, %s, column \"%s\" is of type %s, not %s", what, name,
 							column, format_type_be(get_atttype(relation, number)),
-							kind_words[columns[i].kind]);
+							kind_words[tfrs_fields[i].kind]);
 	}
 	return NULL;
 }
@@ -149,7 +125,6 @@ key_problem(const tfrs_recommender *recommender, int *sqlstate)
 static const char *
 column_problem(const tfrs_recommender *recommender, Oid relation, int *sqlstate)
 {
-	source_column columns[MOST_COLUMNS];
 	const char *problem = NULL;
 	char	   *name;
 
@@ -157,14 +132,10 @@ column_problem(const tfrs_recommender *recommender, Oid relation, int *sqlstate)
 		return NULL;
 	name = tfrs_relation_text(relation);	/* it may have been renamed */
 	if (relation == recommender->interactions)
-	{
-		columns_of_interactions(recommender, columns);
-		problem = problem_of_columns(relation, columns, "interactions", name, sqlstate);
-	}
+		problem = problem_of_columns(recommender, TFRS_INTERACTIONS, relation, name, sqlstate);
 	if (problem == NULL && relation == recommender->candidates)
 	{
-		columns_of_candidates(recommender, columns);
-		problem = problem_of_columns(relation, columns, "candidates", name, sqlstate);
+		problem = problem_of_columns(recommender, TFRS_CANDIDATES, relation, name, sqlstate);
 		if (problem == NULL)
 			problem = key_problem(recommender, sqlstate);
 	}
@@ -225,14 +196,14 @@ report_problem(const tfrs_recommender *recommender, int sqlstate, const char *pr
 void
 tfrs_recommender_check_columns(const tfrs_recommender *recommender, Oid relation)
 {
+	tfrs_role	role = relation == recommender->interactions ? TFRS_INTERACTIONS : TFRS_CANDIDATES;
 	const char *problem;
 	int			sqlstate;
 
 	if (!OidIsValid(relation))
 		return;
 	/* ERROR where all of it is gone */
-	tfrs_relation_text_now(relation, relation == recommender->interactions ?
-						   recommender->interactions_name : recommender->candidates_name);
+	tfrs_relation_text_now(relation, recommender->references[role].name);
 	problem = column_problem(recommender, relation, &sqlstate);
 	if (problem != NULL)
 		report_problem(recommender, sqlstate, problem);

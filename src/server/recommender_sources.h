@@ -10,16 +10,6 @@
 #include "base/id_view.h"
 #include "server/registry.h"
 
-/* What a column holds. */
-typedef enum tfrs_column_kind
-{
-	TFRS_COLUMN_ANY,
-	TFRS_COLUMN_ID,
-	TFRS_COLUMN_NUMBER,
-	TFRS_COLUMN_TIME,
-	TFRS_COLUMN_BOOLEAN
-} tfrs_column_kind;
-
 /* Whether a column of that type, or of a domain over it, can; and the kind in words: "a time". */
 extern bool tfrs_column_is_of(Oid type, tfrs_column_kind kind);
 extern const char *tfrs_column_kind_words(tfrs_column_kind kind);

@@ -77,7 +77,8 @@ problem_of(const tfrs_recommender *recommender)
 	if (!tfrs_store_lacks(recommender, version))
 		return tfrs_recommender_version_problem(recommender);
 	return psprintf("the model of version %d, which is in use, is missing in its store, table %s: "
-					"the next refresh trains a new version", version, recommender->store_name);
+					"the next refresh trains a new version", version,
+					recommender->references[TFRS_STORE].name);
 }
 
 static void
@@ -90,9 +91,9 @@ describe(about_row *row, const tfrs_recommender *recommender)
 		return;
 	set_text(row, OWNER, OidIsValid(recommender->owner) ?
 			 GetUserNameFromId(recommender->owner, true) : NULL);
-	set_text(row, STORE, recommender->store_name);
-	set_text(row, INTERACTIONS, recommender->interactions_name);
-	set_text(row, CANDIDATES, recommender->candidates_name);
+	set_text(row, STORE, recommender->references[TFRS_STORE].name);
+	set_text(row, INTERACTIONS, recommender->references[TFRS_INTERACTIONS].name);
+	set_text(row, CANDIDATES, recommender->references[TFRS_CANDIDATES].name);
 	row->nulls[SOURCE] = !has_row_count(recommender->interactions);
 	row->values[SOURCE] = ObjectIdGetDatum(recommender->interactions);
 	set_text(row, PROBLEM, problem_of(recommender));

@@ -28,27 +28,11 @@
 #include "server/extension_objects.h"
 #include "server/run_as.h"
 
-/* Columns of tfrs.recommender, in order. */
+/* Columns of tfrs.recommender that rows are found by. */
 enum
 {
 	RECOMMENDER_ID = 1,
-	NAME,
-	STORE,
-	INTERACTIONS,
-	QUERY_COLUMN,
-	CANDIDATE_COLUMN,
-	WEIGHT_COLUMN,
-	AT_COLUMN,
-	CANDIDATES,
-	CANDIDATE_KEY,
-	LABEL_COLUMN,
-	AVAILABLE_COLUMN,
-	OPTIONS,
-	HELD_OUT,
-	TOLERANCE,
-	LEAST_SHARE,
-	KEEP_VERSIONS,
-	CURRENT_VERSION
+	NAME
 };
 
 static Oid
@@ -80,62 +64,37 @@ find_row(Relation table, const char *index, ScanKey keys, int count, bool as_see
 	return row;
 }
 
-static char *
-text_column(const Datum *values, const bool *nulls, int column)
+/* By the column's name, as an update of the extension puts new columns behind all others. */
+static Datum
+column_value(HeapTuple row, TupleDesc columns, const char *name, bool *null)
 {
-	return nulls[column - 1] ? NULL : TextDatumGetCString(values[column - 1]);
-}
+	int			number = SPI_fnumber(columns, name);
 
-static void
-read_reference(tfrs_relation_reference *reference, const Datum *values, const bool *nulls,
-			   int column)
-{
-	tfrs_relation_reference_read(reference, values[column - 1], nulls[column - 1]);
-}
-
-static void
-read_relations(tfrs_recommender *recommender, const Datum *values, const bool *nulls)
-{
-	tfrs_relation_reference *references = recommender->references;
-
-	read_reference(&references[TFRS_STORE], values, nulls, STORE);
-	read_reference(&references[TFRS_INTERACTIONS], values, nulls, INTERACTIONS);
-	read_reference(&references[TFRS_CANDIDATES], values, nulls, CANDIDATES);
-	recommender->store = references[TFRS_STORE].relation;
-	recommender->interactions = references[TFRS_INTERACTIONS].relation;
-	recommender->candidates = references[TFRS_CANDIDATES].relation;
-	recommender->store_name = references[TFRS_STORE].name;
-	recommender->interactions_name = references[TFRS_INTERACTIONS].name;
-	recommender->candidates_name = references[TFRS_CANDIDATES].name;
-	recommender->owner = tfrs_relation_owner(recommender->store);
+	if (number <= 0)
+		elog(ERROR, "the registry of recommenders has no column \"%s\"", name);
+	return heap_getattr(row, number, columns, null);
 }
 
 static tfrs_recommender *
 recommender_of_row(HeapTuple row, TupleDesc columns)
 {
 	tfrs_recommender *recommender = palloc0(sizeof(*recommender));
-	Datum	   *values = palloc(columns->natts * sizeof(Datum));
-	bool	   *nulls = palloc(columns->natts * sizeof(bool));
+	bool		null;
+	Datum		value;
 
-	heap_deform_tuple(row, columns, values, nulls);
 	recommender->registry = row->t_tableOid;
-	recommender->id = DatumGetInt32(values[RECOMMENDER_ID - 1]);
-	recommender->name = text_column(values, nulls, NAME);
-	recommender->query_column = text_column(values, nulls, QUERY_COLUMN);
-	recommender->candidate_column = text_column(values, nulls, CANDIDATE_COLUMN);
-	recommender->weight_column = text_column(values, nulls, WEIGHT_COLUMN);
-	recommender->at_column = text_column(values, nulls, AT_COLUMN);
-	recommender->candidate_key = text_column(values, nulls, CANDIDATE_KEY);
-	recommender->label_column = text_column(values, nulls, LABEL_COLUMN);
-	recommender->available_column = text_column(values, nulls, AVAILABLE_COLUMN);
-	recommender->options = DatumGetJsonbPCopy(values[OPTIONS - 1]);
-	recommender->held_out = DatumGetFloat8(values[HELD_OUT - 1]);
-	recommender->tolerance = DatumGetFloat8(values[TOLERANCE - 1]);
-	recommender->least_share = DatumGetFloat8(values[LEAST_SHARE - 1]);
-	recommender->keep_versions = DatumGetInt32(values[KEEP_VERSIONS - 1]);
-	recommender->current_version = nulls[CURRENT_VERSION - 1] ? 0
-		: DatumGetInt32(values[CURRENT_VERSION - 1]);
-	read_relations(recommender, values, nulls);
+	recommender->id = DatumGetInt32(heap_getattr(row, RECOMMENDER_ID, columns, &null));
+	recommender->name = TextDatumGetCString(heap_getattr(row, NAME, columns, &null));
+	value = column_value(row, columns, "current_version", &null);
+	recommender->current_version = null ? 0 : DatumGetInt32(value);
+	value = column_value(row, columns, "store", &null);
+	tfrs_recommender_read_relation(recommender, TFRS_STORE, value, null);
+	recommender->owner = tfrs_relation_owner(recommender->store);
+	for (int i = 0; i < TFRS_FIELDS; i++)
+	{
+		value = column_value(row, columns, tfrs_fields[i].column, &null);
+		tfrs_field_read(&tfrs_fields[i], recommender, value, null);
+	}
 	return recommender;
 }
 
@@ -157,8 +116,7 @@ static uint32
 tag_column(HeapTuple row, Relation table, const char *column)
 {
 	bool		null;
-	Datum		value = heap_getattr(row, get_attnum(RelationGetRelid(table), column),
-									 RelationGetDescr(table), &null);
+	Datum		value = column_value(row, RelationGetDescr(table), column, &null);
 
 	return null ? 0 : DatumGetUInt32(value);
 }
@@ -293,7 +251,8 @@ tfrs_recommender_may_own(const tfrs_recommender *recommender)
 {
 	if (OidIsValid(recommender->owner))
 		return acts_for(recommender->owner);
-	return superuser() || acts_for(schema_owner(recommender->store_name)) ||
+	return superuser() ||
+		acts_for(schema_owner(recommender->references[TFRS_STORE].name)) ||
 		acts_for(tfrs_relation_owner(recommender->interactions)) || acts_for(database_owner());
 }
 
@@ -499,45 +458,6 @@ tfrs_registry_lock_row(const tfrs_recommender *recommender)
 	tfrs_parameters_integer(&parameters, recommender->id);
 	tfrs_registry_execute("SELECT FROM tfrs.recommender WHERE recommender_id = $1::integer "
 						  "FOR NO KEY UPDATE", &parameters);
-}
-
-/* The columns of a role's relation that are used, some of them NULL. */
-static void
-columns_of_role(const tfrs_recommender *recommender, tfrs_role role,
-				const char *columns[TFRS_REFERENCE_COLUMNS])
-{
-	const char *const used[TFRS_ROLES][TFRS_REFERENCE_COLUMNS] = {
-		[TFRS_STORE] = {"version", "model"},
-		[TFRS_INTERACTIONS] = {
-			recommender->query_column, recommender->candidate_column, recommender->weight_column,
-			recommender->at_column
-		},
-		[TFRS_CANDIDATES] = {
-			recommender->candidate_key, recommender->label_column, recommender->available_column
-		}
-	};
-
-	memcpy(columns, used[role], sizeof(used[role]));
-}
-
-void
-tfrs_parameters_relation(tfrs_parameters *parameters, const tfrs_recommender *recommender,
-						 tfrs_role role)
-{
-	const Oid	relations[TFRS_ROLES] = {
-		[TFRS_STORE] = recommender->store,
-		[TFRS_INTERACTIONS] = recommender->interactions,
-		[TFRS_CANDIDATES] = recommender->candidates
-	};
-	const char *columns[TFRS_REFERENCE_COLUMNS];
-	bool		none = !OidIsValid(relations[role]);
-
-	columns_of_role(recommender, role, columns);
-	tfrs_parameters_add(parameters, tfrs_extension_type("relation_reference"),
-				  none ? (Datum) 0 :
-				  tfrs_relation_reference_note(&recommender->references[role], relations[role],
-											   role == TFRS_STORE, columns,
-											   TFRS_REFERENCE_COLUMNS), none);
 }
 
 static void

@@ -13,55 +13,9 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
-#include "utils/jsonb.h"
 
 #include "server/parameters.h"
-#include "server/relation_reference.h"
-
-/* What the relations that a recommender rests on are to it. */
-typedef enum tfrs_role
-{
-	TFRS_STORE,
-	TFRS_INTERACTIONS,
-	TFRS_CANDIDATES,
-	TFRS_ROLES
-} tfrs_role;
-
-typedef struct tfrs_recommender
-{
-	Oid			registry;		/* the table that its row lies in */
-	int32		id;
-	char	   *name;
-
-	/* the relations that are meant now; InvalidOid where one is gone, or there is no name */
-	Oid			store;
-	Oid			interactions;
-	Oid			candidates;
-	Oid			owner;			/* of the store; InvalidOid where it is gone */
-
-	/* their names now, schema-qualified and quoted; where one is gone the last known */
-	char	   *store_name;
-	char	   *interactions_name;
-	char	   *candidates_name;	/* or NULL */
-
-	tfrs_relation_reference references[TFRS_ROLES];	/* as the registry has them */
-
-	/* columns, not quoted */
-	char	   *query_column;
-	char	   *candidate_column;
-	char	   *weight_column;	/* or NULL, as all below */
-	char	   *at_column;
-	char	   *candidate_key;	/* of the candidates */
-	char	   *label_column;
-	char	   *available_column;
-
-	Jsonb	   *options;		/* of the training */
-	double		held_out;
-	double		tolerance;
-	double		least_share;
-	int			keep_versions;
-	int			current_version;	/* 0: none is published */
-} tfrs_recommender;
+#include "server/recommender_fields.h"
 
 /*
  * The recommender of that name, palloc'd.  ERROR undefined_object where there is none,
@@ -101,10 +55,6 @@ extern bool tfrs_recommender_lock(const tfrs_recommender *recommender, bool sess
 extern void tfrs_recommender_unlock_session(const tfrs_recommender *recommender);
 
 extern void tfrs_parameters_model(tfrs_parameters *parameters, const void *value);
-
-/* A relation of the recommender as it is to be noted; SQL NULL where there is none. */
-extern void tfrs_parameters_relation(tfrs_parameters *parameters,
-									 const tfrs_recommender *recommender, tfrs_role role);
 
 /*
  * One fixed statement on the registry, as its owner; the SPI is connected.  Returns the number of

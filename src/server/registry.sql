@@ -1,6 +1,6 @@
--- Recommenders: what is known of them.  Models lie in a table of each recommender's owner (the store),
--- not here; C code reads and writes these tables (registry.h), and the views in recommender_views.sql
--- show them.
+-- Recommenders: what is known of them, but for what is configured, which is in recommender.sql.
+-- Models lie in a table of each recommender's owner (the store), not here; C code reads and writes
+-- these tables (registry.h), and the views in recommender_views.sql show them.
 --
 -- A dump has their rows.  They have no foreign keys, as rows are restored in any order and some of
 -- them may be left out; numbers that are new are above all that there are, so the sequence is not
@@ -8,28 +8,6 @@
 -- divides them.  The database's owner may read them, and nobody else.
 
 CREATE SEQUENCE recommender_run_id_seq;
-
-CREATE TABLE recommender (
-	recommender_id integer PRIMARY KEY,
-	name text COLLATE "C" NOT NULL UNIQUE,
-	store relation_reference NOT NULL,
-	interactions relation_reference NOT NULL,
-	query_column text NOT NULL,
-	candidate_column text NOT NULL,
-	weight_column text,
-	at_column text,
-	candidates relation_reference,
-	candidate_key text,
-	label_column text,
-	available_column text,
-	options jsonb NOT NULL,
-	held_out double precision NOT NULL,
-	tolerance double precision NOT NULL,
-	least_share double precision NOT NULL,
-	keep_versions integer NOT NULL,
-	current_version integer,
-	created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
-);
 
 CREATE TABLE recommender_run (
 	run_id bigint PRIMARY KEY,
@@ -88,16 +66,14 @@ CREATE TABLE recommender_metric (
 	PRIMARY KEY (run_id, version, split, metric, k)
 );
 
-COMMENT ON TABLE recommender IS 'recommenders; read tfrs.recommender_status';
 COMMENT ON TABLE recommender_run IS 'runs of tfrs.refresh; read tfrs.training_run';
 COMMENT ON TABLE recommender_version IS 'versions of the models of recommenders; read tfrs.training_run';
 COMMENT ON TABLE recommender_epoch IS 'figures of the epochs of a run; read tfrs.training_epoch';
 COMMENT ON TABLE recommender_metric IS 'quality of versions; read tfrs.metric';
 
-GRANT SELECT ON recommender, recommender_run, recommender_version, recommender_epoch, recommender_metric
+GRANT SELECT ON recommender_run, recommender_version, recommender_epoch, recommender_metric
 	TO pg_database_owner;
 
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_run', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_version', '');
 SELECT pg_catalog.pg_extension_config_dump('@extschema@.recommender_epoch', '');

@@ -21,8 +21,8 @@
 
 #include "postgres.h"
 
-/* Columns that a reference remembers. */
-#define TFRS_REFERENCE_COLUMNS 4
+/* The most columns that a reference remembers. */
+#define TFRS_REFERENCE_COLUMNS 32
 
 typedef struct tfrs_relation_reference
 {

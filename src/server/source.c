@@ -119,13 +119,11 @@ end_rows(DestReceiver *self)
 static void
 check_privilege(const tfrs_recommender *recommender)
 {
-	const char *columns[] = {
-		recommender->query_column, recommender->candidate_column,
-		recommender->weight_column, recommender->at_column
-	};
 	char	   *name = tfrs_relation_text(recommender->interactions);
 	char	   *owner = GetUserNameFromId(recommender->owner, false);
+	const char *columns[TFRS_FIELDS];
 
+	tfrs_recommender_columns(recommender, TFRS_INTERACTIONS, columns);
 	if (!tfrs_may_read_columns(recommender->owner, recommender->interactions, columns,
 							   lengthof(columns)))
 		ereport(ERROR,

@@ -36,7 +36,7 @@ report_store(const tfrs_recommender *recommender)
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 			 errmsg("table %s is not the store of recommender \"%s\" any more",
-					recommender->store_name, recommender->name),
+					recommender->references[TFRS_STORE].name, recommender->name),
 			 errdetail("It has no columns version of type integer and model of type tfrs.model.")));
 }
 
@@ -120,7 +120,7 @@ report_unknown(const tfrs_recommender *recommender, int version)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("recommender \"%s\" has no version %d", recommender->name, version),
-			 errhint("Its versions are in %s.", recommender->store_name)));
+			 errhint("Its versions are in %s.", recommender->references[TFRS_STORE].name)));
 }
 
 /*
@@ -163,7 +163,7 @@ report_missing(const tfrs_recommender *recommender, int version)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the model of recommender \"%s\" is missing", recommender->name),
 				 errdetail("Version %d is in use, but its store, table %s, does not hold it any "
-						   "more.", version, recommender->store_name),
+						   "more.", version, recommender->references[TFRS_STORE].name),
 				 errhint("CALL tfrs.refresh(name) trains a new version; CALL "
 						 "tfrs.publish(name, version) takes another one that is still there.")));
 	report_unknown(recommender, version);
