@@ -18,6 +18,16 @@
 /* Ids looked up together, between two looks at pending interrupts. */
 #define BATCH 256
 
+static Datum
+array_of_literal(char *literal)
+{
+	Oid			input;
+	Oid			parameter;
+
+	getTypeInputInfo(TEXTARRAYOID, &input, &parameter);
+	return OidInputFunctionCall(input, literal, parameter, -1);
+}
+
 /* A literal without a type comes as a C string. */
 ArrayType *
 tfrs_candidate_array(Oid type, Datum array, const char *argument)
@@ -25,13 +35,9 @@ tfrs_candidate_array(Oid type, Datum array, const char *argument)
 	Oid			base = getBaseType(type);
 
 	if (type == UNKNOWNOID)
-	{
-		Oid			input;
-		Oid			parameter;
-
-		getTypeInputInfo(TEXTARRAYOID, &input, &parameter);
-		array = OidInputFunctionCall(input, DatumGetCString(array), parameter, -1);
-	}
+		array = array_of_literal(DatumGetCString(array));
+	else if (base == TEXTOID)
+		array = array_of_literal(TextDatumGetCString(array));
 	else if (!OidIsValid(get_element_type(base)))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -97,8 +103,12 @@ add_rows(const tfrs_id_view *candidates, const tfrs_id *ids, size_t count, tfrs_
 
 	tfrs_id_view_find_many(candidates, ids, count, rows);
 	for (size_t i = 0; i < count; i++)
+	{
 		if (rows[i] != TFRS_NO_ROW)
 			list->rows[list->count++] = rows[i];
+		else
+			list->unknown++;
+	}
 }
 
 tfrs_row_list
@@ -106,7 +116,7 @@ tfrs_candidate_sequence(const tfrs_id_view *candidates, Oid type, Datum array, c
 {
 	ArrayType  *elements = tfrs_candidate_array(type, array, argument);
 	size_t		room = ArrayGetNItems(ARR_NDIM(elements), ARR_DIMS(elements));
-	tfrs_row_list list = {allocate_rows(room), 0};
+	tfrs_row_list list = {.rows = allocate_rows(room)};
 	tfrs_id		ids[BATCH];
 	tfrs_id_reader reader;
 	ArrayIterator iterator = array_create_iterator(elements, 0, NULL);
@@ -144,7 +154,7 @@ tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array, const
 tfrs_row_list
 tfrs_row_list_copy(const uint32_t *rows, size_t count, size_t more)
 {
-	tfrs_row_list list = {allocate_rows(count + more), count};
+	tfrs_row_list list = {.rows = allocate_rows(count + more), .count = count};
 
 	if (count > 0)
 		memcpy(list.rows, rows, count * sizeof(uint32_t));

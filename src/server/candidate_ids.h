@@ -11,28 +11,29 @@
 
 #include "base/id_set.h"
 
-/* Rows of an index, ascending and distinct, palloc'd. */
+/* Rows of an index, palloc'd; ascending and distinct where nothing else is said. */
 typedef struct tfrs_row_list
 {
 	uint32_t   *rows;
 	size_t		count;
+	size_t		unknown;		/* ids that were given beside them, but that the index has not */
 } tfrs_row_list;
 
 /*
- * The array that a list of candidates is given as; an untyped literal is read as text[]. Raises for
- * what is no array; argument names it in errors.
+ * The array that a list of candidates is given as; an untyped literal, and a value of type text, is
+ * read as text[].  Raises for what is no array; argument names it in errors.
  */
 extern ArrayType *tfrs_candidate_array(Oid type, Datum array, const char *argument);
 
 /*
- * The rows of the candidates in an array of their type or of text; an untyped literal is read as
- * text[].  NULL elements and ids that the index does not know are passed over.  argument names the
- * array in errors.
+ * The rows of the candidates in such an array, of their type or of text.  NULL elements and ids
+ * that the index does not know are passed over.
  */
 extern tfrs_row_list tfrs_candidate_rows(const tfrs_id_view *candidates, Oid type, Datum array,
 										 const char *argument);
 
-/* The same as they come: in the order of the array, and as often as there. */
+/* The same as they come: in the order of the array, and as often as there, but those that the index
+ * does not know. */
 extern tfrs_row_list tfrs_candidate_sequence(const tfrs_id_view *candidates, Oid type,
 											 Datum array, const char *argument);
 

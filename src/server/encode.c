@@ -116,7 +116,7 @@ Datum
 tfrs_embed_history(PG_FUNCTION_ARGS)
 {
 	FmgrInfo   *flinfo = fcinfo->flinfo;
-	tfrs_row_list list = {NULL, 0};
+	tfrs_row_list list = {0};
 	const tfrs_model *model;
 	tfrs_embedding *embedding;
 

@@ -237,7 +237,7 @@ tfrs_evaluate_lists_row(PG_FUNCTION_ARGS)
 {
 	evaluate_state *state = state_of_row(fcinfo, EXCLUDE + 1);
 	FmgrInfo   *flinfo = fcinfo->flinfo;
-	tfrs_row_list excluded = {NULL, 0};
+	tfrs_row_list excluded = {0};
 	uint32		query;
 
 	if (state == NULL)

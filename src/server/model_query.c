@@ -79,6 +79,32 @@ tfrs_model_query_open(const tfrs_model *model, const tfrs_id_view *candidates, t
 	return TFRS_QUERY_VECTOR;
 }
 
+/* Of the query's length, how far it is moved at most: where all directions are one. */
+#define PUSH 0.25
+
+void
+tfrs_model_push_away(const tfrs_model *model, const tfrs_row_list *rows, float *vector)
+{
+	size_t		width = tfrs_tower_width(model->tower);
+	double		length = tfrs_vector_norm(vector, width);
+	float	   *candidate = palloc(model->shape->dim * sizeof(float));
+	double	   *sum = palloc0(width * sizeof(double));
+
+	for (size_t i = 0; i < rows->count; i++)
+	{
+		double		norm;
+
+		tfrs_model_candidate(model, rows->rows[i], candidate);
+		norm = tfrs_vector_norm(candidate, width);
+		for (size_t d = 0; d < width && norm > 0; d++)
+			sum[d] += candidate[d] / norm;
+	}
+	for (size_t d = 0; d < width && rows->count > 0; d++)
+		vector[d] -= (float) (PUSH * length * sum[d] / (double) rows->count);
+	pfree(candidate);
+	pfree(sum);
+}
+
 size_t
 tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 						const tfrs_search *search, tfrs_hit *hits)

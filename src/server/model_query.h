@@ -10,6 +10,7 @@
 #include "learning/model.h"
 #include "retrieval/collector.h"
 #include "retrieval/index.h"
+#include "server/candidate_ids.h"
 #include "server/search_arguments.h"
 
 typedef enum tfrs_query_kind
@@ -29,6 +30,15 @@ extern tfrs_query_kind tfrs_model_query_open(const tfrs_model *model,
 											 const tfrs_id_view *candidates, tfrs_id id,
 											 const tfrs_search_options *options, float *vector,
 											 tfrs_search *search);
+
+/*
+ * Moves a query's vector (D) away from candidates (rows of the model's): by a quarter of its length
+ * in the mean of their directions.  A bias of the vectors is left alone.  So the score of another
+ * candidate falls by a quarter of the query's length times the mean of its products with those
+ * directions.
+ */
+extern void tfrs_model_push_away(const tfrs_model *model, const tfrs_row_list *rows,
+								 float *vector);
 
 /*
  * The best search->k candidates by the number of rows that the model was trained on, which is the

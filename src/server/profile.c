@@ -140,6 +140,22 @@ tfrs_profile_finish(tfrs_profile *profile)
 	profile->list.at = profile->has_time ? times : NULL;
 }
 
+/* The place in the list stands for the time, until the events are merged. */
+void
+tfrs_profile_of_list(tfrs_profile *profile, const tfrs_model *model, const uint32 *candidates,
+					 size_t count)
+{
+	memset(profile, 0, sizeof(*profile));
+	profile->model = model;
+	profile->row = TFRS_NO_ROW;
+	profile->live = true;
+	profile->room = Max(count, LEAST_ROOM);
+	profile->events = palloc_extended(profile->room * sizeof(tfrs_profile_event), MCXT_ALLOC_HUGE);
+	for (size_t i = 0; i < count; i++)
+		append(profile, candidates[i], (int64) i);
+	tfrs_profile_finish(profile);
+}
+
 static tfrs_answer
 answer_unknown(const tfrs_profile *profile, tfrs_unknown unknown, float *vector)
 {
@@ -175,14 +191,5 @@ tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown, float *ve
 void
 tfrs_profile_exclude(const tfrs_profile *profile, tfrs_search *search)
 {
-	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count,
-											profile->list.count);
-
-	if (profile->list.count > 0)
-		memcpy(list.rows + list.count, profile->list.candidate,
-			   profile->list.count * sizeof(uint32));
-	list.count += profile->list.count;
-	tfrs_row_list_sort(&list);
-	search->excluded = list.rows;
-	search->excluded_count = list.count;
+	tfrs_search_exclude(search, profile->list.candidate, profile->list.count);
 }

@@ -41,7 +41,7 @@ typedef struct tfrs_profile
 	tfrs_id		id;
 	uint32		row;			/* of the model's queries, or TFRS_NO_ROW */
 	bool		has_time;
-	bool		live;			/* the interactions are read */
+	bool		live;			/* what the model has stored does not count */
 	bool		chosen;			/* the query has an event, if only of an unknown candidate */
 	tfrs_profile_event *events; /* (room) after finish those of the list */
 	size_t		count;
@@ -55,6 +55,13 @@ extern const char *tfrs_answer_name(tfrs_answer answer);
 /* has_time: live events come with times.  The id's bytes must outlive the profile. */
 extern void tfrs_profile_begin(tfrs_profile *profile, const tfrs_model *model, tfrs_id id,
 							   bool has_time);
+
+/*
+ * A whole profile of nobody in particular, in place of begin to finish: the rows of candidates
+ * (count), oldest first, are all that is known.
+ */
+extern void tfrs_profile_of_list(tfrs_profile *profile, const tfrs_model *model,
+								 const uint32 *candidates, size_t count);
 
 /* Events are those of the interactions, not those that the model has stored. */
 extern void tfrs_profile_set_live(tfrs_profile *profile);

@@ -1,35 +1,25 @@
 /*
- * recommend.c: tfrs.recommend, tfrs.similar by a recommender's name, and tfrs.explain.
+ * recommend.c: tfrs.recommend, tfrs.recommend_from, tfrs.similar by a recommender's name, and
+ * tfrs.explain.
  *
- * The model is read as its owner, what the query has chosen and the candidates' rows as the
- * caller, all of it as the running statement sees the database.  The rows are given as a whole:
- * they are few. The recommender and its pinned model lie in fn_extra, so that a join over many
- * queries looks them up once.
+ * What the query has chosen is read as the caller, as the running statement sees the database.
+ * recommend_from is told it instead; from there on both are one.
  */
 #include "postgres.h"
 
 #include <math.h>
 
 #include "catalog/pg_type.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
-#include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
 #include "base/limits.h"
-#include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
-#include "server/embedding_type.h"
+#include "server/live_rows.h"
 #include "server/model_query.h"
 #include "server/profile.h"
-#include "server/recommender_sources.h"
-#include "server/row_reader.h"
-#include "server/settings.h"
-#include "server/similar.h"
-#include "server/live_rows.h"
-#include "server/store.h"
+#include "server/recommend_call.h"
 
 /* Arguments after the one that says in which type candidates are wanted, if there is one. */
 enum
@@ -47,227 +37,34 @@ enum
 	SIMILAR_VERSION,
 	EXPLAIN_CANDIDATE = QUERY + 1,	/* explain */
 	EXPLAIN_K,
-	EXPLAIN_VERSION
+	EXPLAIN_VERSION,
+	FROM_LIST = QUERY,			/* recommend_from */
+	FROM_AVOID,
+	FROM_K,
+	FROM_MIN_SCORE = FROM_K + 3,
+	FROM_VERSION
 };
-
-/* Candidates looked up beyond k in the first place: some of the best may not be available. */
-#define SPARE(k) ((k) / 4 + 4)
-
-/* What is kept from one call to the next. */
-typedef struct recommend_site
-{
-	char	   *name;			/* of the recommender; NULL: none yet */
-	int			version;
-	tfrs_recommender *recommender;
-	MemoryContext context;		/* where these lie */
-	tfrs_block_site block;
-} recommend_site;
-
-/* The call that is being answered. */
-typedef struct recommend_call
-{
-	FunctionCallInfo fcinfo;
-	ReturnSetInfo *result;
-	const tfrs_recommender *recommender;
-	const tfrs_cached_block *block;
-	const tfrs_model *model;
-	const tfrs_id_view *candidates;
-	tfrs_id_writer writer;
-	tfrs_search search;
-	tfrs_answer answer;			/* where it comes from */
-	const float *query;			/* (D) */
-	uint32		like;			/* the candidate that others are compared with, or TFRS_NO_ROW */
-} recommend_call;
-
-/* Candidates in the order of their ranks. */
-typedef struct shown_list
-{
-	tfrs_hit   *hits;
-	char	  **labels;
-	size_t		count;
-} shown_list;
 
 PG_FUNCTION_INFO_V1(tfrs_recommend);
 PG_FUNCTION_INFO_V1(tfrs_recommend_as);
+PG_FUNCTION_INFO_V1(tfrs_recommend_from);
+PG_FUNCTION_INFO_V1(tfrs_recommend_from_as);
 PG_FUNCTION_INFO_V1(tfrs_similar_recommender);
 PG_FUNCTION_INFO_V1(tfrs_explain);
 
-static recommend_site *
-site_of_call(FunctionCallInfo fcinfo)
-{
-	FmgrInfo   *function = fcinfo->flinfo;
-	recommend_site *site = function->fn_extra;
-
-	if (site == NULL)
-	{
-		site = MemoryContextAllocZero(function->fn_mcxt, sizeof(recommend_site));
-		site->context = AllocSetContextCreate(function->fn_mcxt, "tfrs recommender",
-											  ALLOCSET_SMALL_SIZES);
-		function->fn_extra = site;
-	}
-	return site;
-}
-
-/* Finds the recommender and the model that the arguments name. */
-static void
-open_model(recommend_call *call, Datum name, int version)
-{
-	recommend_site *site = site_of_call(call->fcinfo);
-	char	   *wanted = TextDatumGetCString(name);
-	MemoryContext caller;
-
-	if (site->name == NULL || strcmp(site->name, wanted) != 0)
-	{
-		site->name = NULL;
-		MemoryContextReset(site->context);
-		caller = MemoryContextSwitchTo(site->context);
-		site->recommender = tfrs_recommender_find(wanted);
-		site->name = pstrdup(wanted);
-		MemoryContextSwitchTo(caller);
-		site->version = -1;
-	}
-	call->recommender = site->recommender;
-	if (site->version != version || site->block.entry == NULL)
-		tfrs_store_model(site->recommender, version, &site->block, call->fcinfo->flinfo->fn_mcxt);
-	site->version = version;
-	call->block = tfrs_block_site_block(&site->block);
-	call->model = &call->block->model;
-	call->candidates = &call->block->candidates;
-	tfrs_recommender_check_model(call->recommender, &call->model->query_ids, call->candidates);
-}
-
-static bool
-boolean_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return !PG_ARGISNULL(argument) && PG_GETARG_BOOL(argument);
-}
-
-/* An id of one of the model's sides, given in any of the ways; false for a JSON null. */
-static bool
-id_argument(FunctionCallInfo fcinfo, int argument, const tfrs_id_view *ids, const char *role,
-			tfrs_id *id)
-{
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, argument);
-	tfrs_id_reader reader;
-
-	if (type == JSONBOID)
-		return tfrs_id_from_json(ids->tag, PG_GETARG_JSONB_P(argument), role, id);
-	tfrs_id_reader_init(&reader, type, role);
-	*id = tfrs_id_read_as(&reader, ids->tag, PG_GETARG_DATUM(argument), role);
-	return true;
-}
-
-/* Begins the result; false where it stays empty, since there is no name or query. */
-static bool
-begin_call(FunctionCallInfo fcinfo, recommend_call *call, int first)
-{
-	InitMaterializedSRF(fcinfo, 0);
-	call->fcinfo = fcinfo;
-	call->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	call->like = TFRS_NO_ROW;
-	return !PG_ARGISNULL(first + RECOMMENDER) && !PG_ARGISNULL(first + QUERY);
-}
-
 /* The query's events as the caller sees them, or as they are stored. */
 static void
-read_profile(const recommend_call *call, tfrs_id id, tfrs_profile *profile)
+read_profile(const tfrs_recommend_call *call, tfrs_id id, tfrs_profile *profile)
 {
 	tfrs_profile_begin(profile, call->model, id, call->recommender->at_column != NULL);
 	tfrs_live_events_read(call->recommender, profile);
 	tfrs_profile_finish(profile);
 }
 
-/* The best search->k candidates, whether or not they may be shown.  hits: room for min(k, N). */
-static size_t
-find_hits(const recommend_call *call, const tfrs_search *search, tfrs_hit *hits)
+static bool
+boolean_argument(FunctionCallInfo fcinfo, int argument)
 {
-	tfrs_arena	arena;
-	tfrs_error	error;
-	size_t		count;
-
-	if (call->like != TFRS_NO_ROW)
-		return tfrs_similar_candidates(call->model, &call->block->index, call->like, search, hits);
-	if (call->answer == TFRS_ANSWER_POPULAR)
-		return tfrs_popular_candidates(call->model, call->candidates, search, hits);
-	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
-	tfrs_check(tfrs_index_search(&call->block->index, call->query, search, &arena, hits, &count,
-								 &error), &error);
-	return count;
-}
-
-/* Keeps of the list what may be shown, up to k. */
-static void
-keep_available(const recommend_call *call, shown_list *list, size_t k)
-{
-	uint32	   *rows = palloc_extended(list->count * sizeof(uint32) + 1, MCXT_ALLOC_HUGE);
-	bool	   *available = palloc_extended(list->count + 1, MCXT_ALLOC_HUGE);
-	size_t		kept = 0;
-
-	list->labels = palloc_extended(list->count * sizeof(char *) + 1, MCXT_ALLOC_HUGE);
-	for (size_t i = 0; i < list->count; i++)
-		rows[i] = list->hits[i].row;
-	tfrs_live_candidates_read(call->recommender, call->candidates, rows, list->count,
-								 available, list->labels);
-	for (size_t i = 0; i < list->count && kept < k; i++)
-	{
-		if (!available[i])
-			continue;
-		list->hits[kept] = list->hits[i];
-		list->labels[kept++] = list->labels[i];
-	}
-	list->count = kept;
-}
-
-/*
- * The best k candidates that may be shown.  More are searched for than are wanted, four times as
- * many in each round: so the last round costs most, and k means k unless there are fewer.
- */
-static shown_list
-find_shown(const recommend_call *call)
-{
-	size_t		all = call->candidates->count;
-	size_t		k = Min(call->search.k, all);
-	size_t		ask = tfrs_live_has_candidates(call->recommender) && k > 0 ? k + SPARE(k) : k;
-	shown_list	list;
-
-	for (;; ask *= 4)
-	{
-		tfrs_search search = call->search;
-		size_t		found;
-
-		search.k = ask = Min(ask, all);
-		list.hits = palloc_extended(ask * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE);
-		found = list.count = find_hits(call, &search, list.hits);
-		keep_available(call, &list, k);
-		if (list.count == k || found < ask || ask == all)
-			return list;
-		pfree(list.hits);
-	}
-}
-
-/* Rows of rank, candidate, label, score and, where it has a name, the source. */
-static void
-put_shown(recommend_call *call, const shown_list *list, const char *source)
-{
-	Datum		values[5] = {0};
-	bool		nulls[5] = {false};
-
-	tfrs_id_writer_init(&call->writer, call->candidates,
-						TupleDescAttr(call->result->setDesc, 1)->atttypid, CurrentMemoryContext);
-	if (source != NULL)
-		values[4] = CStringGetTextDatum(source);
-	for (size_t i = 0; i < list->count; i++)
-	{
-		const char *label = list->labels[i];
-
-		values[0] = Int32GetDatum((int32) i + 1);
-		values[1] = tfrs_id_write(&call->writer,
-								  tfrs_id_view_get(call->candidates, list->hits[i].row));
-		nulls[2] = label == NULL;
-		values[2] = label == NULL ? (Datum) 0 : CStringGetTextDatum(label);
-		values[3] = Float4GetDatum(list->hits[i].score);
-		tuplestore_putvalues(call->result->setResult, call->result->setDesc, values, nulls);
-	}
+	return !PG_ARGISNULL(argument) && PG_GETARG_BOOL(argument);
 }
 
 static tfrs_unknown
@@ -281,33 +78,44 @@ unknown_argument(FunctionCallInfo fcinfo, int argument)
 	return tfrs_search_unknown(name);
 }
 
+/* The answer for a profile, of the search that the arguments ask for. */
+static void
+answer(tfrs_recommend_call *call, const tfrs_profile *profile, tfrs_unknown unknown,
+	   const tfrs_row_list *avoid)
+{
+	float	   *vector = palloc(call->model->shape->dim * sizeof(float));
+	tfrs_shown_list list;
+
+	call->query = vector;
+	call->answer = tfrs_profile_answer(profile, unknown, vector);
+	if (call->answer == TFRS_ANSWER_NOTHING)
+		return;
+	if (avoid != NULL && call->answer != TFRS_ANSWER_POPULAR)
+		tfrs_model_push_away(call->model, avoid, vector);
+	list = tfrs_call_find(call);
+	tfrs_call_put(call, &list, tfrs_answer_name(call->answer));
+}
+
 /* (name, query, k, exclude, among, include_seen, unknown, version, min_score) from first on */
 static void
 recommend(FunctionCallInfo fcinfo, int first)
 {
-	recommend_call call = {0};
+	tfrs_recommend_call call = {0};
 	tfrs_profile profile;
-	shown_list	list;
-	float	   *vector;
 	tfrs_id		id;
 
-	if (!begin_call(fcinfo, &call, first))
+	if (!tfrs_call_begin(fcinfo, &call, first, 2))
 		return;
-	open_model(&call, PG_GETARG_DATUM(first + RECOMMENDER),
-			   tfrs_search_version(fcinfo, first + VERSION));
-	if (!id_argument(fcinfo, first + QUERY, &call.model->query_ids, "query", &id))
+	tfrs_call_open(&call, PG_GETARG_DATUM(first + RECOMMENDER),
+				   tfrs_search_version(fcinfo, first + VERSION));
+	if (!tfrs_call_id(fcinfo, first + QUERY, &call.model->query_ids, "query", &id))
 		return;
 	tfrs_search_rows(fcinfo, first + K, call.candidates, &call.search);
 	call.search.min_score = tfrs_search_min_score(fcinfo, first + MIN_SCORE);
 	read_profile(&call, id, &profile);
 	if (!boolean_argument(fcinfo, first + INCLUDE_SEEN))
 		tfrs_profile_exclude(&profile, &call.search);
-	call.query = vector = palloc(call.model->shape->dim * sizeof(float));
-	call.answer = tfrs_profile_answer(&profile, unknown_argument(fcinfo, first + UNKNOWN), vector);
-	if (call.answer == TFRS_ANSWER_NOTHING)
-		return;
-	list = find_shown(&call);
-	put_shown(&call, &list, tfrs_answer_name(call.answer));
+	answer(&call, &profile, unknown_argument(fcinfo, first + UNKNOWN), NULL);
 }
 
 Datum
@@ -324,26 +132,84 @@ tfrs_recommend_as(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* A list of candidates, which may be null; ids that the model does not know are told once. */
+static tfrs_row_list
+list_argument(const tfrs_recommend_call *call, int argument, const char *name)
+{
+	FunctionCallInfo fcinfo = call->fcinfo;
+	tfrs_row_list list = {0};
+
+	if (PG_ARGISNULL(argument))
+		return list;
+	list = tfrs_candidate_sequence(call->candidates, get_fn_expr_argtype(fcinfo->flinfo, argument),
+								   PG_GETARG_DATUM(argument), name);
+	if (list.unknown > 0 && tfrs_call_first_time(call))
+		ereport(NOTICE,
+				(errmsg("%s: recommender \"%s\" does not know %zu of the %zu candidates", name,
+						call->recommender->name, list.unknown, list.unknown + list.count),
+				 errdetail("The answer is the same as without them.")));
+	return list;
+}
+
+/* (name, candidates, avoid, k, exclude, among, min_score, version) from first on */
+static void
+recommend_from(FunctionCallInfo fcinfo, int first)
+{
+	tfrs_recommend_call call = {0};
+	tfrs_profile profile;
+	tfrs_row_list list;
+	tfrs_row_list avoid;
+
+	if (!tfrs_call_begin(fcinfo, &call, first, 1))
+		return;
+	tfrs_call_open(&call, PG_GETARG_DATUM(first + RECOMMENDER),
+				   tfrs_search_version(fcinfo, first + FROM_VERSION));
+	list = list_argument(&call, first + FROM_LIST, "candidates");
+	avoid = list_argument(&call, first + FROM_AVOID, "avoid");
+	tfrs_row_list_sort(&avoid);
+	tfrs_search_rows(fcinfo, first + FROM_K, call.candidates, &call.search);
+	call.search.min_score = tfrs_search_min_score(fcinfo, first + FROM_MIN_SCORE);
+	tfrs_profile_of_list(&profile, call.model, list.rows, list.count);
+	tfrs_profile_exclude(&profile, &call.search);
+	tfrs_search_exclude(&call.search, avoid.rows, avoid.count);
+	answer(&call, &profile, TFRS_UNKNOWN_POPULAR, &avoid);
+}
+
+Datum
+tfrs_recommend_from(PG_FUNCTION_ARGS)
+{
+	recommend_from(fcinfo, 0);
+	PG_RETURN_NULL();
+}
+
+Datum
+tfrs_recommend_from_as(PG_FUNCTION_ARGS)
+{
+	recommend_from(fcinfo, 1);
+	PG_RETURN_NULL();
+}
+
 /* (name, candidate, k, exclude, among, min_score, version) */
 Datum
 tfrs_similar_recommender(PG_FUNCTION_ARGS)
 {
-	recommend_call call = {0};
-	shown_list	list;
+	tfrs_recommend_call call = {0};
+	tfrs_shown_list list;
 	tfrs_id		id;
 
-	if (!begin_call(fcinfo, &call, 0))
+	if (!tfrs_call_begin(fcinfo, &call, 0, 2))
 		PG_RETURN_NULL();
-	open_model(&call, PG_GETARG_DATUM(RECOMMENDER), tfrs_search_version(fcinfo, SIMILAR_VERSION));
-	if (!id_argument(fcinfo, QUERY, call.candidates, "candidate", &id))
+	tfrs_call_open(&call, PG_GETARG_DATUM(RECOMMENDER),
+				   tfrs_search_version(fcinfo, SIMILAR_VERSION));
+	if (!tfrs_call_id(fcinfo, QUERY, call.candidates, "candidate", &id))
 		PG_RETURN_NULL();
 	tfrs_search_rows(fcinfo, K, call.candidates, &call.search);
 	call.search.min_score = tfrs_search_min_score(fcinfo, SIMILAR_MIN_SCORE);
 	call.like = tfrs_id_view_find(call.candidates, id);
 	if (call.like == TFRS_NO_ROW)
 		PG_RETURN_NULL();
-	list = find_shown(&call);
-	put_shown(&call, &list, NULL);
+	list = tfrs_call_find(&call);
+	tfrs_call_put(&call, &list, NULL);
 	PG_RETURN_NULL();
 }
 
@@ -398,17 +264,17 @@ find_parts(const tfrs_profile *profile, const double *contribution, score_part *
  * sees in the interactions, or may read in the model.
  */
 static size_t
-find_named(const recommend_call *call, const tfrs_profile *profile, const score_part *parts,
+find_named(const tfrs_recommend_call *call, const tfrs_profile *profile, const score_part *parts,
 		   size_t count, score_part *named)
 {
 	bool		may_know = profile->live || tfrs_recommender_may_own(call->recommender) ||
 		tfrs_recommender_may_read(call->recommender);
-	shown_list	list = {.count = may_know ? count : 0};
+	tfrs_shown_list list = {.count = may_know ? count : 0};
 
 	list.hits = palloc_extended(count * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE);
 	for (size_t i = 0; i < list.count; i++)
 		list.hits[i] = (tfrs_hit) {(float) parts[i].contribution, parts[i].candidate};
-	keep_available(call, &list, call->search.k);
+	tfrs_call_keep_available(call, &list, call->search.k);
 	for (size_t i = 0; i < list.count; i++)
 		named[i] = (score_part) {list.hits[i].score, list.hits[i].row, list.labels[i]};
 	return list.count;
@@ -438,7 +304,7 @@ sum_of_rest(const score_part *parts, size_t count, const score_part *named, size
 
 /* A row of rank, candidate, label, contribution and share; NaN: there is no share of nothing. */
 static void
-put_part(recommend_call *call, int rank, const score_part *part, double share)
+put_part(tfrs_recommend_call *call, int rank, const score_part *part, double share)
 {
 	Datum		values[5] = {0};
 	bool		nulls[5] = {false};
@@ -463,7 +329,7 @@ put_part(recommend_call *call, int rank, const score_part *part, double share)
  * all parts, whichever way they pull: so shares add up to 1.
  */
 static void
-put_parts(recommend_call *call, score_part *named, size_t count, const score_part *rest,
+put_parts(tfrs_recommend_call *call, score_part *named, size_t count, const score_part *rest,
 		  double rest_size)
 {
 	double		size = rest_size;
@@ -479,7 +345,7 @@ put_parts(recommend_call *call, score_part *named, size_t count, const score_par
 
 /* What speaks for one candidate.  parts, named: room for one more than the query has events. */
 static void
-explain(recommend_call *call, const tfrs_profile *profile, uint32 candidate)
+explain(tfrs_recommend_call *call, const tfrs_profile *profile, uint32 candidate)
 {
 	const tfrs_model *model = call->model;
 	size_t		count = profile->list.count;
@@ -512,15 +378,16 @@ explain(recommend_call *call, const tfrs_profile *profile, uint32 candidate)
 Datum
 tfrs_explain(PG_FUNCTION_ARGS)
 {
-	recommend_call call = {0};
+	tfrs_recommend_call call = {0};
 	tfrs_profile profile;
 	tfrs_id		query;
 	tfrs_id		id;
 	uint32		candidate;
 
-	if (!begin_call(fcinfo, &call, 0) || PG_ARGISNULL(EXPLAIN_CANDIDATE))
+	if (!tfrs_call_begin(fcinfo, &call, 0, 2) || PG_ARGISNULL(EXPLAIN_CANDIDATE))
 		PG_RETURN_NULL();
-	open_model(&call, PG_GETARG_DATUM(RECOMMENDER), tfrs_search_version(fcinfo, EXPLAIN_VERSION));
+	tfrs_call_open(&call, PG_GETARG_DATUM(RECOMMENDER),
+				   tfrs_search_version(fcinfo, EXPLAIN_VERSION));
 	call.search.k = tfrs_search_k(fcinfo, EXPLAIN_K);
 	if (call.model->history == NULL)
 		ereport(ERROR,
@@ -529,8 +396,8 @@ tfrs_explain(PG_FUNCTION_ARGS)
 						call.recommender->name),
 				 errdetail("It was trained with \"history\": false: a query has a vector of its "
 						   "own, which is no sum over what it chose.")));
-	if (!id_argument(fcinfo, QUERY, &call.model->query_ids, "query", &query) ||
-		!id_argument(fcinfo, EXPLAIN_CANDIDATE, call.candidates, "candidate", &id))
+	if (!tfrs_call_id(fcinfo, QUERY, &call.model->query_ids, "query", &query) ||
+		!tfrs_call_id(fcinfo, EXPLAIN_CANDIDATE, call.candidates, "candidate", &id))
 		PG_RETURN_NULL();
 	candidate = tfrs_id_view_find(call.candidates, id);
 	if (candidate == TFRS_NO_ROW)

@@ -48,6 +48,66 @@ CREATE FUNCTION recommend_as(type anyelement, name text, query jsonb, k bigint =
 	AS 'MODULE_PATHNAME', 'tfrs_recommend_as' LANGUAGE C STABLE PARALLEL RESTRICTED
 	SUPPORT top_k_support ROWS 10 COST 30000;
 
+-- recommend_from: the list of candidates, and that of those to avoid, are arrays.  A text is read as
+-- the literal of an array, so that parameters without a type serve.  Where avoid is text it has no
+-- default, for otherwise two functions would fit a call without it.
+
+CREATE FUNCTION recommend_from(name text, candidates "any", avoid "any" = NULL::text[],
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from(name text, candidates "any", avoid text,
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from(name text, candidates text, avoid "any" = NULL::text[],
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from(name text, candidates text, avoid text,
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate text, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from_as(type anyelement, name text, candidates "any", avoid "any" = NULL::text[],
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from_as(type anyelement, name text, candidates "any", avoid text,
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from_as(type anyelement, name text, candidates text, avoid "any" = NULL::text[],
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
+CREATE FUNCTION recommend_from_as(type anyelement, name text, candidates text, avoid text,
+		k bigint = 10, exclude "any" = NULL::text[], among "any" = NULL::text[],
+		min_score double precision = NULL, version bigint = NULL)
+	RETURNS TABLE (rank integer, candidate anyelement, label text, score real, source text)
+	AS 'MODULE_PATHNAME', 'tfrs_recommend_from_as' LANGUAGE C STABLE PARALLEL RESTRICTED
+	SUPPORT top_k_support ROWS 10 COST 30000;
+
 CREATE FUNCTION similar(name text, candidate "any", k bigint = 10, exclude "any" = NULL::text[],
 		among "any" = NULL::text[], min_score double precision = NULL, version bigint = NULL)
 	RETURNS TABLE (rank integer, candidate text, label text, score real)
@@ -92,6 +152,22 @@ COMMENT ON FUNCTION recommend_as(anyelement, text, text, bigint, "any", "any", b
 	'as recommend, with candidates of the type of the first argument';
 COMMENT ON FUNCTION recommend_as(anyelement, text, jsonb, bigint, "any", "any", boolean, text, bigint, double precision) IS
 	'as recommend, with candidates of the type of the first argument';
+COMMENT ON FUNCTION recommend_from(text, "any", "any", bigint, "any", "any", double precision, bigint) IS
+	'the best candidates of a recommender for one who chose the candidates of a list, oldest first, and who dislikes those of another; neither are among them';
+COMMENT ON FUNCTION recommend_from(text, "any", text, bigint, "any", "any", double precision, bigint) IS
+	'the best candidates of a recommender for one who chose the candidates of a list, oldest first, and who dislikes those of another; neither are among them';
+COMMENT ON FUNCTION recommend_from(text, text, "any", bigint, "any", "any", double precision, bigint) IS
+	'the best candidates of a recommender for one who chose the candidates of a list, oldest first, and who dislikes those of another; neither are among them';
+COMMENT ON FUNCTION recommend_from(text, text, text, bigint, "any", "any", double precision, bigint) IS
+	'the best candidates of a recommender for one who chose the candidates of a list, oldest first, and who dislikes those of another; neither are among them';
+COMMENT ON FUNCTION recommend_from_as(anyelement, text, "any", "any", bigint, "any", "any", double precision, bigint) IS
+	'as recommend_from, with candidates of the type of the first argument';
+COMMENT ON FUNCTION recommend_from_as(anyelement, text, "any", text, bigint, "any", "any", double precision, bigint) IS
+	'as recommend_from, with candidates of the type of the first argument';
+COMMENT ON FUNCTION recommend_from_as(anyelement, text, text, "any", bigint, "any", "any", double precision, bigint) IS
+	'as recommend_from, with candidates of the type of the first argument';
+COMMENT ON FUNCTION recommend_from_as(anyelement, text, text, text, bigint, "any", "any", double precision, bigint) IS
+	'as recommend_from, with candidates of the type of the first argument';
 COMMENT ON FUNCTION similar(text, "any", bigint, "any", "any", double precision, bigint) IS
 	'the candidates of a recommender most like one of them, by cosine, any bias left out; no rows for one that the model does not know';
 COMMENT ON FUNCTION similar(text, text, bigint, "any", "any", double precision, bigint) IS

@@ -158,6 +158,19 @@ tfrs_search_rows(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candida
 }
 
 void
+tfrs_search_exclude(tfrs_search *search, const uint32_t *rows, size_t count)
+{
+	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count, count);
+
+	if (count > 0)
+		memcpy(list.rows + list.count, rows, count * sizeof(uint32_t));
+	list.count += count;
+	tfrs_row_list_sort(&list);
+	search->excluded = list.rows;
+	search->excluded_count = list.count;
+}
+
+void
 tfrs_search_arguments(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
 					  tfrs_search *search, tfrs_search_options *options)
 {

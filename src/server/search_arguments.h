@@ -46,6 +46,9 @@ extern int	tfrs_search_version(FunctionCallInfo fcinfo, int argument);
 extern void tfrs_search_rows(FunctionCallInfo fcinfo, int first, const tfrs_id_view *candidates,
 							 tfrs_search *search);
 
+/* Adds rows, in any order, to search->excluded, a new list in the current memory context. */
+extern void tfrs_search_exclude(tfrs_search *search, const uint32_t *rows, size_t count);
+
 /* min_score of the argument as a float, which scores are: -INFINITY where it is null. */
 extern float tfrs_search_min_score(FunctionCallInfo fcinfo, int argument);
 

@@ -16,7 +16,7 @@
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "server/bridge.h"
-#include "server/candidate_ids.h"
+#include "server/search_arguments.h"
 
 static size_t
 search_index(const tfrs_index *index, const float *query, const tfrs_search *search,
@@ -68,19 +68,6 @@ scan(const tfrs_index *index, const float *query, size_t width, const tfrs_searc
 	return collector.topk.count;
 }
 
-static tfrs_search
-without_row(const tfrs_search *search, uint32_t row)
-{
-	tfrs_search result = *search;
-	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count, 1);
-
-	list.rows[list.count++] = row;
-	tfrs_row_list_sort(&list);
-	result.excluded = list.rows;
-	result.excluded_count = list.count;
-	return result;
-}
-
 size_t
 tfrs_similar_candidates(const tfrs_model *model, const tfrs_index *index, uint32_t row,
 						const tfrs_search *search, tfrs_hit *hits)
@@ -88,11 +75,12 @@ tfrs_similar_candidates(const tfrs_model *model, const tfrs_index *index, uint32
 	const tfrs_tower_shape *shape = model == NULL ? NULL : model->tower;
 	size_t		width = shape == NULL ? index->dim : tfrs_tower_width(shape);
 	const float *vector = index->vectors + (size_t) row * index->dim;
-	tfrs_search others = without_row(search, row);
+	tfrs_search others = *search;
 	tfrs_index	by_cosine;
 	float	   *query;
 	size_t		count;
 
+	tfrs_search_exclude(&others, &row, 1);
 	if (shape != NULL && shape->normalize)
 	{
 		query = palloc0(index->dim * sizeof(float));

@@ -9,7 +9,6 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -52,15 +51,17 @@ estimate_k(PlannerInfo *root, const FuncExpr *call)
 	return (double) Max(DatumGetInt64(((Const *) node)->constvalue), 0);
 }
 
-/* top_k_many has an array of ids second; in no other form is that an array. */
+/* Only top_k_many has ids of queries second, declared as an array of any type. */
 static double
-estimate_queries(PlannerInfo *root, const List *arguments)
+estimate_queries(PlannerInfo *root, const FuncExpr *call)
 {
-	Node	   *node = lsecond(arguments);
+	Oid		   *types;
+	int			count;
 
-	if (!OidIsValid(get_base_element_type(exprType(node))))
+	get_func_signature(call->funcid, &types, &count);
+	if (types[1] != ANYCOMPATIBLEARRAYOID)
 		return 1;
-	return Max(tfrs_estimate_array_length(root, node), 1);
+	return Max(tfrs_estimate_array_length(root, lsecond(call->args)), 1);
 }
 
 Datum
@@ -75,7 +76,7 @@ tfrs_top_k_support(PG_FUNCTION_ARGS)
 
 		if (!IsA(call, FuncExpr))
 			PG_RETURN_POINTER(NULL);
-		rows->rows = estimate_k(rows->root, call) * estimate_queries(rows->root, call->args);
+		rows->rows = estimate_k(rows->root, call) * estimate_queries(rows->root, call);
 		PG_RETURN_POINTER(rows);
 	}
 	if (IsA(request, SupportRequestCost))
@@ -89,7 +90,7 @@ tfrs_top_k_support(PG_FUNCTION_ARGS)
 			FuncExpr   *call = (FuncExpr *) cost->node;
 
 			k = estimate_k(cost->root, call);
-			queries = estimate_queries(cost->root, call->args);
+			queries = estimate_queries(cost->root, call);
 		}
 		cost->startup = 0;
 		cost->per_tuple = queries * (SEARCH_OPERATORS + k * ROW_OPERATORS) * cpu_operator_cost;
