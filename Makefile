@@ -4,6 +4,9 @@
 #   make check                every test; the parts: check-layers check-core check-conformance
 #                             check-exports check-sql check-tap check-clients
 #   make check-kills          20 crashes during refreshes
+#   make check-settings       the SQL tests under unusual settings of the server
+#   make check-sqlsmith       random queries
+#   make fuzz                 hostile bytes (test/fuzz/fuzz.mk)
 #   make check-bi             Superset and a browser look at demo/dashboard; takes some minutes
 #   make [PG_CONFIG=...]      build for one PostgreSQL server
 #   make install [DESTDIR=...]
@@ -39,7 +42,7 @@ SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
 WITHOUT_SERVER = check check-kills check-layers check-core check-conformance check-sql check-tap \
-	check-clients check-bi fuzz demo demo-stop
+	check-clients check-settings check-sqlsmith check-bi fuzz demo demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -94,7 +97,8 @@ include $(srcdir_here)test/core/core.mk
 include $(srcdir_here)test/fuzz/fuzz.mk
 
 # PGXS has a rule for check, which only says that it is not supported.
-$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap check-clients:
+$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap check-clients \
+check-settings check-sqlsmith:
 	@$(srcdir_here)test/check $(patsubst check-%,%,$(filter-out check,$@))
 
 # The server is killed 20 times while it refreshes a recommender (3 times in check-tap).
@@ -107,4 +111,4 @@ check-bi:
 demo demo-stop:
 	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
 
-.PHONY: check check-kills check-sql check-tap check-clients check-bi demo demo-stop
+.PHONY: check check-kills check-sql check-tap check-clients check-settings check-sqlsmith check-bi demo demo-stop
