@@ -24,6 +24,12 @@ RESET client_min_messages;
 SELECT rank, candidate, label, source FROM tfrs.recommend_from('shop', ARRAY[1, 7], k => 4);
 SELECT rank, candidate, label, source FROM tfrs.recommend_from('shop', ARRAY[1, 7], avoid => ARRAY[8], k => 4);
 
+-- popular and trending: in the last weeks of the table, tea cups are bought more and more
+INSERT INTO purchase SELECT u, 3, timestamptz '2026-04-19 UTC' + u * interval '10 minutes' FROM generate_series(1, 30) u;
+SELECT * FROM tfrs.popular('shop', k => 3);
+SELECT * FROM tfrs.popular('shop', since => '7 days', within => '{"department": "tea"}', k => 3, until => '2026-04-20 UTC');
+SELECT * FROM tfrs.trending('shop', since => '7 days', k => 3, until => '2026-04-20 UTC');
+
 SET client_min_messages = warning;
 CALL tfrs.drop_recommender('shop');
 DROP TABLE item, purchase;

@@ -11,11 +11,15 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/numeric.h"
 
 #include "base/limits.h"
+#include "server/bridge.h"
 #include "server/live_relation.h"
 #include "server/row_reader.h"
+#include "server/recommender_sources.h"
 #include "server/run_as.h"
+#include "server/settings.h"
 #include "server/statement.h"
 
 /* Half of the least float: a number up to it is rounded to 0. */
@@ -302,4 +306,213 @@ tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id
 	MemoryContextSwitchTo(caller);
 	take_candidates(ids, asked, ids->count, available, labels);
 	end_reading(&scope);
+}
+
+/* Locks a relation that is to be read as the caller; ERROR where it is gone. */
+static void
+lock_needed(const tfrs_recommender *recommender, Oid relation, tfrs_role role)
+{
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation %s, which recommender \"%s\" rests on, was dropped",
+						recommender->references[role].name, recommender->name)));
+	LockRelationOid(relation, AccessShareLock);
+	tfrs_recommender_check_columns(recommender, relation);
+}
+
+static char *
+counts_statement(const tfrs_recommender *recommender, const tfrs_span *span)
+{
+	const char *candidate = quote_identifier(recommender->candidate_column);
+	const char *at = span->given ? quote_identifier(recommender->at_column) : NULL;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s, ", candidate);
+	if (span->given)
+		appendStringInfo(&sql, "count(*) FILTER (WHERE %s OPERATOR(pg_catalog.>) $2), "
+						 "count(*) FILTER (WHERE %s OPERATOR(pg_catalog.<=) $2)", at, at);
+	else
+		appendStringInfoString(&sql, "count(*), 0::bigint");
+	appendStringInfo(&sql, " FROM %s WHERE %s IS NOT NULL AND %s IS NOT NULL",
+					 tfrs_relation_text(recommender->interactions),
+					 quote_identifier(recommender->query_column), candidate);
+	append_weight_condition(&sql, recommender);
+	if (span->given)
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.>) $1"
+						 " AND %s OPERATOR(pg_catalog.<=) $3", at, at);
+	appendStringInfo(&sql, " GROUP BY 1 ORDER BY 1");
+	return sql.data;
+}
+
+static int64
+count_of(HeapTuple row, int column)
+{
+	bool		null;
+
+	return DatumGetInt64(SPI_getbinval(row, SPI_tuptable->tupdesc, column, &null));
+}
+
+/* What the statement has found.  Ids that are one to the model, as padded text may be, are one. */
+static void
+take_counts(tfrs_live_counts *counts)
+{
+	TupleDesc	columns = SPI_tuptable->tupdesc;
+	size_t		room = SPI_processed * sizeof(int64) + 1;
+	tfrs_id_reader reader;
+	tfrs_error	error;
+
+	tfrs_id_reader_init(&reader, SPI_gettypeid(columns, 1), "candidate");
+	tfrs_bridge_arena(&counts->arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
+	tfrs_check(tfrs_id_set_init(&counts->set, &counts->arena, reader.kind, reader.tag, &error),
+			   &error);
+	counts->recent = palloc_extended(room, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	counts->before = palloc_extended(room, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		bool		null;
+		Datum		value = SPI_getbinval(row, columns, 1, &null);
+		uint32		place;
+
+		tfrs_check(tfrs_id_set_add(&counts->set,
+								   tfrs_id_read_as(&reader, reader.tag, value, "candidate"),
+								   &place, &error), &error);
+		counts->recent[place] += count_of(row, 2);
+		counts->before[place] += count_of(row, 3);
+	}
+	counts->ids = tfrs_id_set_view(&counts->set);
+}
+
+void
+tfrs_live_counts_read(const tfrs_recommender *recommender, const tfrs_span *span,
+					  tfrs_live_counts *counts)
+{
+	Oid			types[3] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[3] = {
+		TimestampTzGetDatum(span->begin), TimestampTzGetDatum(span->middle),
+		TimestampTzGetDatum(span->end)
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_run_as scope;
+	char	   *sql;
+
+	lock_needed(recommender, recommender->interactions, TFRS_INTERACTIONS);
+	sql = counts_statement(recommender, span);
+	begin_reading(&scope, recommender);
+	if (SPI_execute_with_args(sql, span->given ? 3 : 0, types, values, NULL, true, 0) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not count the interactions");
+	MemoryContextSwitchTo(caller);
+	take_counts(counts);
+	end_reading(&scope);
+}
+
+/* The condition that a column has a value of a JSON object. */
+static void
+append_value_condition(StringInfo sql, Oid relation, const char *column, JsonbValue *value)
+{
+	AttrNumber	number = get_attnum(relation, column);
+	Oid			type = InvalidOid;
+	const char *text;
+
+	if (number > 0)
+		type = getBaseType(get_atttype(relation, number));
+	if (!OidIsValid(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("%s has no column \"%s\"", tfrs_relation_text(relation), column),
+				 errhint("\"within\" names columns of the candidates.")));
+	if (value->type == jbvNull)
+	{
+		appendStringInfo(sql, " AND %s IS NULL", quote_identifier(column));
+		return;
+	}
+	text = value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len)
+		: value->type == jbvBool ? (value->val.boolean ? "true" : "false")
+		: DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.=) CAST(%s AS %s)", quote_identifier(column),
+					 quote_literal_cstr(text),
+					 format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
+										  FORMAT_TYPE_FORCE_QUALIFY));
+}
+
+static void
+append_within(StringInfo sql, Oid relation, Jsonb *within)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&within->root);
+	JsonbValue	value;
+	char	   *column = NULL;
+	JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true);
+
+	if (token != WJB_BEGIN_OBJECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("within must be a JSON object of columns and values"),
+				 errhint("For example '{\"category\": 3}'.")));
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			column = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvBinary)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("within: the value of \"%s\" must be a string, a number, a boolean or "
+							"null", column)));
+		else if (token == WJB_VALUE)
+			append_value_condition(sql, relation, column, &value);
+	}
+}
+
+/* Rows of the ids that the statement has found. */
+static tfrs_row_list
+take_rows(const tfrs_id_view *ids)
+{
+	tfrs_row_list list = tfrs_row_list_copy(NULL, 0, SPI_processed);
+	tfrs_id_reader reader;
+
+	tfrs_id_reader_init(&reader, SPI_gettypeid(SPI_tuptable->tupdesc, 1), "candidate");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		null;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &null);
+		uint32		row = tfrs_id_view_find(ids, tfrs_id_read_as(&reader, ids->tag, value,
+															   "candidate"));
+
+		if (row != TFRS_NO_ROW)
+			list.rows[list.count++] = row;
+	}
+	tfrs_row_list_sort(&list);
+	return list;
+}
+
+tfrs_row_list
+tfrs_live_within_read(const tfrs_recommender *recommender, Jsonb *within, const tfrs_id_view *ids)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_row_list list;
+	StringInfoData sql;
+	tfrs_run_as scope;
+
+	if (!tfrs_live_has_candidates(recommender))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recommender \"%s\" has no relation of candidates", recommender->name),
+				 errdetail("\"within\" names columns of it."),
+				 errhint("CALL tfrs.alter_recommender(name, candidates => ...) names one.")));
+	lock_needed(recommender, recommender->candidates, TFRS_CANDIDATES);
+	initStringInfo(&sql);
+	append_column(&sql, "SELECT ", recommender->candidate_key);
+	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->candidates));
+	append_column(&sql, " WHERE ", recommender->candidate_key);
+	appendStringInfoString(&sql, " IS NOT NULL");
+	append_within(&sql, recommender->candidates, within);
+	begin_reading(&scope, recommender);
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the candidates");
+	MemoryContextSwitchTo(caller);
+	list = take_rows(ids);
+	end_reading(&scope);
+	return list;
 }

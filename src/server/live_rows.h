@@ -7,6 +7,11 @@
 
 #include "postgres.h"
 
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "base/id_set.h"
+#include "server/candidate_ids.h"
 #include "server/profile.h"
 #include "server/registry.h"
 
@@ -21,6 +26,34 @@ extern void tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_prof
 extern void tfrs_live_candidates_read(const tfrs_recommender *recommender,
 										 const tfrs_id_view *ids, const uint32 *rows,
 										 size_t count, bool *available, char **labels);
+
+/* Times that rows are counted by: after begin up to middle, and after middle up to end. */
+typedef struct tfrs_span
+{
+	bool		given;			/* false: rows of all times count, all of them as after middle */
+	TimestampTz begin;
+	TimestampTz middle;
+	TimestampTz end;
+} tfrs_span;
+
+/* The candidates of the interactions, whether or not a model knows them; palloc'd. */
+typedef struct tfrs_live_counts
+{
+	tfrs_id_set set;
+	tfrs_arena	arena;
+	tfrs_id_view ids;			/* N, in the order of their column's type */
+	int64	   *recent;			/* (N) rows after middle */
+	int64	   *before;			/* (N) and up to it */
+} tfrs_live_counts;
+
+/* Counts the rows that count for training.  There is no answer without them: ERROR where the caller
+ * may not read them, or they were dropped. */
+extern void tfrs_live_counts_read(const tfrs_recommender *recommender, const tfrs_span *span,
+								  tfrs_live_counts *counts);
+
+/* The candidates whose columns have the values of a JSON object, as rows of ids; ERROR as above. */
+extern tfrs_row_list tfrs_live_within_read(const tfrs_recommender *recommender, Jsonb *within,
+										   const tfrs_id_view *ids);
 
 /* Whether candidates are looked up at all: they have a relation. */
 static inline bool

@@ -5,6 +5,7 @@
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -115,6 +116,22 @@ tfrs_call_begin(FunctionCallInfo fcinfo, tfrs_recommend_call *call, int first, i
 	return true;
 }
 
+static size_t
+collect_scores(const tfrs_recommend_call *call, const tfrs_search *search, tfrs_hit *hits)
+{
+	tfrs_collector collector;
+
+	tfrs_collector_init(&collector, search, hits, call->candidates->count);
+	for (uint32 row = 0; row < call->candidates->count; row++)
+	{
+		if (row % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
+		tfrs_collector_offer(&collector, call->scores[row], row);
+	}
+	tfrs_topk_finish(&collector.topk);
+	return collector.topk.count;
+}
+
 /* The best search->k candidates, whether or not they may be shown.  hits: room for min(k, N). */
 static size_t
 find_hits(const tfrs_recommend_call *call, const tfrs_search *search, tfrs_hit *hits)
@@ -123,6 +140,8 @@ find_hits(const tfrs_recommend_call *call, const tfrs_search *search, tfrs_hit *
 	tfrs_error	error;
 	size_t		count;
 
+	if (call->scores != NULL)
+		return collect_scores(call, search, hits);
 	if (call->like != TFRS_NO_ROW)
 		return tfrs_similar_candidates(call->model, &call->block->index, call->like, search, hits);
 	if (call->answer == TFRS_ANSWER_POPULAR)

@@ -33,6 +33,7 @@ typedef struct tfrs_recommend_call
 	tfrs_search search;
 	tfrs_answer answer;			/* where it comes from */
 	const float *query;			/* (D) */
+	const float *scores;		/* (N) that candidates have without a search, or NULL */
 	uint32		like;			/* the candidate that others are compared with, or TFRS_NO_ROW */
 } tfrs_recommend_call;
 
