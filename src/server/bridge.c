@@ -101,6 +101,18 @@ tfrs_bridge_work_memory(void)
 	return (size_t) work_mem * 1024;
 }
 
+MemoryContext
+tfrs_bridge_aggregate(FunctionCallInfo fcinfo, bool window)
+{
+	MemoryContext context;
+	int			kind = AggCheckCallContext(fcinfo, &context);
+
+	if (kind != AGG_CONTEXT_AGGREGATE && !(window && kind == AGG_CONTEXT_WINDOW))
+		elog(ERROR, "function %u of an aggregate was called outside of one",
+			 fcinfo->flinfo->fn_oid);
+	return context;
+}
+
 bool
 tfrs_bridge_groups_are_hashed(FunctionCallInfo fcinfo)
 {

@@ -33,6 +33,12 @@ extern size_t tfrs_bridge_maintenance_memory(void);
 extern size_t tfrs_bridge_work_memory(void);
 
 /*
+ * The memory context of the aggregate that is being called, ERROR outside of one.  window: it may be
+ * called for a window, too.
+ */
+extern MemoryContext tfrs_bridge_aggregate(FunctionCallInfo fcinfo, bool window);
+
+/*
  * Whether the planner hashes the groups of the aggregate that is being called: then many states are
  * alive, and each may be asked for its result again.
  */

@@ -197,8 +197,7 @@ tfrs_build_index_add(PG_FUNCTION_ARGS)
 	uint32_t	row;
 	tfrs_error	error;
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "tfrs_build_index_add called outside of an aggregate");
+	context = tfrs_bridge_aggregate(fcinfo, true);
 	state = PG_ARGISNULL(0) ? begin_build(fcinfo, context) : (build_state *) PG_GETARG_POINTER(0);
 	if (PG_NARGS() > 3 && !PG_ARGISNULL(0))
 		tfrs_options_check_same(build_scheme.what, state->first_options, PG_ARGISNULL(3),
@@ -305,8 +304,7 @@ tfrs_build_index_finish(PG_FUNCTION_ARGS)
 	tfrs_progress *run;
 	tfrs_block_value *value;
 
-	if (!AggCheckCallContext(fcinfo, NULL))
-		elog(ERROR, "tfrs_build_index_finish called outside of an aggregate");
+	tfrs_bridge_aggregate(fcinfo, true);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	state = (build_state *) PG_GETARG_POINTER(0);

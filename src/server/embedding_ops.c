@@ -21,6 +21,7 @@
 
 #include "base/kernels.h"
 #include "retrieval/corpus.h"
+#include "server/bridge.h"
 
 PG_FUNCTION_INFO_V1(tfrs_inner_product);
 PG_FUNCTION_INFO_V1(tfrs_negative_inner_product);
@@ -368,16 +369,6 @@ make_sums(MemoryContext context, int dim)
 	return state;
 }
 
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "aggregate support function called outside an aggregate");
-	return context;
-}
-
 static embedding_sums *
 get_sums(FunctionCallInfo fcinfo, int n)
 {
@@ -387,7 +378,7 @@ get_sums(FunctionCallInfo fcinfo, int n)
 Datum
 tfrs_embedding_accumulate(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = tfrs_bridge_aggregate(fcinfo, true);
 	embedding_sums *state = get_sums(fcinfo, 0);
 	tfrs_embedding *value;
 
@@ -410,7 +401,7 @@ tfrs_embedding_accumulate(PG_FUNCTION_ARGS)
 Datum
 tfrs_embedding_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = tfrs_bridge_aggregate(fcinfo, true);
 	embedding_sums *state = get_sums(fcinfo, 0);
 	embedding_sums *other = get_sums(fcinfo, 1);
 
@@ -436,7 +427,7 @@ tfrs_embedding_serialize(PG_FUNCTION_ARGS)
 	embedding_sums *state = get_sums(fcinfo, 0);
 	StringInfoData message;
 
-	aggregate_context(fcinfo);
+	tfrs_bridge_aggregate(fcinfo, true);
 	pq_begintypsend(&message);
 	pq_sendint64(&message, state->count);
 	pq_sendint32(&message, state->dim);
@@ -454,7 +445,7 @@ tfrs_embedding_deserialize(PG_FUNCTION_ARGS)
 	int			dim;
 	embedding_sums *state;
 
-	aggregate_context(fcinfo);
+	tfrs_bridge_aggregate(fcinfo, true);
 	initStringInfo(&message);
 	appendBinaryStringInfo(&message, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 	count = pq_getmsgint64(&message);
@@ -485,7 +476,7 @@ tfrs_embedding_sum(PG_FUNCTION_ARGS)
 {
 	embedding_sums *state = get_sums(fcinfo, 0);
 
-	aggregate_context(fcinfo);
+	tfrs_bridge_aggregate(fcinfo, true);
 	if (state == NULL)
 		PG_RETURN_NULL();
 	TFRS_RETURN_EMBEDDING(finish_sums(state, 1));
@@ -496,7 +487,7 @@ tfrs_embedding_avg(PG_FUNCTION_ARGS)
 {
 	embedding_sums *state = get_sums(fcinfo, 0);
 
-	aggregate_context(fcinfo);
+	tfrs_bridge_aggregate(fcinfo, true);
 	if (state == NULL)
 		PG_RETURN_NULL();
 	TFRS_RETURN_EMBEDDING(finish_sums(state, state->count));

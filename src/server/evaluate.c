@@ -142,8 +142,7 @@ state_of_row(FunctionCallInfo fcinfo, int options_argument)
 	evaluate_state *state = PG_ARGISNULL(STATE) ? NULL
 		: (evaluate_state *) PG_GETARG_POINTER(STATE);
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "tfrs.evaluate called outside of an aggregate");
+	context = tfrs_bridge_aggregate(fcinfo, true);
 	if (PG_ARGISNULL(MODEL))
 		return state;
 	if (state == NULL)
@@ -305,8 +304,7 @@ tfrs_evaluate_finish(PG_FUNCTION_ARGS)
 {
 	evaluate_state *state = PG_ARGISNULL(0) ? NULL : (evaluate_state *) PG_GETARG_POINTER(0);
 
-	if (!AggCheckCallContext(fcinfo, NULL))
-		elog(ERROR, "tfrs.evaluate called outside of an aggregate");
+	tfrs_bridge_aggregate(fcinfo, true);
 	if (state == NULL || state->rows.rows == 0)
 	{
 		if (tfrs_bridge_first_notice(fcinfo, TFRS_EVALUATE_NOTICES))

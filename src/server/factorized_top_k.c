@@ -176,8 +176,7 @@ state_of_row(FunctionCallInfo fcinfo)
 	MemoryContext context;
 	top_k_state *state = PG_ARGISNULL(STATE) ? NULL : (top_k_state *) PG_GETARG_POINTER(STATE);
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "tfrs.factorized_top_k called outside of an aggregate");
+	context = tfrs_bridge_aggregate(fcinfo, true);
 	if (PG_ARGISNULL(INDEX))
 		return state;
 	if (state == NULL)
@@ -365,8 +364,7 @@ tfrs_factorized_top_k_finish(PG_FUNCTION_ARGS)
 	top_k_state *state = PG_ARGISNULL(0) ? NULL : (top_k_state *) PG_GETARG_POINTER(0);
 	StringInfoData json;
 
-	if (!AggCheckCallContext(fcinfo, NULL))
-		elog(ERROR, "tfrs.factorized_top_k called outside of an aggregate");
+	tfrs_bridge_aggregate(fcinfo, true);
 	if (state != NULL && state->count > 0)
 		count_waiting(state);
 	if (state == NULL || state->rows == 0)

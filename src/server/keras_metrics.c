@@ -22,6 +22,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "server/bridge.h"
 #include "server/compat.h"
 #include "server/options.h"
 #include "server/row_reader.h"
@@ -143,10 +144,8 @@ read_label(FunctionCallInfo fcinfo, int classes)
 static keras_state *
 make_state(FunctionCallInfo fcinfo)
 {
-	MemoryContext context;
+	MemoryContext context = tfrs_bridge_aggregate(fcinfo, true);
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "a transition function of tfrs was called outside of an aggregate");
 	return PG_ARGISNULL(STATE) ? MemoryContextAllocZero(context, sizeof(keras_state)) : NULL;
 }
 
@@ -157,7 +156,6 @@ loss_state(FunctionCallInfo fcinfo, const tfrs_option_scheme *scheme)
 	int			options = PG_NARGS() - 1;
 	bool		given = options >= THIRD;
 	keras_state *state = make_state(fcinfo);
-	MemoryContext context;
 	MemoryContext caller;
 
 	if (state == NULL)
@@ -170,8 +168,7 @@ loss_state(FunctionCallInfo fcinfo, const tfrs_option_scheme *scheme)
 	}
 	if (!given || PG_ARGISNULL(options))
 		return state;
-	AggCheckCallContext(fcinfo, &context);
-	caller = MemoryContextSwitchTo(context);
+	caller = MemoryContextSwitchTo(tfrs_bridge_aggregate(fcinfo, true));
 	state->first_options = tfrs_options_keep(PG_GETARG_DATUM(options));
 	tfrs_options_read(scheme, PG_GETARG_JSONB_P(options), &state->options);
 	MemoryContextSwitchTo(caller);

@@ -3,9 +3,9 @@
  *
  * TFRS_RECOMMENDER_FIELDS has one line a field.  The struct below, the arguments of
  * create_recommender and alter_recommender, their checks and their messages, the reading of the
- * registry's row and the statements that write it all follow from these lines.  The order is that of
- * the arguments after the name.  recommender.sql declares them, with their defaults, and the columns of the
- * registry, which are called as the members are.
+ * registry's row and the statements that write it all follow from these lines.  The order is that
+ * of the arguments after the name.  recommender.sql declares them, with their defaults, and the
+ * columns of the registry, which are called as the members are.
  */
 #ifndef TFRS_RECOMMENDER_FIELDS_H
 #define TFRS_RECOMMENDER_FIELDS_H

@@ -224,8 +224,7 @@ tfrs_retrieval_loss_row(PG_FUNCTION_ARGS)
 	columns    *columns;
 	const tfrs_embedding *candidate;
 
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "tfrs.retrieval_loss called outside of an aggregate");
+	context = tfrs_bridge_aggregate(fcinfo, true);
 	if (PG_ARGISNULL(STATE))
 		state = begin_group(fcinfo, context);
 	else
@@ -332,8 +331,7 @@ tfrs_retrieval_loss_finish(PG_FUNCTION_ARGS)
 {
 	loss_state *state = PG_ARGISNULL(0) ? NULL : (loss_state *) PG_GETARG_POINTER(0);
 
-	if (!AggCheckCallContext(fcinfo, NULL))
-		elog(ERROR, "tfrs.retrieval_loss called outside of an aggregate");
+	tfrs_bridge_aggregate(fcinfo, true);
 	if (state == NULL || state->positives.count == 0)
 		PG_RETURN_NULL();
 	if (!state->finished)

@@ -188,14 +188,12 @@ begin_collection(FunctionCallInfo fcinfo, train_state *state)
 static train_state *
 begin_group(FunctionCallInfo fcinfo, int first)
 {
-	MemoryContext aggregate_context;
 	MemoryContext context;
 	MemoryContext old_context;
 	train_state *state;
 
-	if (AggCheckCallContext(fcinfo, &aggregate_context) != AGG_CONTEXT_AGGREGATE)
-		elog(ERROR, "tfrs.train_collect called outside of an aggregate");
-	context = AllocSetContextCreate(aggregate_context, "tfrs train", ALLOCSET_SMALL_SIZES);
+	context = AllocSetContextCreate(tfrs_bridge_aggregate(fcinfo, false), "tfrs train",
+									ALLOCSET_SMALL_SIZES);
 	old_context = MemoryContextSwitchTo(context);
 	state = palloc0(sizeof(*state));
 	state->site = site_of_call(fcinfo, first);
@@ -298,8 +296,7 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 	train_state *state = PG_ARGISNULL(0) ? NULL : (train_state *) PG_GETARG_POINTER(0);
 	tfrs_fit	fit;
 
-	if (AggCheckCallContext(fcinfo, NULL) != AGG_CONTEXT_AGGREGATE)
-		elog(ERROR, "tfrs.train_fit called outside of an aggregate");
+	tfrs_bridge_aggregate(fcinfo, false);
 	if (state != NULL)
 		tfrs_collecting_end(&state->site->collecting);
 	if (state != NULL && !state->finished)
