@@ -259,25 +259,14 @@ tfrs_evaluate_lists_row(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-static int
-compare_ks(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return (x > y) - (x < y);
-}
-
 static tfrs_evaluation_options
 core_options(const evaluate_state *state)
 {
 	tfrs_evaluation_options options = {0};
-	tfrs_option_integers ks = state->options.ks;
+	const tfrs_option_integers *ks = &state->options.ks;
 
-	qsort(ks.values, ks.count, sizeof(ks.values[0]), compare_ks);
-	for (uint32 i = 0; i < ks.count; i++)
-		if (i == 0 || ks.values[i] != ks.values[i - 1])
-			options.cutoffs[options.cutoff_count++] = ks.values[i];
+	memcpy(options.cutoffs, ks->values, ks->count * sizeof(ks->values[0]));
+	options.cutoff_count = tfrs_options_distinct(options.cutoffs, ks->count);
 	options.keep_seen = state->options.seen;
 	options.baselines = state->options.baselines;
 	options.threads = tfrs_settings_threads();

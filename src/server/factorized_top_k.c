@@ -26,6 +26,7 @@
 #include "server/bridge.h"
 #include "server/compat.h"
 #include "server/embedding_type.h"
+#include "server/options.h"
 #include "server/row_reader.h"
 #include "server/settings.h"
 
@@ -72,15 +73,6 @@ PG_FUNCTION_INFO_V1(tfrs_factorized_top_k_id_row);
 PG_FUNCTION_INFO_V1(tfrs_factorized_top_k_score_row);
 PG_FUNCTION_INFO_V1(tfrs_factorized_top_k_finish);
 
-static int
-compare_ks(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return (x > y) - (x < y);
-}
-
 static void
 report_ks(const char *problem, int64 k)
 {
@@ -101,10 +93,7 @@ take_ks(top_k_state *state, const int64 *values, int count)
 			report_ks("ks must not contain %lld", values[i]);
 		state->ks[i] = (uint32) values[i];
 	}
-	qsort(state->ks, count, sizeof(state->ks[0]), compare_ks);
-	for (int i = 0; i < count; i++)
-		if (i == 0 || state->ks[i] != state->ks[i - 1])
-			state->ks[state->k_count++] = state->ks[i];
+	state->k_count = (int) tfrs_options_distinct(state->ks, (uint32) count);
 }
 
 /* The argument of the first row; NULL: those of TFRS. */

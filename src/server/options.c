@@ -485,3 +485,24 @@ tfrs_options_write(const tfrs_option_scheme *scheme, const void *target, StringI
 	}
 	appendStringInfoChar(json, '}');
 }
+
+static int
+compare_integers(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a;
+	uint32		y = *(const uint32 *) b;
+
+	return (x > y) - (x < y);
+}
+
+uint32
+tfrs_options_distinct(uint32 *values, uint32 count)
+{
+	uint32		distinct = 0;
+
+	qsort(values, count, sizeof(values[0]), compare_integers);
+	for (uint32 i = 0; i < count; i++)
+		if (i == 0 || values[i] != values[distinct - 1])
+			values[distinct++] = values[i];
+	return distinct;
+}

@@ -100,6 +100,9 @@ extern void tfrs_options_check_same(const char *what, const struct varlena *firs
 extern void tfrs_options_write(const tfrs_option_scheme *scheme, const void *target,
 							   StringInfo json);
 
+/* Sorts the values and leaves out what is repeated; returns how many are left. */
+extern uint32 tfrs_options_distinct(uint32 *values, uint32 count);
+
 /* Appends a JSON number that reads back as the same float; value must be finite. */
 extern void tfrs_options_write_float(StringInfo json, float value);
 
