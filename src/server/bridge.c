@@ -101,6 +101,15 @@ tfrs_bridge_work_memory(void)
 	return (size_t) work_mem * 1024;
 }
 
+void
+tfrs_bridge_need_argument(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	if (PG_ARGISNULL(argument))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("\"%s\" must not be NULL", name)));
+}
+
 MemoryContext
 tfrs_bridge_aggregate(FunctionCallInfo fcinfo, bool window)
 {

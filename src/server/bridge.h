@@ -32,6 +32,9 @@ extern void tfrs_bridge_arena(tfrs_arena *arena, MemoryContext context, size_t b
 extern size_t tfrs_bridge_maintenance_memory(void);
 extern size_t tfrs_bridge_work_memory(void);
 
+/* ERROR where an argument is NULL that must be given. */
+extern void tfrs_bridge_need_argument(FunctionCallInfo fcinfo, int argument, const char *name);
+
 /*
  * The memory context of the aggregate that is being called, ERROR outside of one.  window: it may be
  * called for a window, too.

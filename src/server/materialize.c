@@ -353,19 +353,10 @@ answer_queries(materialize_job *job)
 }
 
 static void
-need_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be NULL", name)));
-}
-
-static void
 read_arguments(FunctionCallInfo fcinfo, materialize_job *job)
 {
-	need_argument(fcinfo, RECOMMENDER, "name");
-	need_argument(fcinfo, TARGET, "target");
+	tfrs_bridge_need_argument(fcinfo, RECOMMENDER, "name");
+	tfrs_bridge_need_argument(fcinfo, TARGET, "target");
 	tfrs_search_default(&job->search);
 	job->include_seen = !PG_ARGISNULL(INCLUDE_SEEN) && PG_GETARG_BOOL(INCLUDE_SEEN);
 	job->tolerance = PG_ARGISNULL(TOLERANCE) ? 0 : PG_GETARG_FLOAT8(TOLERANCE);

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "server/bridge.h"
 #include "server/recommender_check.h"
 #include "server/registry.h"
 #include "server/run_record.h"
@@ -49,16 +50,6 @@ connect_spi(void)
 {
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to the SPI");
-}
-
-/* ERROR where an argument is NULL that must be given. */
-static void
-need_argument(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("\"%s\" must not be NULL", name)));
 }
 
 static char *
@@ -137,7 +128,7 @@ need_fields(FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < TFRS_FIELDS; i++)
 		if (!tfrs_fields[i].optional)
-			need_argument(fcinfo, FIRST_FIELD + i, tfrs_fields[i].name);
+			tfrs_bridge_need_argument(fcinfo, FIRST_FIELD + i, tfrs_fields[i].name);
 }
 
 Datum
@@ -147,7 +138,7 @@ tfrs_create_recommender(PG_FUNCTION_ARGS)
 	bool		taken;
 
 	Assert(PG_NARGS() == STORE + 1);
-	need_argument(fcinfo, NAME, "name");
+	tfrs_bridge_need_argument(fcinfo, NAME, "name");
 	need_fields(fcinfo);
 	connect_spi();
 	recommender.name = text_argument(fcinfo, NAME);
@@ -247,7 +238,7 @@ tfrs_alter_recommender(PG_FUNCTION_ARGS)
 	tfrs_recommender *recommender;
 
 	Assert(PG_NARGS() == ALTERED_STORE + 1);
-	need_argument(fcinfo, NAME, "name");
+	tfrs_bridge_need_argument(fcinfo, NAME, "name");
 	connect_spi();
 	recommender = find_to_alter(fcinfo);
 	if (!PG_ARGISNULL(NEW_NAME))
@@ -272,7 +263,7 @@ tfrs_drop_recommender(PG_FUNCTION_ARGS)
 	tfrs_recommender *recommender;
 	char	   *name;
 
-	need_argument(fcinfo, NAME, "name");
+	tfrs_bridge_need_argument(fcinfo, NAME, "name");
 	connect_spi();
 	name = text_argument(fcinfo, NAME);
 	tfrs_recommender_lock(tfrs_recommender_find_owned(name), false, true);
@@ -334,8 +325,8 @@ tfrs_publish(PG_FUNCTION_ARGS)
 	tfrs_parameters parameters = {0};
 	int			version;
 
-	need_argument(fcinfo, 0, "name");
-	need_argument(fcinfo, 1, "version");
+	tfrs_bridge_need_argument(fcinfo, 0, "name");
+	tfrs_bridge_need_argument(fcinfo, 1, "version");
 	connect_spi();
 	version = tfrs_search_version(fcinfo, 1);
 	recommender = find_to_choose(text_argument(fcinfo, 0));
@@ -361,7 +352,7 @@ tfrs_revert(PG_FUNCTION_ARGS)
 	tfrs_recommender *recommender;
 	int			version;
 
-	need_argument(fcinfo, 0, "name");
+	tfrs_bridge_need_argument(fcinfo, 0, "name");
 	connect_spi();
 	recommender = find_to_choose(text_argument(fcinfo, 0));
 	version = tfrs_run_version_before(recommender);
@@ -397,9 +388,9 @@ tfrs_grant_recommender(PG_FUNCTION_ARGS)
 	const char *role;
 	char	   *privilege;
 
-	need_argument(fcinfo, 0, "name");
-	need_argument(fcinfo, 1, "role");
-	need_argument(fcinfo, 2, "privilege");
+	tfrs_bridge_need_argument(fcinfo, 0, "name");
+	tfrs_bridge_need_argument(fcinfo, 1, "role");
+	tfrs_bridge_need_argument(fcinfo, 2, "privilege");
 	connect_spi();
 	/* one that others who grant wait for, too */
 	recommender = find_and_lock_store(text_argument(fcinfo, 0), ShareUpdateExclusiveLock);
