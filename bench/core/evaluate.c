@@ -153,6 +153,7 @@ main(int count, char **values)
 	model.query_ids.count = queries;
 	model.candidate_ids.count = candidates;
 	model.query_table = random_vectors(queries + 1, shape.dim, 1);
+	model.tower = &(tfrs_tower_shape) {.dim = shape.dim,.temperature = 1.0f};
 	model.candidate_table = random_vectors(candidates + 1, shape.dim, 2);
 	for (int i = 0; i < repeats && i < MOST_REPEATS; i++)
 	{

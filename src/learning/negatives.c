@@ -64,7 +64,8 @@ tfrs_negatives_plan(tfrs_plan *plan, tfrs_negatives *negatives)
 		TFRS_PLAN(plan, &negatives->weight, negatives->room);
 	if (negatives->corrects)
 		TFRS_PLAN(plan, &negatives->probability, negatives->room);
-	TFRS_PLAN_ZERO(plan, &negatives->place, negatives->candidates);
+	if (negatives->kind != TFRS_NEGATIVES_ALL)
+		TFRS_PLAN_ZERO(plan, &negatives->place, negatives->candidates);
 	if (repeats(negatives))
 	{
 		TFRS_PLAN(plan, &negatives->differing, negatives->room);
@@ -83,7 +84,7 @@ tfrs_negatives_begin(tfrs_negatives *negatives)
 		return;
 	negatives->count = negatives->candidates;
 	for (size_t i = 0; i < negatives->count; i++)
-		negatives->candidate[i] = negatives->place[i] = (uint32_t) i;
+		negatives->candidate[i] = (uint32_t) i;
 }
 
 /* The number of a candidate among those that differ, which are the columns unless these repeat. */
@@ -92,8 +93,11 @@ number_of(const tfrs_negatives *negatives, uint32_t candidate)
 {
 	const uint32_t *known = repeats(negatives) ? negatives->differing : negatives->candidate;
 	size_t		count = repeats(negatives) ? negatives->distinct : negatives->count;
-	uint32_t	place = negatives->place[candidate];
+	uint32_t	place;
 
+	if (negatives->kind == TFRS_NEGATIVES_ALL)
+		return candidate;
+	place = negatives->place[candidate];
 	return place < count && known[place] == candidate ? place : TFRS_NO_ROW;
 }
 
@@ -197,18 +201,23 @@ is_set(const tfrs_negatives *negatives, size_t column)
 static void
 take_bits(tfrs_negatives *negatives, tfrs_ragged *list)
 {
+	uint32_t   *item = list->item + list->count;
+	size_t		count = 0;
+
 	for (size_t word = 0; word <= negatives->count / 64; word++)
 	{
 		uint64_t	bits = negatives->bits[word];
 
-		for (; bits != 0; bits &= bits - 1)
-		{
-			size_t		column = word * 64 + (size_t) __builtin_ctzll(bits);
-
-			tfrs_ragged_push(list, (uint32_t) column, negatives->sum[column]);
-		}
+		if (bits == 0)
+			continue;
 		negatives->bits[word] = 0;
+		for (; bits != 0; bits &= bits - 1)
+			item[count++] = (uint32_t) (word * 64) + (uint32_t) __builtin_ctzll(bits);
 	}
+	TFRS_ASSERT(list->count + count <= list->capacity);
+	for (size_t i = 0; list->has_weight && i < count; i++)
+		list->weight[list->count + i] = negatives->sum[item[i]];
+	list->count += count;
 	tfrs_ragged_end_row(list);
 }
 

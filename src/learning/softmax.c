@@ -265,21 +265,17 @@ fill_twins(tfrs_softmax *softmax)
 	qsort(twins, batch->columns, sizeof(*twins), compare_keys);
 }
 
-/* Zeroes the sums; the batch may be stepped from here on. */
+/* The batch may be stepped from here on; the first tile of a lane overwrites its gradient. */
 static void
 start(tfrs_softmax *softmax)
 {
 	const tfrs_softmax_batch *batch = &softmax->problem.batch;
-	size_t		floats = batch->columns * batch->dim;
 
 	softmax->done = 0;
 	if (batch->target_loss != NULL)
 		softmax->problem.target_loss = batch->target_loss;
-	if (batch->d_candidate == NULL)
-		return;
-	memset(batch->d_candidate, 0, floats * sizeof(float));
-	if (softmax->lanes > 1)
-		memset(softmax->lane, 0, (softmax->lanes - 1) * floats * sizeof(float));
+	if (batch->d_candidate != NULL && batch->rows == 0)
+		memset(batch->d_candidate, 0, batch->columns * batch->dim * sizeof(float));
 }
 
 tfrs_status
@@ -330,6 +326,7 @@ run_lane(void *context, int worker, size_t lane)
 		tfrs_softmax_tile_init(&tile, &softmax->problem, &softmax->shape, number,
 							   softmax->scratch + (size_t) worker * softmax->shape.bytes);
 		tile.d_candidate = lane_of(softmax, lane);
+		tile.is_first = number == lane;
 		tfrs_softmax_forward(&tile);
 		tfrs_softmax_backward(&tile);
 	}

@@ -86,7 +86,8 @@ backward_block(const tfrs_softmax_tile *tile, size_t block)
 		return;
 	scale_queries(tile, block);
 	tfrs_matmul_tn(width, dim, tile->rows * batch->heads, 1.0f,
-				   tfrs_softmax_shares(tile, block, 0, 0), TFRS_SOFTMAX_STRIDE, tile->scaled, dim, 1.0f,
+				   tfrs_softmax_shares(tile, block, 0, 0), TFRS_SOFTMAX_STRIDE, tile->scaled, dim,
+				   tile->is_first ? 0.0f : 1.0f,
 				   tile->d_candidate + block * TFRS_SOFTMAX_BLOCK * dim, dim);
 }
 

@@ -85,6 +85,7 @@ typedef struct tfrs_softmax_tile
 	size_t		first;			/* row of the problem */
 	size_t		rows;
 	float	   *d_candidate;	/* (V, D) that the tile adds to, or NULL */
+	bool		is_first;		/* it overwrites that */
 	/* scratch memory */
 	double	   *sum;			/* (tile_rows, blocks) of a block's cells */
 	double	   *factor;			/* (tile_rows, blocks) of the cells in the gradient */

@@ -127,15 +127,14 @@ tfrs_tensor_touch(tfrs_tensor *tensor, uint32_t row)
 float *
 tfrs_tensor_gradient(tfrs_tensor *tensor, uint32_t row)
 {
-	bool		touched = is_touched(tensor, row);
-	float	   *gradient;
+	uint32_t	place = tensor->place[row];
+	float	   *gradient = tensor->gradient + place * tensor->dim;
 
-	if (!touched)
-		tfrs_tensor_touch(tensor, row);
-	gradient = tensor->gradient + tensor->place[row] * tensor->dim;
-	if (!touched)
-		memset(gradient, 0, tensor->dim * sizeof(float));
-	return gradient;
+	if (place < tensor->touched && tensor->row[place] == row)
+		return gradient;
+	gradient = tensor->gradient + tensor->touched * tensor->dim;
+	tfrs_tensor_touch(tensor, row);
+	return memset(gradient, 0, tensor->dim * sizeof(float));
 }
 
 static void
