@@ -60,7 +60,7 @@ struct tfrs_interactions
 	id_side		query;
 	id_side		candidate;
 	tfrs_row_store arrival_store;
-	tfrs_row_list arrival;
+	tfrs_row_queue arrival;
 	waiting_rows waiting;
 	size_t		count;
 	finish_phase phase;
@@ -114,7 +114,7 @@ tfrs_interactions_destroy(tfrs_interactions *interactions)
 	tfrs_id_sort_end(&interactions->sort);
 	free_side(interactions->arena, &interactions->query);
 	free_side(interactions->arena, &interactions->candidate);
-	tfrs_row_list_free(&interactions->arrival_store, &interactions->arrival);
+	tfrs_row_queue_free(&interactions->arrival_store, &interactions->arrival);
 	tfrs_row_store_free(&interactions->arrival_store);
 	tfrs_spread_free(&interactions->spread);
 	tfrs_bucket_free(&interactions->bucket);
@@ -180,14 +180,14 @@ begin_block(tfrs_interactions *interactions, tfrs_error *error)
 	if (interactions->count > TFRS_MAX_INTERACTIONS - store->most_rows)
 		return tfrs_fail(error, TFRS_TOO_LARGE, "cannot train on more than %zu rows",
 						 TFRS_MAX_INTERACTIONS - store->most_rows);
-	return tfrs_row_list_grow(store, &interactions->arrival, error);
+	return tfrs_row_queue_grow(store, &interactions->arrival, error);
 }
 
 /* Puts a row whose ids have their numbers at the end of the arrival list. */
 static inline tfrs_status
 put_row(tfrs_interactions *interactions, const tfrs_interaction *row, tfrs_error *error)
 {
-	tfrs_row_list *arrival = &interactions->arrival;
+	tfrs_row_queue *arrival = &interactions->arrival;
 	tfrs_status status = TFRS_OK;
 
 	if (arrival->cursor == arrival->end)
@@ -195,7 +195,7 @@ put_row(tfrs_interactions *interactions, const tfrs_interaction *row, tfrs_error
 	if (status != TFRS_OK)
 		return status;
 	interactions->count++;
-	return tfrs_row_list_put(&interactions->arrival_store, arrival, row, error);
+	return tfrs_row_queue_put(&interactions->arrival_store, arrival, row, error);
 }
 
 /* Looks the waiting rows up and puts them, in the order in which they came. */
@@ -296,7 +296,7 @@ begin_sort(tfrs_interactions *interactions, id_side *side, tfrs_error *error)
 static tfrs_status
 begin_counting(tfrs_interactions *interactions, tfrs_error *error)
 {
-	tfrs_row_list *arrival = &interactions->arrival;
+	tfrs_row_queue *arrival = &interactions->arrival;
 	size_t		content;
 	tfrs_spread_options options = {
 		.format = interactions->format,
@@ -309,7 +309,7 @@ begin_counting(tfrs_interactions *interactions, tfrs_error *error)
 
 	tfrs_id_sort_end(&interactions->sort);
 	if (arrival->place_count > 0)
-		status = tfrs_row_list_spool(&interactions->arrival_store, arrival, error);
+		status = tfrs_row_queue_spool(&interactions->arrival_store, arrival, error);
 	if (status == TFRS_OK && !interactions->options.input_order)
 		status = tfrs_spread_init(&interactions->spread, interactions->arena, &options, error);
 	tfrs_row_reader_begin(&interactions->reader, &interactions->arrival_store, arrival,
@@ -355,7 +355,7 @@ begin_epochs(tfrs_interactions *interactions, tfrs_error *error)
 
 	if (interactions->options.input_order)
 		return TFRS_OK;
-	tfrs_row_list_free(&interactions->arrival_store, &interactions->arrival);
+	tfrs_row_queue_free(&interactions->arrival_store, &interactions->arrival);
 	tfrs_row_store_free(&interactions->arrival_store);
 	tfrs_arena_release(interactions->arena, interactions->query.new_row);
 	tfrs_arena_release(interactions->arena, interactions->candidate.new_row);

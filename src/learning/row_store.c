@@ -71,7 +71,7 @@ block_bytes(const tfrs_row_store *store, size_t capacity)
 }
 
 static void
-release_first(tfrs_row_store *store, tfrs_row_list *list)
+release_first(tfrs_row_store *store, tfrs_row_queue *list)
 {
 	tfrs_row_block *block = list->first;
 
@@ -86,7 +86,7 @@ release_first(tfrs_row_store *store, tfrs_row_list *list)
 }
 
 void
-tfrs_row_list_free(tfrs_row_store *store, tfrs_row_list *list)
+tfrs_row_queue_free(tfrs_row_store *store, tfrs_row_queue *list)
 {
 	while (list->first != NULL)
 		release_first(store, list);
@@ -95,7 +95,7 @@ tfrs_row_list_free(tfrs_row_store *store, tfrs_row_list *list)
 }
 
 static size_t
-rows_in(const tfrs_row_store *store, const tfrs_row_list *list, const tfrs_row_block *block)
+rows_in(const tfrs_row_store *store, const tfrs_row_queue *list, const tfrs_row_block *block)
 {
 	return block == list->last ? (size_t) (list->cursor - block->bytes) / store->width
 		: block->capacity;
@@ -114,7 +114,7 @@ append_to_spool(tfrs_row_store *store, const void *bytes, size_t count, tfrs_err
 
 /* Moves the oldest block in memory to the spool. */
 static tfrs_status
-spool_first(tfrs_row_store *store, tfrs_row_list *list, tfrs_error *error)
+spool_first(tfrs_row_store *store, tfrs_row_queue *list, tfrs_error *error)
 {
 	tfrs_row_place place = {store->spool_bytes, rows_in(store, list, list->first)};
 	tfrs_status status;
@@ -137,7 +137,7 @@ spool_first(tfrs_row_store *store, tfrs_row_list *list, tfrs_error *error)
 }
 
 static tfrs_status
-keep_to_limit(tfrs_row_store *store, tfrs_row_list *list, size_t more, tfrs_error *error)
+keep_to_limit(tfrs_row_store *store, tfrs_row_queue *list, size_t more, tfrs_error *error)
 {
 	tfrs_status status = TFRS_OK;
 
@@ -156,7 +156,7 @@ keep_to_limit(tfrs_row_store *store, tfrs_row_list *list, size_t more, tfrs_erro
 }
 
 tfrs_status
-tfrs_row_list_grow(tfrs_row_store *store, tfrs_row_list *list, tfrs_error *error)
+tfrs_row_queue_grow(tfrs_row_store *store, tfrs_row_queue *list, tfrs_error *error)
 {
 	size_t		capacity = store->first_rows;
 	tfrs_row_block *block;
@@ -184,7 +184,7 @@ tfrs_row_list_grow(tfrs_row_store *store, tfrs_row_list *list, tfrs_error *error
 }
 
 tfrs_status
-tfrs_row_list_spool(tfrs_row_store *store, tfrs_row_list *list, tfrs_error *error)
+tfrs_row_queue_spool(tfrs_row_store *store, tfrs_row_queue *list, tfrs_error *error)
 {
 	tfrs_status status = TFRS_OK;
 
@@ -194,7 +194,7 @@ tfrs_row_list_spool(tfrs_row_store *store, tfrs_row_list *list, tfrs_error *erro
 }
 
 void
-tfrs_row_reader_begin(tfrs_row_reader *reader, tfrs_row_store *store, tfrs_row_list *list,
+tfrs_row_reader_begin(tfrs_row_reader *reader, tfrs_row_store *store, tfrs_row_queue *list,
 					  bool consume)
 {
 	reader->store = store;
@@ -228,7 +228,7 @@ tfrs_status
 tfrs_row_reader_next(tfrs_row_reader *reader, const uint8_t **bytes, size_t *count,
 					 tfrs_error *error)
 {
-	tfrs_row_list *list = reader->list;
+	tfrs_row_queue *list = reader->list;
 
 	*count = 0;
 	if (reader->place < list->place_count)

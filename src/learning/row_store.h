@@ -90,7 +90,7 @@ typedef struct tfrs_row_place
 } tfrs_row_place;
 
 /* All zero is an empty list. */
-typedef struct tfrs_row_list
+typedef struct tfrs_row_queue
 {
 	size_t		rows;			/* in all blocks */
 	tfrs_row_place *places;		/* (place_count), oldest first */
@@ -100,27 +100,27 @@ typedef struct tfrs_row_list
 	tfrs_row_block *last;
 	uint8_t    *cursor;			/* free space of last: [cursor, end) */
 	uint8_t    *end;
-} tfrs_row_list;
+} tfrs_row_queue;
 
 extern void tfrs_row_store_init(tfrs_row_store *store, tfrs_arena *arena, tfrs_row_format format,
 								const tfrs_spool_functions *spools);
 
 /* Closes the spool; lists are freed one by one before. */
 extern void tfrs_row_store_free(tfrs_row_store *store);
-extern void tfrs_row_list_free(tfrs_row_store *store, tfrs_row_list *list);
+extern void tfrs_row_queue_free(tfrs_row_store *store, tfrs_row_queue *list);
 
 /* Adds an empty block at the end, after spooling what the limit asks for.  Errors: memory,
  * TFRS_OVER_BUDGET without spools, TFRS_IO_ERROR. */
-extern tfrs_status tfrs_row_list_grow(tfrs_row_store *store, tfrs_row_list *list,
+extern tfrs_status tfrs_row_queue_grow(tfrs_row_store *store, tfrs_row_queue *list,
 									  tfrs_error *error);
 
 static inline tfrs_status
-tfrs_row_list_put(tfrs_row_store *store, tfrs_row_list *list, const tfrs_interaction *row,
+tfrs_row_queue_put(tfrs_row_store *store, tfrs_row_queue *list, const tfrs_interaction *row,
 				  tfrs_error *error)
 {
 	if (list->cursor == list->end)
 	{
-		tfrs_status status = tfrs_row_list_grow(store, list, error);
+		tfrs_status status = tfrs_row_queue_grow(store, list, error);
 
 		if (status != TFRS_OK)
 			return status;
@@ -132,7 +132,7 @@ tfrs_row_list_put(tfrs_row_store *store, tfrs_row_list *list, const tfrs_interac
 }
 
 /* Sends every block but the last to the spool. */
-extern tfrs_status tfrs_row_list_spool(tfrs_row_store *store, tfrs_row_list *list,
+extern tfrs_status tfrs_row_queue_spool(tfrs_row_store *store, tfrs_row_queue *list,
 									   tfrs_error *error);
 
 /*
@@ -142,7 +142,7 @@ extern tfrs_status tfrs_row_list_spool(tfrs_row_store *store, tfrs_row_list *lis
 typedef struct tfrs_row_reader
 {
 	tfrs_row_store *store;
-	tfrs_row_list *list;
+	tfrs_row_queue *list;
 	bool		consume;
 	size_t		place;			/* next spooled block */
 	tfrs_row_block *given;		/* the block in memory that was given last, or NULL */
@@ -150,7 +150,7 @@ typedef struct tfrs_row_reader
 } tfrs_row_reader;
 
 extern void tfrs_row_reader_begin(tfrs_row_reader *reader, tfrs_row_store *store,
-								  tfrs_row_list *list, bool consume);
+								  tfrs_row_queue *list, bool consume);
 
 /* *count packed rows at *bytes, valid until the next call on a reader of this store; 0 at the end
  * and whenever it is asked again. */

@@ -64,8 +64,8 @@ tfrs_spread_free(tfrs_spread *spread)
 	if (arena == NULL)
 		return;
 	for (uint32_t i = 0; spread->buckets != NULL && i < spread->bucket_count; i++)
-		tfrs_row_list_free(&spread->store, &spread->buckets[i]);
-	tfrs_row_list_free(&spread->store, &spread->crowded);
+		tfrs_row_queue_free(&spread->store, &spread->buckets[i]);
+	tfrs_row_queue_free(&spread->store, &spread->crowded);
 	tfrs_arena_release(arena, spread->buckets);
 	tfrs_arena_release(arena, spread->seen);
 	tfrs_arena_release(arena, spread->repetitions);
@@ -76,7 +76,7 @@ tfrs_spread_free(tfrs_spread *spread)
 static tfrs_status
 put(tfrs_spread *spread, uint64_t hash, const tfrs_interaction *row, tfrs_error *error)
 {
-	return tfrs_row_list_put(&spread->store, &spread->buckets[hash & (spread->bucket_count - 1)],
+	return tfrs_row_queue_put(&spread->store, &spread->buckets[hash & (spread->bucket_count - 1)],
 							 row, error);
 }
 
@@ -183,7 +183,7 @@ static void
 begin_dealing(tfrs_spread *spread)
 {
 	spread->crowded = spread->buckets[spread->bucket];
-	memset(&spread->buckets[spread->bucket], 0, sizeof(tfrs_row_list));
+	memset(&spread->buckets[spread->bucket], 0, sizeof(tfrs_row_queue));
 	tfrs_row_reader_begin(&spread->reader, &spread->store, &spread->crowded, true);
 	spread->dealing = true;
 	spread->seen_count = 0;
@@ -202,7 +202,7 @@ tfrs_spread_deal_step(tfrs_spread *spread, tfrs_error *error)
 			return status;
 		if (spread->dealing)
 			return TFRS_MORE;
-		tfrs_row_list_free(&spread->store, &spread->crowded);
+		tfrs_row_queue_free(&spread->store, &spread->crowded);
 		spread->bucket++;
 	}
 	while (spread->bucket_count > 1 && spread->bucket < spread->bucket_count)

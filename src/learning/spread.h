@@ -23,11 +23,11 @@ typedef struct tfrs_spread
 	tfrs_row_store store;
 	uint64_t	seed;
 	uint32_t	bucket_count;	/* a power of two */
-	tfrs_row_list *buckets;		/* (bucket_count) */
+	tfrs_row_queue *buckets;		/* (bucket_count) */
 	/* dealing out again */
 	uint32_t	bucket;			/* the next one to look at */
 	bool		dealing;
-	tfrs_row_list crowded;		/* what the bucket held */
+	tfrs_row_queue crowded;		/* what the bucket held */
 	tfrs_row_reader reader;
 	uint64_t   *seen;			/* (seen_mask + 1) hashes of rows met, 0 empty */
 	uint32_t   *repetitions;	/* (seen_mask + 1) */
