@@ -62,6 +62,8 @@ tfrs_shortlist_begin(tfrs_shortlist *list, float query_norm, float longest)
 	double		rounding = 2.0 * ((double) list->dim + 4.0) / (1 << 24);
 
 	list->margin = (float) (1.01 * rounding * query_norm * longest) + FLT_MIN;
+	if (list->addend != NULL)
+		list->margin += 0x1p-22f * (query_norm * longest + list->largest_addend);
 	list->threshold = -FLT_MAX;
 	list->room = tfrs_shortlist_room(list->k);
 	list->exact = 0;
@@ -179,6 +181,8 @@ score_keys(tfrs_shortlist *list)
 		uint32_t	row = tfrs_shortlist_row(list, list->exact);
 		float		score = tfrs_kernels.dot(list->query, list->rows + row * list->dim, list->dim);
 
+		if (list->addend != NULL)
+			score += list->addend[row];
 		list->keys[list->exact] = key_of(score, row);
 	}
 }

@@ -9,7 +9,8 @@
  *
  *     |product - dot| <= margin = 2 (D + 4) 2^-24 |q| max |x|
  *
- * since both differ from the true value by at most D 2^-24 sum |q_i x_i|.  A row whose product is
+ * (and 2^-22 times the largest addend, where a row's score is its dot product and an addend that is
+ * known) since both differ from the true value by at most D 2^-24 sum |q_i x_i|.  A row whose product is
  * below the k-th dot so far by more than one margin, or below the k-th product by more than two,
  * cannot be among the best.
  */
@@ -25,6 +26,8 @@ typedef struct tfrs_shortlist
 	const float *rows;			/* (N, D) */
 	size_t		dim;			/* D */
 	size_t		k;				/* > 0 */
+	const float *addend;		/* (N) added to a row's dot product, or NULL */
+	float		largest_addend; /* of their magnitudes */
 	float		margin;
 	float		threshold;		/* products below it have no chance */
 	size_t		exact;			/* keys whose score is final; behind them rows only */
@@ -38,13 +41,13 @@ typedef struct tfrs_shortlist
 extern size_t tfrs_shortlist_room(size_t k);
 
 /*
- * list->query, rows, dim, k, keys and scratch are set; no score may exceed FLT_MAX / 4 by |q|
+ * list->query, rows, dim, k, addends, keys and scratch are set; no score may exceed FLT_MAX / 4 by |q|
  * longest.
  */
 extern void tfrs_shortlist_begin(tfrs_shortlist *list, float query_norm, float longest);
 
 /*
- * Products of rows first .. first + count; -INFINITY hides a row.  Returns the largest of them.
+ * Products (and addends) of rows first .. first + count; -INFINITY hides a row.  Returns the largest of them.
  */
 extern float tfrs_shortlist_add(tfrs_shortlist *list, const float *products, size_t count,
 							   uint32_t first);

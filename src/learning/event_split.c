@@ -55,7 +55,8 @@ tfrs_event_split_begin(tfrs_event_split *split, tfrs_arena *arena,
 	tfrs_status status;
 
 	memset(split, 0, sizeof(*split));
-	if (options->by == TFRS_HELD_OUT_LAST && all->at == NULL)
+	if ((options->by == TFRS_HELD_OUT_LAST || options->by == TFRS_HELD_OUT_WINDOW) &&
+		all->at == NULL)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
 						 "validation by the last events needs the times of events");
 	split->arena = arena;
@@ -190,6 +191,24 @@ split_random(tfrs_event_split *split, double share, bool one, tfrs_random *rando
 	return status;
 }
 
+/* What is not older than a moment is tested, whatever is left. */
+static tfrs_status
+split_window(tfrs_event_split *split, tfrs_error *error)
+{
+	const tfrs_events *all = split->all;
+	uint64_t	end = all->offsets[split->query + 1];
+	tfrs_status status = TFRS_OK;
+
+	for (uint64_t e = all->offsets[split->query]; e < end && status == TFRS_OK; e++)
+	{
+		if (all->at[e] >= split->options->since)
+			status = test_event(split, e, error);
+		else
+			add_event(all, e, &split->training);
+	}
+	return status;
+}
+
 /* By query: trained on as a whole, or held out as a whole. */
 static tfrs_status
 split_whole(tfrs_event_split *split, tfrs_random *random, tfrs_error *error)
@@ -219,6 +238,8 @@ split_query(tfrs_event_split *split, tfrs_error *error)
 	if (split->options->by == TFRS_HELD_OUT_LAST)
 		status = split_last(split, draw_last(split->all, split->query, fraction, &random),
 							&split->training, error);
+	else if (split->options->by == TFRS_HELD_OUT_WINDOW)
+		status = split_window(split, error);
 	else if (split->options->by == TFRS_HELD_OUT_RANDOM)
 		status = split_random(split, fraction, false, &random, &split->training, error);
 	else

@@ -74,6 +74,12 @@ history_default(tfrs_history_options *history)
 	history->tied = -1;
 }
 
+static void
+parts_default(tfrs_part_options *parts)
+{
+	*parts = (tfrs_part_options) {{-1.0f, -1.0f}, -1.0f, -1.0f, true};
+}
+
 void
 tfrs_train_options_default(tfrs_train_options *options)
 {
@@ -88,6 +94,7 @@ tfrs_train_options_default(tfrs_train_options *options)
 	tfrs_loss_options_default(&options->loss);
 	options->loss.temperature = 0.0f;
 	history_default(&options->history);
+	parts_default(&options->parts);
 	options->schedule.kind = TFRS_SCHEDULE_LINEAR;
 	options->schedule.final = 0.02f;
 	options->reduction = TFRS_REDUCTION_MEAN;
@@ -379,6 +386,16 @@ check_validation(const tfrs_validation_options *validation, bool history)
 }
 
 static const char *
+check_parts(const tfrs_part_options *parts)
+{
+	for (int p = 0; p < 2; p++)
+		if (!(parts->weight[p] <= 10000.0f))
+			return "together and next must be at most 10000";
+	return parts->towers <= 1.0f && parts->recent <= 1.0f ? NULL
+		: "towers and recent must be at most 1";
+}
+
+static const char *
 check_loss(const tfrs_train_options *options)
 {
 	tfrs_loss_options loss = options->loss;
@@ -417,5 +434,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		problem = check_validation(&options->validation, options->history.on);
 	if (problem == NULL)
 		problem = check_query_weight(options->query_weight);
+	if (problem == NULL && options->history.on)
+		problem = check_parts(&options->parts);
 	return problem == NULL && options->history.on ? check_history(options) : problem;
 }

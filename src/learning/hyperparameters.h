@@ -70,7 +70,8 @@ typedef enum tfrs_held_out_by
 {
 	TFRS_HELD_OUT_RANDOM = 0,	/* of all events */
 	TFRS_HELD_OUT_LAST,			/* of each query's, one at least */
-	TFRS_HELD_OUT_QUERY			/* whole queries; history towers only */
+	TFRS_HELD_OUT_QUERY,		/* whole queries; history towers only */
+	TFRS_HELD_OUT_WINDOW		/* those not older than a moment; of pilots only */
 } tfrs_held_out_by;
 
 typedef enum tfrs_validation_metric
@@ -89,7 +90,20 @@ typedef struct tfrs_validation_options
 	uint32_t	k;				/* of the metric */
 	uint32_t	patience;		/* measurements without a better one until the end; 0: any number */
 	uint32_t	every;			/* epochs */
+	int64_t		since;			/* of a window */
 } tfrs_validation_options;
+
+/*
+ * What stands beside a history tower (score_parts.h) and how much it weighs.  A negative weight is
+ * chosen by a pilot (pilot.h), and is 0 (1 of the towers) where there is none.
+ */
+typedef struct tfrs_part_options
+{
+	float		weight[2];		/* of the parts together and next; 0: none */
+	float		towers;
+	float		recent;			/* how far recent popularity takes the place of that of all time */
+	bool		pilot;			/* false: what is not given is not chosen */
+} tfrs_part_options;
 
 typedef struct tfrs_train_options
 {
@@ -101,6 +115,7 @@ typedef struct tfrs_train_options
 	bool		store;			/* each query's candidates become part of the model */
 	bool		keep_optimizer_state;	/* so that training can go on where it ended */
 	tfrs_history_options history;
+	tfrs_part_options parts;	/* history towers only */
 	tfrs_schedule schedule;
 	bool		candidate_bias; /* the last of the dim numbers */
 	float		dropout;		/* of the components of the query vector */

@@ -249,6 +249,48 @@ load_query_tower(tfrs_model *model, tfrs_error *error)
 }
 
 static tfrs_status
+check_score(const tfrs_model_score *score, tfrs_error *error)
+{
+	for (size_t h = 0; h < TFRS_POPULARITY_PARTS; h++)
+		if (!(score->mixture[h] >= 0 && score->mixture[h] <= 1.001f))
+			return corrupt(error, "Its popularity is no mixture.");
+	if (!(score->towers > 0 && score->towers <= 1) || !(score->recent >= 0 && score->recent <= 1) ||
+		score->trending > 1 || score->reserved != 0)
+		return corrupt(error, "The weights of its score are out of range.");
+	return TFRS_OK;
+}
+
+static tfrs_status
+load_score(tfrs_model *model, tfrs_error *error)
+{
+	size_t		candidates = model->candidate_ids.count;
+	tfrs_status status = tfrs_block_find_exact(&model->block, "score", sizeof(tfrs_model_score), 1,
+											   (const void **) &model->score, error);
+
+	if (status == TFRS_OK)
+		status = check_score(model->score, error);
+	if (status == TFRS_OK && tfrs_block_has(&model->block, "score.end"))
+		status = load_floats(model, "score.end", candidates, &model->recent_end, error);
+	if (status == TFRS_OK && model->recent_end != NULL)
+		status = load_floats(model, "score.all", candidates, &model->recent_all, error);
+	if (status == TFRS_OK && model->recent_end == NULL &&
+		(model->score->recent > 0 || model->score->trending))
+		return corrupt(error, "Its popularity is missing.");
+	return status;
+}
+
+/* What stands beside a tower of events. */
+static tfrs_status
+load_beside(tfrs_model *model, tfrs_error *error)
+{
+	tfrs_status status = tfrs_score_parts_load(&model->scores, &model->block,
+											   model->candidate_ids.count, error);
+
+	return status == TFRS_OK && tfrs_block_has(&model->block, "score")
+		? load_score(model, error) : status;
+}
+
+static tfrs_status
 load_optimizer(tfrs_model *model, tfrs_error *error)
 {
 	tfrs_status status = tfrs_block_find_exact(&model->block, "optimizer",
@@ -350,6 +392,8 @@ tfrs_model_of_block(tfrs_model *model, const tfrs_block *block, tfrs_error *erro
 		status = load_validation(model, error);
 	if (status == TFRS_OK)
 		status = load_sides(model, error);
+	if (status == TFRS_OK && model->history != NULL)
+		status = load_beside(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "events.offsets"))
 		status = load_events(model, error);
 	if (status == TFRS_OK && tfrs_block_has(&model->block, "optimizer"))
@@ -452,6 +496,22 @@ tfrs_model_query(const tfrs_model *model, uint32_t row, float *vector)
 		tfrs_tower_encode(model->tower, model->bag_table, &list, vector);
 	else
 		memcpy(vector, model->unknown_query, model->shape->dim * sizeof(float));
+}
+
+void
+tfrs_model_add_parts_of(const tfrs_model *model, const tfrs_event_list *list,
+						tfrs_part_sums *sums)
+{
+	if (model->scores.candidates > 0)
+		tfrs_score_parts_add(&model->scores, TFRS_SCORE_PARTS, list, sums);
+}
+
+void
+tfrs_model_add_parts(const tfrs_model *model, uint32_t query, tfrs_part_sums *sums)
+{
+	tfrs_event_list list = tfrs_events_of(&model->events, query);
+
+	tfrs_model_add_parts_of(model, &list, sums);
 }
 
 void

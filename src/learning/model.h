@@ -18,6 +18,9 @@
  *     "bag0.table", ...     a tower of events: float (N, D) each, and "query.unknown" (D)
  *     "events.offsets", "events.candidate", "events.at"   what each query chose (history.h): uint64
  *                           (V + 1), uint32 (E), int64 (E) where times were given
+ *     "together.*", "next.*"   parts of the score beside the towers (score_parts.h)
+ *     "score"               tfrs_model_score of a tower of events; with times "score.end" and
+ *                           "score.all" float (N): ln p of popularity now and of all time
  *     "optimizer"           tfrs_model_optimizer, where the optimizer's state is kept; then too
  *     "query.slot0", "query.slot1", "candidate.slot0", "bag0.slot0", ...   as large as the tables, and
  *     "candidate.length"    float (N + 1): lengths before normalization
@@ -34,6 +37,8 @@
 #include "base/block.h"
 #include "base/id_view.h"
 #include "learning/history.h"
+#include "learning/popularity.h"
+#include "learning/score_parts.h"
 #include "learning/tensors.h"
 #include "learning/tower.h"
 
@@ -53,6 +58,16 @@ typedef struct tfrs_model_epoch
 	double		loss;			/* sum over the epoch's batches */
 	double		loss_per_row;
 } tfrs_model_epoch;
+
+/* What is folded into the tables as they are served, and what makes up the popularity of now. */
+typedef struct tfrs_model_score
+{
+	float		towers;			/* weight of the towers: query vectors and biases are that much longer */
+	float		recent;			/* added to a bias that many times: ln p of now less that of all time */
+	float		mixture[TFRS_POPULARITY_PARTS];	/* weights of the half-lives */
+	uint32_t	trending;		/* 1: unknown queries get what is popular now */
+	uint32_t	reserved;
+} tfrs_model_score;
 
 typedef struct tfrs_model_optimizer
 {
@@ -96,6 +111,10 @@ typedef struct tfrs_model
 	const float *unknown_query; /* (D) likewise */
 	const tfrs_tower_shape *tower;
 	const tfrs_tower_shape *history;	/* the same where it is one of events, else NULL */
+	tfrs_score_parts scores;	/* no candidates where there are none */
+	const tfrs_model_score *score;	/* NULL: nothing is folded in */
+	const float *recent_end;	/* (N) or NULL */
+	const float *recent_all;	/* (N) or NULL */
 	bool		has_events;
 	tfrs_events events;			/* no queries where none are stored */
 	const tfrs_model_optimizer *optimizer;	/* NULL: no state is kept */
@@ -134,6 +153,14 @@ extern void tfrs_model_query(const tfrs_model *model, uint32_t row, float *vecto
  */
 extern void tfrs_model_history(const tfrs_model *model, const tfrs_event_list *list,
 							   float *vector);
+/*
+ * What the events of a history, or of a query of which they are stored, add to the inner products with
+ * candidates: the sparse parts of the score, where the model has them (model->scores).
+ */
+extern void tfrs_model_add_parts_of(const tfrs_model *model, const tfrs_event_list *list,
+									tfrs_part_sums *sums);
+extern void tfrs_model_add_parts(const tfrs_model *model, uint32_t query, tfrs_part_sums *sums);
+
 extern void tfrs_model_candidate(const tfrs_model *model, uint32_t row, float *vector);
 
 #endif							/* TFRS_MODEL_H */

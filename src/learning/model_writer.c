@@ -109,6 +109,22 @@ add_tower(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *
 }
 
 static tfrs_status
+add_score(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
+{
+	size_t		candidates = parts->candidate.ids->count;
+	tfrs_status status = tfrs_score_parts_save(parts->scores, writer, error);
+
+	if (status == TFRS_OK)
+		status = tfrs_block_writer_add(writer, "score", parts->score, 1, sizeof(*parts->score),
+									   error);
+	if (status == TFRS_OK)
+		status = add_part("score", "end", parts->recent_end, candidates, writer, error);
+	if (status == TFRS_OK)
+		status = add_part("score", "all", parts->recent_all, candidates, writer, error);
+	return status;
+}
+
+static tfrs_status
 add_parameters(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *error)
 {
 	tfrs_status status = add_tower(parts, writer, error);
@@ -140,5 +156,7 @@ tfrs_model_parts_add(tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_er
 		status = add_events(parts->events, writer, error);
 	if (status == TFRS_OK)
 		status = add_parameters(parts, writer, error);
+	if (status == TFRS_OK && parts->score != NULL)
+		status = add_score(parts, writer, error);
 	return status;
 }

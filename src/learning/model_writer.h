@@ -39,6 +39,10 @@ typedef struct tfrs_model_parts
 	const tfrs_tensors *parameters;	/* as they are served */
 	const float *bag[TFRS_MAX_BAGS];	/* (N, D) what each bag reads */
 	const float *unknown;		/* (D) beside bags */
+	const tfrs_score_parts *scores;
+	const tfrs_model_score *score;
+	const float *recent_end;	/* (N) */
+	const float *recent_all;	/* (N) */
 	const float *length;		/* (N + 1) of the candidates before they were normalized, or NULL */
 	const tfrs_model_optimizer *optimizer;	/* where its state is kept: that of the parameters */
 } tfrs_model_parts;

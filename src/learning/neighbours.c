@@ -49,6 +49,12 @@ nearest_of(size_t candidates)
 	return near > TFRS_MAX_NEAR ? TFRS_MAX_NEAR : near < LEAST_NEAR ? LEAST_NEAR : near;
 }
 
+double
+tfrs_neighbours_most(double candidates)
+{
+	return candidates * (double) nearest_of((size_t) candidates);
+}
+
 static size_t
 system_size(size_t near)
 {

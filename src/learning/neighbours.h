@@ -87,6 +87,9 @@ extern tfrs_status tfrs_neighbour_fit_step(tfrs_neighbour_fit *fit, tfrs_neighbo
 										   tfrs_error *error);
 extern void tfrs_neighbour_fit_free(tfrs_neighbour_fit *fit);
 
+/* The most values that S of so many candidates has. */
+extern double tfrs_neighbours_most(double candidates);
+
 /* Adds to *bytes what is taken; false where that overflows. */
 extern bool tfrs_neighbour_fit_bytes(tfrs_neighbour_kind kind, const tfrs_events *events,
 									 size_t candidates, int threads, size_t *bytes);

@@ -30,13 +30,13 @@
 #define TFRS_HALF_LIVES 11
 #define TFRS_POPULARITY_PARTS (TFRS_HALF_LIVES + 1)
 
-typedef struct tfrs_popularity
+typedef struct tfrs_recent_popularity
 {
 	size_t		candidates;		/* N */
 	float		weight[TFRS_POPULARITY_PARTS];	/* from 6 hours to for ever, then uniform */
 	float	   *end;			/* (N) ln p after the last event */
 	float	   *all;			/* (N) ln p of all time */
-} tfrs_popularity;
+} tfrs_recent_popularity;
 
 /* An event that is foretold: what each part of the mixture gave to its candidate. */
 typedef struct tfrs_foretold
@@ -75,7 +75,7 @@ typedef struct tfrs_popularity_fit
 	size_t		checks;
 	size_t		looked;			/* events of the sample that are counted */
 	double		hit[TFRS_HALF_LIVES + 1];
-	tfrs_popularity result;		/* until free */
+	tfrs_recent_popularity result;		/* until free */
 } tfrs_popularity_fit;
 
 /* The events have times and must outlive the fit.  Error: memory. */

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/kernels.h"
 #include "base/matmul.h"
@@ -99,7 +100,36 @@ tfrs_ranking_tile_get(tfrs_ranking_tile *tile, tfrs_arena *arena, const tfrs_ran
 		status = TFRS_GET(arena, &tile->peak, shape->rows, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &tile->total, shape->rows, error);
+	if (status == TFRS_OK && shape->model->scores.candidates > 0)
+		status = TFRS_GET(arena, &tile->addend, shape->rows * shape->candidates, error);
+	if (status == TFRS_OK && tile->addend != NULL)
+		status = tfrs_part_sums_get(&tile->sums, arena, shape->candidates, error);
 	return status;
+}
+
+/* Sums the sparse parts of the scores of a row; returns the largest magnitude. */
+static float
+add_parts(tfrs_ranking_tile *tile, size_t r, uint32_t query)
+{
+	const tfrs_model *model = tile->shape->model;
+	float	   *addend = tile->addend + r * tile->shape->candidates;
+	tfrs_part_sums *sums = &tile->sums;
+	float		largest = 0;
+
+	memset(addend, 0, tile->shape->candidates * sizeof(float));
+	if (query >= model->events.queries)
+		return 0;
+	tfrs_model_add_parts(model, query, sums);
+	for (size_t i = 0; i < sums->count; i++)
+	{
+		uint32_t	c = sums->touched[i];
+
+		addend[c] = sums->sum[c];
+		largest = fmaxf(largest, fabsf(addend[c]));
+		sums->sum[c] = 0;
+	}
+	sums->count = 0;
+	return largest;
 }
 
 /* The vector of a row, and its empty shortlist; false where a score might overflow. */
@@ -121,6 +151,11 @@ begin_row(tfrs_ranking_tile *tile, size_t r, uint32_t query)
 		.keys = tile->keys + r * tfrs_shortlist_room(shape->depth),
 		.scratch = tile->keys + shape->rows * tfrs_shortlist_room(shape->depth)
 	};
+	if (tile->addend != NULL)
+	{
+		tile->list[r].largest_addend = add_parts(tile, r, query);
+		tile->list[r].addend = tile->addend + r * shape->candidates;
+	}
 	tfrs_shortlist_begin(&tile->list[r], norm, shape->longest);
 	tile->peak[r] = -INFINITY;
 	tile->total[r] = 0;
@@ -155,6 +190,8 @@ add_cells(tfrs_ranking_tile *tile, const tfrs_held_out *test, size_t list, size_
 	tfrs_left_out out = tfrs_held_out_left_out(test, tfrs_held_out_query_of(test, list));
 	float		largest;
 
+	for (size_t j = 0; tile->addend != NULL && j < width; j++)
+		cells[j] += tile->list[r].addend[from + j];
 	tfrs_left_out_hide(&out, cells, from, width);
 	largest = tfrs_shortlist_add(&tile->list[r], cells, width, (uint32_t) from);
 	if (test->left[list].known > 0)
@@ -205,10 +242,12 @@ tfrs_ranking_tile_loss(const tfrs_ranking_tile *tile, size_t r, const uint64_t *
 
 	for (size_t i = 0; i < count; i++)
 	{
-		const float *vector = shape->model->candidate_table +
-			tfrs_pair_candidate(pairs[i]) * shape->dim;
+		uint32_t	c = tfrs_pair_candidate(pairs[i]);
+		const float *vector = shape->model->candidate_table + c * shape->dim;
 		float		score = tfrs_kernels.dot(tile->list[r].query, vector, shape->dim);
 
+		if (tile->addend != NULL)
+			score += tile->list[r].addend[c];
 		loss += log_total - (double) score * shape->inverse_temperature;
 	}
 	return loss;

@@ -42,6 +42,8 @@ typedef struct tfrs_ranking_tile
 	const tfrs_ranking_shape *shape;
 	float	   *vector;			/* (R, D) */
 	float	   *cell;			/* (R, stride) */
+	float	   *addend;			/* (R, N) sparse parts of the scores; NULL where there are none */
+	tfrs_part_sums sums;
 	tfrs_shortlist *list;		/* (R) */
 	uint64_t   *keys;			/* (R + 1, room of a shortlist): one for all to sort in */
 	float	   *peak;			/* (R) largest logit so far */

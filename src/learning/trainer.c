@@ -1,8 +1,8 @@
 /*
  * trainer.c: what comes before the descent of a training, and after it.
  *
- *     training_data.h -> [hold some events out] -> [measure their lift] -> descend <-> [validate]
- *     -> serve -> trained
+ *     training_data.h -> [hold some events out] -> [measure their lift -> weigh what stands beside the
+ *     tower] -> descend <-> [validate] -> serve -> [fit what stands beside it] -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
@@ -16,6 +16,7 @@
 #include "learning/epoch_log.h"
 #include "learning/lift.h"
 #include "learning/model_writer.h"
+#include "learning/part_training.h"
 #include "learning/serving.h"
 #include "learning/training_data.h"
 #include "learning/validation.h"
@@ -25,9 +26,11 @@ typedef enum train_phase
 	PREPARE,
 	HOLD_OUT,
 	MEASURE,
+	CHOOSE_PARTS,
 	DESCEND,
 	VALIDATE,
 	SERVE,
+	FIT_PARTS,
 	TRAINED
 } train_phase;
 
@@ -45,6 +48,7 @@ struct tfrs_trainer
 	train_phase resumed;		/* after VALIDATE */
 	tfrs_epoch_log log;
 	tfrs_serving serving;
+	tfrs_part_training beside;	/* of its score, with a history tower */
 	tfrs_model_parts parts;		/* what save adds lives here */
 	tfrs_model_optimizer optimizer;
 };
@@ -89,6 +93,7 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	if (trainer == NULL)
 		return;
 	tfrs_validation_free(&trainer->validation);
+	tfrs_part_training_free(&trainer->beside);
 	tfrs_serving_free(&trainer->serving);
 	tfrs_training_data_free(&trainer->data);
 	tfrs_lift_free(&trainer->lift);
@@ -126,24 +131,69 @@ give_up_history(tfrs_trainer *trainer, const tfrs_train_counts *counts, tfrs_err
 }
 
 static tfrs_status
-begin_descent(tfrs_trainer *trainer, tfrs_error *error)
+fail_divergence(const tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_fail(error, TFRS_NOT_FINITE, "loss is not finite in epoch %u", trainer->progress.epoch);
+	tfrs_error_detail(error, "Training broke off at batch %llu of the epoch.",
+					  (unsigned long long) trainer->progress.batch + 1);
+	tfrs_error_hint(error, "Lower learning_rate, raise temperature, or set normalize.");
+	return TFRS_NOT_FINITE;
+}
+
+/* What a descent is told, by this training or by its pilot. */
+static tfrs_pilot_training
+descent_of(const tfrs_trainer *trainer)
 {
 	tfrs_interactions *interactions = trainer->data.interactions;
 	const tfrs_events *events = training_events(trainer);
-	tfrs_descent_counts counts = {
-		.queries = tfrs_interactions_queries(interactions)->count,
-		.candidates = tfrs_training_data_candidates(&trainer->data),
-		.rows = tfrs_interactions_count(interactions), .events = events,
-		.longest = tfrs_events_longest(events)
+
+	return (tfrs_pilot_training) {
+		.options = &trainer->options,
+		.counts = {
+			.queries = tfrs_interactions_queries(interactions)->count,
+			.candidates = tfrs_training_data_candidates(&trainer->data),
+			.rows = tfrs_interactions_count(interactions), .events = events,
+			.longest = tfrs_events_longest(events)
+		},
+		.data = {
+			.interactions = interactions, .warm = tfrs_training_data_warm(&trainer->data),
+			.split = trainer->options.validation.on ? &trainer->validation.split : NULL
+		},
+		.query_counts = tfrs_training_data_query_rows(&trainer->data)
 	};
-	tfrs_descent_data data = {
-		.interactions = interactions, .warm = tfrs_training_data_warm(&trainer->data),
-		.split = trainer->options.validation.on ? &trainer->validation.split : NULL
-	};
+}
+
+static tfrs_status
+begin_descent(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_pilot_training training = descent_of(trainer);
 
 	trainer->phase = DESCEND;
-	return tfrs_descent_begin(&trainer->descent, trainer->arena, &trainer->options, &counts, &data,
-							  error);
+	return tfrs_descent_begin(&trainer->descent, trainer->arena, &trainer->options,
+							  &training.counts, &training.data, error);
+}
+
+/* What stands beside a tower of events is weighed first, then the tower is trained. */
+static tfrs_status
+begin_parts(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_pilot_training training = descent_of(trainer);
+
+	if (!trainer->options.history.on)
+		return begin_descent(trainer, error);
+	trainer->phase = CHOOSE_PARTS;
+	return tfrs_part_training_begin(&trainer->beside, trainer->arena, &training, error);
+}
+
+static tfrs_status
+choose_parts(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_part_training_choose_step(&trainer->beside, &trainer->options.parts,
+														error);
+
+	if (status == TFRS_NOT_FINITE)
+		return fail_divergence(trainer, error);
+	return status == TFRS_OK ? begin_descent(trainer, error) : status;
 }
 
 /* The events are known, if they were asked for: what was left open is chosen. */
@@ -167,7 +217,7 @@ begin_fit(tfrs_trainer *trainer, tfrs_error *error)
 		tfrs_warm_start_keep_shape(trainer->data.model, &options->history);
 	if (status == TFRS_OK)
 		status = tfrs_epoch_log_begin(&trainer->log, trainer->arena, options, error);
-	return status == TFRS_OK ? begin_descent(trainer, error) : status;
+	return status == TFRS_OK ? begin_parts(trainer, error) : status;
 }
 
 /* The events that are trained on are known. */
@@ -212,16 +262,6 @@ hold_out(tfrs_trainer *trainer, tfrs_error *error)
 	tfrs_status status = tfrs_event_split_step(&trainer->validation.split, error);
 
 	return status == TFRS_OK ? begin_measuring(trainer, error) : status;
-}
-
-static tfrs_status
-fail_divergence(const tfrs_trainer *trainer, tfrs_error *error)
-{
-	tfrs_fail(error, TFRS_NOT_FINITE, "loss is not finite in epoch %u", trainer->progress.epoch);
-	tfrs_error_detail(error, "Training broke off at batch %llu of the epoch.",
-					  (unsigned long long) trainer->progress.batch + 1);
-	tfrs_error_hint(error, "Lower learning_rate, raise temperature, or set normalize.");
-	return TFRS_NOT_FINITE;
 }
 
 /* Figures of the epoch that the last step finished make room for those of the next. */
@@ -317,6 +357,24 @@ serve(tfrs_trainer *trainer, tfrs_error *error)
 									error);
 	if (status == TFRS_OK)
 		status = tfrs_serving_step(&trainer->serving);
+	if (status != TFRS_OK)
+		return status;
+	trainer->phase = trainer->options.history.on ? FIT_PARTS : TRAINED;
+	if (trainer->options.history.on)
+		tfrs_part_training_fit_begin(&trainer->beside, &trainer->data.events,
+									 tfrs_training_data_candidates(&trainer->data),
+									 trainer->options.threads);
+	return TFRS_OK;
+}
+
+static tfrs_status
+fit_parts(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_descent *descent = &trainer->descent;
+	tfrs_status status = tfrs_part_training_fit_step(&trainer->beside, &descent->shape,
+													 tfrs_descent_candidates(descent),
+													 trainer->serving.unknown, error);
+
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
 	return status;
@@ -339,6 +397,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case MEASURE:
 			status = measure(trainer, error);
 			break;
+		case CHOOSE_PARTS:
+			status = choose_parts(trainer, error);
+			break;
 		case DESCEND:
 			status = descend(trainer, error);
 			break;
@@ -347,6 +408,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 			break;
 		case SERVE:
 			status = serve(trainer, error);
+			break;
+		case FIT_PARTS:
+			status = fit_parts(trainer, error);
 			break;
 		case TRAINED:
 			break;
@@ -377,7 +441,10 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 			return "holding events out";
 		case VALIDATE:
 			return "validating";
+		case CHOOSE_PARTS:
+			return "choosing weights";
 		case SERVE:
+		case FIT_PARTS:
 		case TRAINED:
 			return "finishing";
 		default:
@@ -406,6 +473,8 @@ fill_parameters(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	parts->unknown = trainer->serving.unknown;
 	for (uint32_t b = 0; b < descent->shape.bags; b++)
 		parts->bag[b] = tfrs_serving_bag(&trainer->serving, b);
+	if (trainer->options.history.on)
+		tfrs_part_training_fill(&trainer->beside, parts);
 	if (!trainer->options.keep_optimizer_state)
 		return;
 	trainer->optimizer = (tfrs_model_optimizer) {

@@ -6,6 +6,7 @@
 #include "learning/descent.h"
 #include "learning/epoch_log.h"
 #include "learning/lift.h"
+#include "learning/part_training.h"
 #include "learning/serving.h"
 #include "learning/validation.h"
 #include "learning/warm_start.h"
@@ -68,6 +69,9 @@ arrays(void *object, tfrs_plan *plan)
 		tfrs_validation_plan(plan, all->options, counts->events, counts->candidates);
 	if (all->options->history.on)
 		tfrs_lift_plan(plan, counts->candidates);
+	if (all->options->history.on)
+		tfrs_part_training_plan(plan, all->options, counts->events, counts->candidates,
+								all->model != NULL);
 	tfrs_descent_arrays(&all->descent, plan);
 	tfrs_serving_arrays(&all->serving, plan);
 }

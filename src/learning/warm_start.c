@@ -286,6 +286,24 @@ copy_row(const source *from, size_t row, bool with_state, tfrs_tensor *tensor)
 				   dim * sizeof(float));
 }
 
+/* Takes out of a candidate's bias what was folded into it (tfrs_model_score). */
+static void
+unfold_bias(const tfrs_model *model, size_t row, float *bias)
+{
+	const tfrs_model_score *score = model->score;
+
+	if (score->recent > 0 && row < model->candidate_ids.count)
+		*bias -= score->recent * (model->recent_end[row] - model->recent_all[row]);
+	*bias /= score->towers;
+}
+
+/* Whether rows are candidates as they were served, with a bias that something was folded into. */
+static bool
+has_folded(const tfrs_model *model, const source *from)
+{
+	return model->score != NULL && model->tower->bias && from->values == model->candidate_table;
+}
+
 tfrs_status
 tfrs_warm_start_copy_step(const tfrs_warm_start *warm, tfrs_tensors *parameters)
 {
@@ -296,7 +314,12 @@ tfrs_warm_start_copy_step(const tfrs_warm_start *warm, tfrs_tensors *parameters)
 
 	tfrs_tensors_piece(parameters, from.rows, &start, &end);
 	for (size_t row = start; row < end; row++)
+	{
 		copy_row(&from, row, warm->keeps_state, tensor);
+		if (has_folded(warm->model, &from))
+			unfold_bias(warm->model, row,
+						tensor->values + (from.place[row] + 1) * tensor->dim - 1);
+	}
 	return tfrs_tensors_pass(parameters, from.rows);
 }
 

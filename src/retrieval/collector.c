@@ -40,11 +40,18 @@ holds_row(const uint32_t *rows, size_t count, uint32_t row)
 }
 
 bool
-tfrs_search_allows(const tfrs_search *search, uint32_t row)
+tfrs_search_permits(const tfrs_search *search, uint32_t row)
 {
 	if (search->has_among && !holds_row(search->among, search->among_count, row))
 		return false;
 	return !holds_row(search->excluded, search->excluded_count, row);
+}
+
+bool
+tfrs_search_allows(const tfrs_search *search, uint32_t row)
+{
+	return tfrs_search_permits(search, row) &&
+		!holds_row(search->adjusted, search->adjusted_count, row);
 }
 
 static void
@@ -97,6 +104,16 @@ is_held(const tfrs_collector *collector, uint32_t row)
 	for (size_t i = 0; i < topk->count; i++)
 		equal |= topk->hits[i].row == row;
 	return equal != 0;
+}
+
+void
+tfrs_collector_offer_adjusted(tfrs_collector *collector, float score, uint32_t row)
+{
+	if (!(score >= collector->threshold) || !tfrs_search_permits(collector->search, row) ||
+		(collector->revisits && is_held(collector, row)))
+		return;
+	tfrs_topk_push(&collector->topk, score, row);
+	update_threshold(collector);
 }
 
 void

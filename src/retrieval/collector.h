@@ -22,6 +22,9 @@ typedef struct tfrs_search
 	const uint32_t *among;		/* where has_among: the only rows allowed, ascending and distinct */
 	size_t		among_count;
 	bool		has_among;
+	const uint32_t *adjusted;	/* rows with another score, ascending and distinct, or NULL */
+	const float *adjustment;	/* (adjusted_count) what is added to that of their vectors */
+	size_t		adjusted_count;
 	float		min_score;		/* -INFINITY: none */
 	uint32_t	leaves_to_search;	/* 0: as stored */
 	uint32_t	rerank;			/* 0: as stored */
@@ -30,7 +33,10 @@ typedef struct tfrs_search
 
 extern void tfrs_search_default(tfrs_search *search);
 
-/* Whether the predicates on rows let this one through; O(log of the lists' lengths). */
+/*
+ * Whether the predicates on rows let this one through with the score of its vector, which is not that
+ * of an adjusted one; O(log of the lists' lengths).
+ */
 extern bool tfrs_search_allows(const tfrs_search *search, uint32_t row);
 
 /* Bits by which most rows are told apart from the hits. */
@@ -61,6 +67,12 @@ tfrs_collector_lacks_rows(const tfrs_collector *collector)
 {
 	return collector->topk.count < collector->topk.k;
 }
+
+/* Whether the predicates on rows let this one through, whatever its score. */
+extern bool tfrs_search_permits(const tfrs_search *search, uint32_t row);
+
+/* Offers an adjusted row with its own score. */
+extern void tfrs_collector_offer_adjusted(tfrs_collector *collector, float score, uint32_t row);
 
 /* The rare part of tfrs_collector_offer: the row reached the threshold. */
 extern void tfrs_collector_consider(tfrs_collector *collector, float score, uint32_t row);

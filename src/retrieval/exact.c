@@ -75,18 +75,55 @@ scan_unmeasured(const tfrs_scorer *scorer, size_t first, size_t end, tfrs_collec
 	}
 }
 
-static void
-scan_range(const tfrs_scorer *scorer, size_t first, size_t end, tfrs_collector *collector)
+void
+tfrs_exact_offer_adjusted(const tfrs_scorer *scorer, tfrs_collector *collector)
 {
+	const tfrs_search *search = collector->search;
+
+	for (size_t i = 0; i < search->adjusted_count; i++)
+	{
+		uint32_t	row = search->adjusted[i];
+
+		tfrs_collector_offer_adjusted(collector, tfrs_scorer_score(scorer, row) +
+									  search->adjustment[i], row);
+	}
+}
+
+/* Scores of the rows from first on; *next: the first adjusted row that is not below first. */
+static void
+offer_scores(tfrs_collector *collector, const float *scores, size_t first, size_t rows,
+			 size_t *next)
+{
+	const tfrs_search *search = collector->search;
+
+	for (size_t r = 0; r < rows; r++)
+	{
+		uint32_t	row = (uint32_t) (first + r);
+
+		if (*next < search->adjusted_count && search->adjusted[*next] == row)
+			tfrs_collector_offer_adjusted(collector, scores[r] + search->adjustment[(*next)++],
+										  row);
+		else
+			tfrs_collector_offer(collector, scores[r], row);
+	}
+}
+
+/* The rows that are adjusted too, with their own scores. */
+static void
+scan_range(const tfrs_scorer *scorer, size_t first, size_t end, tfrs_collector *collector,
+		   size_t *next)
+{
+	const tfrs_search *search = collector->search;
 	float		scores[SCAN_ROWS];
 
+	while (*next < search->adjusted_count && search->adjusted[*next] < first)
+		(*next)++;
 	for (; first < end; first += SCAN_ROWS)
 	{
 		size_t		rows = tfrs_size_smaller(end - first, SCAN_ROWS);
 
 		tfrs_scorer_scores(scorer, first, rows, scores);
-		for (size_t r = 0; r < rows; r++)
-			tfrs_collector_offer(collector, scores[r], (uint32_t) (first + r));
+		offer_scores(collector, scores, first, rows, next);
 	}
 }
 
@@ -98,7 +135,10 @@ scan_ranges(const tfrs_scorer *scorer, tfrs_collector *collector)
 	bool		unmeasured = scorer->corpus->metric == TFRS_METRIC_COSINE &&
 		scorer->corpus->norms == NULL;
 	size_t		first = 0;
+	size_t		next = 0;
 
+	if (unmeasured)
+		tfrs_exact_offer_adjusted(scorer, collector);
 	for (size_t i = 0; i <= search->excluded_count; i++)
 	{
 		size_t		end = scorer->corpus->count;
@@ -108,7 +148,7 @@ scan_ranges(const tfrs_scorer *scorer, tfrs_collector *collector)
 		if (unmeasured)
 			scan_unmeasured(scorer, first, end, collector);
 		else
-			scan_range(scorer, first, end, collector);
+			scan_range(scorer, first, end, collector, &next);
 		first = end + 1;
 	}
 }
@@ -119,7 +159,10 @@ tfrs_exact_scan(const tfrs_scorer *scorer, tfrs_collector *collector)
 	const tfrs_search *search = collector->search;
 
 	if (search->has_among)
+	{
+		tfrs_exact_offer_adjusted(scorer, collector);
 		scan_list(scorer, search->among, search->among_count, collector);
+	}
 	else
 		scan_ranges(scorer, collector);
 }
@@ -138,7 +181,7 @@ order_infinite(const tfrs_scorer *scorer, const tfrs_search *search, float infin
 		size_t		row = search->has_among ? search->among[i] : i;
 		double		value = tfrs_scorer_value(scorer, row);
 
-		if ((float) value == infinity && tfrs_search_allows(search, (uint32_t) row))
+		if ((float) value == infinity && tfrs_search_permits(search, (uint32_t) row))
 			tfrs_topk_push(&topk, (float) (value * INFINITE_SCALE), (uint32_t) row);
 	}
 	tfrs_topk_finish(&topk);

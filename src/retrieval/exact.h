@@ -7,7 +7,13 @@
 #include "retrieval/collector.h"
 #include "retrieval/corpus.h"
 
-/* Offers every row that the lists of the search allow, with its score. */
+/*
+ * Offers the rows that have another score than that of their vectors: before a search that is no scan,
+ * whose threshold then begins with them.
+ */
+extern void tfrs_exact_offer_adjusted(const tfrs_scorer *scorer, tfrs_collector *collector);
+
+/* Offers every row that the lists of the search allow, with its score, adjusted or not. */
 extern void tfrs_exact_scan(const tfrs_scorer *scorer, tfrs_collector *collector);
 
 /*

@@ -13,6 +13,7 @@
 #include "base/matmul.h"
 #include "base/team.h"
 #include "retrieval/exact.h"
+#include "retrieval/exact.h"
 #include "retrieval/index_structure.h"
 #include "retrieval/space.h"
 
@@ -23,6 +24,9 @@
 /* A tile of products stays in the second-level cache. */
 #define TILE_QUERIES 256
 #define TILE_ROWS 1024
+
+/* A query that adjusts more than one row of so many is scanned for. */
+#define SCAN_ADJUSTED 8
 
 /* Products of a row looked at together. */
 #define STRIP 64
@@ -288,6 +292,30 @@ rows_of_step(const tfrs_index_many *many)
 	return tfrs_size_smaller(many->corpus.count - many->rows_done, tiles * TILE_ROWS);
 }
 
+/*
+ * The place of a query.  At its first tile its adjusted rows are offered; where these are many it is
+ * scanned for, so that each row is scored once, and its products are passed over.
+ */
+static void
+begin_query(tfrs_index_many *many, size_t query, float *place)
+{
+	const tfrs_scorer *scorer = &many->scorers[query];
+	tfrs_collector *collector = &many->collectors[query];
+	size_t		adjusted = many->queries.searches[query].adjusted_count;
+
+	tfrs_space_query(&many->space, scorer, place);
+	if (many->rows_done > 0 || adjusted == 0)
+		return;
+	if (SCAN_ADJUSTED * adjusted < many->corpus.count)
+	{
+		tfrs_exact_offer_adjusted(scorer, collector);
+		return;
+	}
+	tfrs_exact_scan(scorer, collector);
+	collector->topk.k = 0;		/* nothing more */
+	collector->threshold = INFINITY;
+}
+
 /* One block of queries against the rows of the step. */
 static void
 multiply_block(void *context, int worker, size_t task)
@@ -303,8 +331,7 @@ multiply_block(void *context, int worker, size_t task)
 	tile.copies = tile.queries + TILE_QUERIES * width;
 	tile.products = tile.copies + TILE_ROWS * width;
 	for (size_t q = 0; q < tile.query_count; q++)
-		tfrs_space_query(&many->space, &many->scorers[tile.first_query + q],
-						 tile.queries + q * width);
+		begin_query(many, tile.first_query + q, tile.queries + q * width);
 	for (tile.first_row = many->rows_done; tile.first_row < end; tile.first_row += TILE_ROWS)
 	{
 		tile.row_count = tfrs_size_smaller(end - tile.first_row, TILE_ROWS);

@@ -110,13 +110,14 @@ choose_effort(const tfrs_index *index, const tfrs_search *search)
 	return effort;
 }
 
-/* The most rows that the lists of the search allow. */
+/* The most rows that the lists of the search allow with the score of their vectors. */
 static size_t
 allowed_rows(const tfrs_index *index, const tfrs_search *search)
 {
 	if (search->has_among)
 		return search->among_count;
-	return index->count - tfrs_size_smaller(index->count, search->excluded_count);
+	return index->count - tfrs_size_smaller(index->count,
+										   search->excluded_count + search->adjusted_count);
 }
 
 /* What scoring each allowed row reads: all of them in a row, or where they are few each alone. */
@@ -153,14 +154,16 @@ scans(const tfrs_index *index, const tfrs_search *search, const tfrs_scorer *sco
 static bool
 has_predicates(const tfrs_search *search)
 {
-	return search->has_among || search->excluded_count > 0 || search->min_score > -INFINITY;
+	return search->has_among || search->excluded_count > 0 || search->adjusted_count > 0 ||
+		search->min_score > -INFINITY;
 }
 
 tfrs_probe_room
 tfrs_index_room(const tfrs_index *index, const tfrs_search *search)
 {
 	return (tfrs_probe_room) {choose_effort(index, search).rerank,
-		search->has_among ? search->among_count : search->excluded_count};
+		search->has_among ? search->among_count
+		: search->excluded_count + search->adjusted_count};
 }
 
 double
@@ -173,7 +176,7 @@ tfrs_index_cost(const tfrs_index *index, const tfrs_search *search)
 	if (structure != NULL)
 		bytes = choose_effort(index, search).reach < 1 ? structure->tuned.bytes
 			: structure->tuned.bounded_bytes;
-	bytes += cost_of_rows(index, (double) search->k) +
+	bytes += cost_of_rows(index, (double) (search->k + search->adjusted_count)) +
 		EXCLUDED_BYTES * (double) search->excluded_count;
 	return fmin(bytes, 2 * all);
 }
@@ -195,6 +198,8 @@ tfrs_index_check_search(const tfrs_corpus *corpus, const float *query, const tfr
 
 	if (status == TFRS_OK && search->has_among)
 		status = check_rows(search->among, search->among_count, corpus->count, error);
+	if (status == TFRS_OK)
+		status = check_rows(search->adjusted, search->adjusted_count, corpus->count, error);
 	if (status == TFRS_OK && isnan(search->min_score))
 		status = tfrs_fail(error, TFRS_NOT_FINITE, "minimum score must not be NaN");
 	return status;
@@ -203,9 +208,6 @@ tfrs_index_check_search(const tfrs_corpus *corpus, const float *query, const tfr
 /*
  * With predicates a search of the tree may come to read more than a scan of the allowed rows would;
  * it is then given up for the scan.  What it reads without predicates has been measured.
- *
- * Rows whose scores are known from elsewhere would be offered to the collector before this, and
- * excluded from the search of the tree: its threshold then begins with them.
  */
 static void
 search_tree(const tfrs_index *index, const tfrs_scorer *scorer, tfrs_tree_effort effort,
@@ -236,7 +238,10 @@ tfrs_index_answer(const tfrs_index *index, const tfrs_scorer *scorer, const tfrs
 	if (scans(index, search, scorer, effort))
 		tfrs_exact_scan(scorer, &collector);
 	else
+	{
+		tfrs_exact_offer_adjusted(scorer, &collector);
 		search_tree(index, scorer, effort, &collector, scratch);
+	}
 	tfrs_topk_finish(&collector.topk);
 	tfrs_exact_order_infinite(scorer, search, hits, collector.topk.count);
 	return collector.topk.count;

@@ -108,17 +108,18 @@ static void
 mark_rows(tfrs_probe *probe)
 {
 	const tfrs_search *search = probe->collector->search;
-	size_t		count = search->has_among ? search->among_count : search->excluded_count;
+	size_t		count = search->has_among ? search->among_count
+		: search->excluded_count + search->adjusted_count;
 
 	probe->marks_log2 = marks_log2(probe->tree, count);
 	probe->marks_are_rows = (size_t) 1 << probe->marks_log2 >= probe->scorer->corpus->count;
 	memset(probe->scratch->marks, 0, (size_t) 1 << (probe->marks_log2 - 3));
-	if (!search->has_among)
-		set_marks(probe, search->excluded, search->excluded_count, true);
-	else
+	if (search->has_among)
 		set_marks(probe, search->among, search->among_count, true);
-	if (search->has_among && probe->marks_are_rows)
-		set_marks(probe, search->excluded, search->excluded_count, false);
+	if (search->has_among && !probe->marks_are_rows)
+		return;
+	set_marks(probe, search->excluded, search->excluded_count, !search->has_among);
+	set_marks(probe, search->adjusted, search->adjusted_count, !search->has_among);
 }
 
 void
@@ -143,7 +144,7 @@ tfrs_probe_begin(tfrs_probe *probe)
 								tree->leaves, scratch->query[w]);
 	scratch->bytes_read += tree->leaves * width * sizeof(float);
 	probe->filtered = probe->collector->search->has_among ||
-		probe->collector->search->excluded_count > 0;
+		probe->collector->search->excluded_count + probe->collector->search->adjusted_count > 0;
 	if (probe->filtered)
 		mark_rows(probe);
 }

@@ -100,7 +100,7 @@ extern void tfrs_probe_scan(tfrs_probe *probe, size_t leaf, size_t first, size_t
 
 /*
  * Whether the lists keep a row out.  A bit tells: each row of the list "among", or else of the
- * excluded ones, has marked one.  In a large corpus rows share bits, so that marking a short list
+ * excluded and adjusted ones, has marked one.  In a large corpus rows share bits, so that marking a short list
  * takes no time that grows with the corpus, and a marked row is looked up in the lists.
  */
 extern bool tfrs_probe_is_kept_out(const tfrs_probe *probe, uint32_t row);

@@ -228,3 +228,25 @@ tfrs_id_write(tfrs_id_writer *writer, tfrs_id id)
 	return InputFunctionCall(&writer->input, tfrs_id_to_cstring(writer->tag, id),
 							 writer->input_parameter, -1);
 }
+
+uint32_t
+tfrs_row_in_index(const tfrs_id_view *candidates, const tfrs_id_view *own, uint32_t row)
+{
+	tfrs_id		id = tfrs_id_view_get(own, row);
+	char	   *text;
+
+	if (candidates->tag == own->tag)
+		return tfrs_id_view_find(candidates, id);
+	if (!tfrs_id_tags_match(candidates->tag, TFRS_TAG_TEXT))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the index has candidates of type %s, but the model of type %s",
+						tfrs_id_tag_name(candidates->tag), tfrs_id_tag_name(own->tag)),
+				 errhint("Build the index over ids of the model's type or their text, or keep what "
+						 "the query has seen: search => '{\"seen\": true}'.")));
+	text = tfrs_id_to_cstring(own->tag, id);
+	row = tfrs_id_view_find(candidates, tfrs_id_from_text(candidates->tag, text, strlen(text),
+														  "candidate"));
+	pfree(text);
+	return row;
+}

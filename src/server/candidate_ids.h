@@ -65,4 +65,11 @@ extern bool tfrs_id_is_of_type(uint32 tag, tfrs_id id, Oid type);
 /* A value in the current memory context. */
 extern Datum tfrs_id_write(tfrs_id_writer *writer, tfrs_id id);
 
+/*
+ * The row that a candidate of a model (ids own) has in an index over ids of its type or their text, or
+ * TFRS_NO_ROW.  Raises for ids of another type.
+ */
+extern uint32_t tfrs_row_in_index(const tfrs_id_view *candidates, const tfrs_id_view *own,
+								  uint32_t row);
+
 #endif							/* TFRS_CANDIDATE_IDS_H */

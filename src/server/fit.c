@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 #include "base/limits.h"
+#include "learning/score_parts.h"
 #include "learning/training.h"
 #include "retrieval/index.h"
 #include "server/bridge.h"
@@ -66,6 +67,17 @@ event_bytes(const tfrs_fit *fit)
 								(fit->model == NULL ? 0 : fit->model->events.count));
 }
 
+/* What stands beside the towers: of each candidate up to some tens of values in each part. */
+static double
+part_bytes(const tfrs_fit *fit)
+{
+	double		candidates = tfrs_interactions_candidates(fit->interactions)->count;
+
+	if (!fit->options->history.on)
+		return 0;
+	return TFRS_SCORE_PARTS * tfrs_neighbours_most(candidates) * 5.0 + candidates * 32.0;
+}
+
 /* ERROR where the model would not fit into a value: in double, where no count can overflow. */
 static void
 check_model_size(const tfrs_fit *fit)
@@ -74,7 +86,7 @@ check_model_size(const tfrs_fit *fit)
 	const tfrs_id_set *candidates = tfrs_interactions_candidates(fit->interactions);
 	double		vectors = table_bytes(fit);
 	double		ids = vocabulary_bytes(queries) + vocabulary_bytes(candidates);
-	double		events = event_bytes(fit);
+	double		events = event_bytes(fit) + part_bytes(fit);
 
 	if (vectors + ids + events <= TFRS_MAX_BLOCK_BYTES)
 		return;
@@ -82,7 +94,8 @@ check_model_size(const tfrs_fit *fit)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("the model would be larger than %.0f MB", TFRS_MAX_BLOCK_BYTES / MEGABYTE),
 			 errdetail("%zu queries and %zu candidates of dimension %u take %.0f MB for their "
-					   "vectors, %.0f MB for their ids and %.0f MB for what each query chose.",
+					   "vectors, %.0f MB for their ids and %.0f MB for what each query chose and "
+					   "what often goes together.",
 					   queries->count, candidates->count,
 					   tfrs_train_options_most_dim(fit->options, candidates->count),
 					   vectors / MEGABYTE, ids / MEGABYTE, events / MEGABYTE),

@@ -33,6 +33,7 @@
 #include "server/profile_cursor.h"
 #include "server/recommendation_table.h"
 #include "server/recommender_sources.h"
+#include "server/score_adjustment.h"
 #include "server/settings.h"
 #include "server/statement.h"
 #include "server/live_relation.h"
@@ -81,6 +82,7 @@ typedef struct materialize_job
 	MemoryContext slice_context;
 	size_t		room;
 	size_t		waiting;
+	size_t		adjusted;		/* rows that these adjust */
 	slice_query *queries;		/* (room) */
 	tfrs_search *searches;		/* (room) */
 	float	   *vectors;		/* (room, D) */
@@ -219,6 +221,8 @@ add_query(materialize_job *job, Datum value, const tfrs_profile *profile)
 	{
 		if (!job->include_seen)
 			tfrs_profile_exclude(profile, search);
+		tfrs_profile_adjust(profile, search);
+		job->adjusted += search->adjusted_count;
 		return;
 	}
 	/* no vector to search for */
@@ -259,7 +263,7 @@ add_rows(const materialize_job *job, tfrs_recommendation_rows *rows, const slice
 		rows->labels[row] = job->labels[hits[i].row];
 		rows->scores[row] = hits[i].score;
 		rows->percentiles[row] = 1 - (double) i / (double) count;
-		rows->sources[row] = tfrs_answer_name(query->answer);
+		rows->sources[row] = tfrs_answer_name(query->answer, job->model);
 	}
 }
 
@@ -316,6 +320,7 @@ write_slice(materialize_job *job, bool is_last)
 	MemoryContextReset(job->slice_context);
 	job->answered += job->waiting;
 	job->waiting = 0;
+	job->adjusted = 0;
 	if (job->commits)
 		SPI_commit();
 }
@@ -341,7 +346,7 @@ answer_queries(materialize_job *job)
 		tfrs_profile profile;
 		Datum		query;
 
-		if (job->waiting == job->room)
+		if (job->waiting == job->room || job->adjusted > TFRS_MOST_WAITING_ADJUSTED)
 			write_slice(job, false);
 		caller = MemoryContextSwitchTo(job->slice_context);
 		query = tfrs_profile_cursor_query(&job->cursor, last_query(job));

@@ -262,6 +262,36 @@ append_events(StringInfo json, const tfrs_model *model)
 					 model->events.at != NULL ? "true" : "false");
 }
 
+/* A sparse part; only one that is there. */
+static void
+append_part(StringInfo json, const char *name, const tfrs_score_parts *parts, int part)
+{
+	if (parts->candidates == 0 || parts->shape[part].weight == 0)
+		return;
+	appendStringInfo(json, "\"%s\": {\"weight\": ", name);
+	tfrs_options_write_float(json, parts->shape[part].weight);
+	appendStringInfo(json, ", \"values\": %zu}, ", parts->neighbours[part].count);
+}
+
+/* What the score is made of. */
+static void
+append_score(StringInfo json, const tfrs_model *model)
+{
+	const tfrs_model_score *score = model->score;
+
+	if (score == NULL)
+		return;
+	appendStringInfoString(json, ", \"score\": {");
+	append_part(json, "together", &model->scores, TFRS_TOGETHER);
+	append_part(json, "next", &model->scores, TFRS_NEXT);
+	appendStringInfoString(json, "\"towers\": ");
+	tfrs_options_write_float(json, score->towers);
+	appendStringInfoString(json, ", \"recent\": ");
+	tfrs_options_write_float(json, score->recent);
+	appendStringInfo(json, ", \"unknown\": \"%s\"}",
+					 score->trending ? "trending" : "popular");
+}
+
 static Datum
 counts_as_jsonb(const tfrs_model *model)
 {
@@ -286,6 +316,7 @@ counts_as_jsonb(const tfrs_model *model)
 					 tfrs_block_digest_text(header->digest));
 	append_history(&json, model->history);
 	append_events(&json, model);
+	append_score(&json, model);
 	appendStringInfoChar(&json, '}');
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }

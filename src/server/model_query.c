@@ -3,40 +3,20 @@
  */
 #include "server/model_query.h"
 
+#include <math.h>
+
 #include "miscadmin.h"
 
 #include "base/limits.h"
 #include "server/bridge.h"
 #include "server/candidate_ids.h"
 #include "server/row_reader.h"
+#include "server/score_adjustment.h"
 
 static bool
 is_own(const tfrs_model *model, const tfrs_id_view *candidates)
 {
 	return candidates->slots == model->candidate_ids.slots;
-}
-
-/* The row that a candidate of the model has in an index over ids of its type or their text. */
-static uint32_t
-row_in_index(const tfrs_id_view *candidates, const tfrs_id_view *own, uint32_t row)
-{
-	tfrs_id		id = tfrs_id_view_get(own, row);
-	char	   *text;
-
-	if (candidates->tag == own->tag)
-		return tfrs_id_view_find(candidates, id);
-	if (!tfrs_id_tags_match(candidates->tag, TFRS_TAG_TEXT))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the index has candidates of type %s, but the model of type %s",
-						tfrs_id_tag_name(candidates->tag), tfrs_id_tag_name(own->tag)),
-				 errhint("Build the index over ids of the model's type or their text, or keep what "
-						 "the query has seen: search => '{\"seen\": true}'.")));
-	text = tfrs_id_to_cstring(own->tag, id);
-	row = tfrs_id_view_find(candidates, tfrs_id_from_text(candidates->tag, text, strlen(text),
-														  "candidate"));
-	pfree(text);
-	return row;
 }
 
 /* Leaves out what the model has stored for the query. */
@@ -52,7 +32,7 @@ exclude_seen(const tfrs_model *model, const tfrs_id_view *candidates, uint32_t q
 		uint32_t	row = seen.candidate[i];
 
 		if (!is_own(model, candidates))
-			row = row_in_index(candidates, &model->candidate_ids, row);
+			row = tfrs_row_in_index(candidates, &model->candidate_ids, row);
 		if (row != TFRS_NO_ROW)
 			list.rows[list.count++] = row;
 	}
@@ -75,6 +55,12 @@ tfrs_model_query_open(const tfrs_model *model, const tfrs_id_view *candidates, t
 		return TFRS_QUERY_POPULAR;
 	if (row != TFRS_NO_ROW && model->has_events && !options->seen)
 		exclude_seen(model, candidates, row, search);
+	if (row != TFRS_NO_ROW && model->has_events)
+	{
+		tfrs_event_list list = tfrs_events_of(&model->events, row);
+
+		tfrs_search_adjust(model, candidates, &list, search);
+	}
 	tfrs_model_query(model, row, vector);
 	return TFRS_QUERY_VECTOR;
 }
@@ -105,6 +91,19 @@ tfrs_model_push_away(const tfrs_model *model, const tfrs_row_list *rows, float *
 	pfree(sum);
 }
 
+bool
+tfrs_model_is_trending(const tfrs_model *model)
+{
+	return model->score != NULL && model->score->trending;
+}
+
+static float
+popularity_of(const tfrs_model *model, uint32_t row)
+{
+	return tfrs_model_is_trending(model) ? expf(model->recent_end[row])
+		: (float) model->candidate_counts[row];
+}
+
 size_t
 tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 						const tfrs_search *search, tfrs_hit *hits)
@@ -117,11 +116,11 @@ tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 	{
 		uint32_t	trained = own ? row
 			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(candidates, row));
-		float		count = trained == TFRS_NO_ROW ? 0 : (float) model->candidate_counts[trained];
+		float		score = trained == TFRS_NO_ROW ? 0 : popularity_of(model, trained);
 
 		if (row % 65536 == 0)
 			CHECK_FOR_INTERRUPTS();
-		tfrs_collector_offer(&collector, count, row);
+		tfrs_collector_offer(&collector, score, row);
 	}
 	tfrs_topk_finish(&collector.topk);
 	return collector.topk.count;

@@ -21,8 +21,8 @@ typedef enum tfrs_query_kind
 } tfrs_query_kind;
 
 /*
- * Puts the query's vector into vector (D).  What the model has stored for it is added to
- * search->excluded (a new list in the current memory context), as rows of candidates: the model's
+ * Puts the query's vector into vector (D), and what the sparse parts of its score add into
+ * search->adjusted.  What the model has stored for it is added to search->excluded (a new list in the current memory context), as rows of candidates: the model's
  * own, or those of an index; unless options say to keep it.  Raises for an unknown query where the
  * options say so.
  */
@@ -30,6 +30,9 @@ extern tfrs_query_kind tfrs_model_query_open(const tfrs_model *model,
 											 const tfrs_id_view *candidates, tfrs_id id,
 											 const tfrs_search_options *options, float *vector,
 											 tfrs_search *search);
+
+/* Whether queries that nothing is known of get what is popular now, not of all time. */
+extern bool tfrs_model_is_trending(const tfrs_model *model);
 
 /*
  * Moves a query's vector (D) away from candidates (rows of the model's): by a quarter of its length
@@ -41,8 +44,8 @@ extern void tfrs_model_push_away(const tfrs_model *model, const tfrs_row_list *r
 								 float *vector);
 
 /*
- * The best search->k candidates by the number of rows that the model was trained on, which is the
- * score; 0 for one it does not know.  hits: room for min(k, N) entries.  The result is how many
+ * The best search->k candidates by the number of rows that the model was trained on, or by the
+ * popularity of now, which is the score; 0 for one it does not know.  hits: room for min(k, N) entries.  The result is how many
  * there are.
  */
 extern size_t tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,

@@ -8,12 +8,16 @@
 
 #include "base/limits.h"
 #include "server/candidate_ids.h"
+#include "server/model_query.h"
+#include "server/score_adjustment.h"
 
 const char *
-tfrs_answer_name(tfrs_answer answer)
+tfrs_answer_name(tfrs_answer answer, const tfrs_model *model)
 {
 	static const char *const names[] = {NULL, "personal", "history", "average", "popular"};
 
+	if (answer == TFRS_ANSWER_POPULAR && tfrs_model_is_trending(model))
+		return "trending";
 	return names[answer];
 }
 
@@ -186,6 +190,12 @@ tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown, float *ve
 	else
 		return answer_unknown(profile, unknown, vector);
 	return known ? TFRS_ANSWER_PERSONAL : TFRS_ANSWER_HISTORY;
+}
+
+void
+tfrs_profile_adjust(const tfrs_profile *profile, tfrs_search *search)
+{
+	tfrs_search_adjust(profile->model, &profile->model->candidate_ids, &profile->list, search);
 }
 
 void

@@ -49,8 +49,8 @@ typedef struct tfrs_profile
 	tfrs_event_list list;		/* the merged events, after finish */
 } tfrs_profile;
 
-/* The name of an answer's source: "personal"; NULL for nothing. */
-extern const char *tfrs_answer_name(tfrs_answer answer);
+/* The name of an answer's source by a model: "personal"; NULL for nothing. */
+extern const char *tfrs_answer_name(tfrs_answer answer, const tfrs_model *model);
 
 /* has_time: live events come with times.  The id's bytes must outlive the profile. */
 extern void tfrs_profile_begin(tfrs_profile *profile, const tfrs_model *model, tfrs_id id,
@@ -75,6 +75,9 @@ extern void tfrs_profile_finish(tfrs_profile *profile);
 /* Puts the query's vector into vector (D) but where the answer is nothing or what is popular. */
 extern tfrs_answer tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown unknown,
 									   float *vector);
+
+/* Puts what the events add to candidates' scores beside the vector into search->adjusted. */
+extern void tfrs_profile_adjust(const tfrs_profile *profile, tfrs_search *search);
 
 /*
  * Adds the candidates of the events to search->excluded, a new list in the current memory

@@ -92,8 +92,9 @@ answer(tfrs_recommend_call *call, const tfrs_profile *profile, tfrs_unknown unkn
 		return;
 	if (avoid != NULL && call->answer != TFRS_ANSWER_POPULAR)
 		tfrs_model_push_away(call->model, avoid, vector);
+	tfrs_profile_adjust(profile, &call->search);
 	list = tfrs_call_find(call);
-	tfrs_call_put(call, &list, tfrs_answer_name(call->answer));
+	tfrs_call_put(call, &list, tfrs_answer_name(call->answer, call->model));
 }
 
 /* (name, query, k, exclude, among, include_seen, unknown, version, min_score) from first on */
@@ -362,6 +363,8 @@ explain(tfrs_recommend_call *call, const tfrs_profile *profile, uint32 candidate
 	tfrs_model_candidate(model, candidate, vector);
 	tfrs_tower_contributions(model->history, model->bag_table, &profile->list, vector, query,
 							   contribution);
+	if (model->scores.candidates > 0)
+		tfrs_score_parts_contributions(&model->scores, &profile->list, candidate, contribution);
 	count = find_parts(profile, contribution, parts);
 	named_count = find_named(call, profile, parts, count, named);
 	is_all = named_count == count;

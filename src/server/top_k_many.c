@@ -24,6 +24,7 @@
 #include "server/embedding_type.h"
 #include "server/model_query.h"
 #include "server/row_reader.h"
+#include "server/score_adjustment.h"
 #include "server/search_arguments.h"
 #include "server/settings.h"
 
@@ -54,6 +55,7 @@ typedef struct many_call
 	MemoryContext slice_context;
 	size_t		room;			/* queries of a slice */
 	size_t		waiting;		/* in the slice now */
+	size_t		adjusted;		/* rows that these adjust */
 	size_t		k;				/* min(k, N) */
 	many_query *queries;		/* (room) */
 	tfrs_search *searches;		/* (room) */
@@ -157,6 +159,7 @@ answer_slice(many_call *call)
 			put_rows(call, query, call->hits + b * call->k, call->counts[b]);
 	}
 	call->waiting = 0;
+	call->adjusted = 0;
 	MemoryContextReset(call->slice_context);
 }
 
@@ -168,7 +171,8 @@ add_query(many_call *call, tfrs_id id, uint32 tag, bool popular)
 
 	query->label = CStringGetTextDatum(tfrs_id_to_cstring(tag, id));
 	query->popular = popular;
-	if (call->waiting == call->room)
+	call->adjusted += call->searches[call->waiting - 1].adjusted_count;
+	if (call->waiting == call->room || call->adjusted > TFRS_MOST_WAITING_ADJUSTED)
 		answer_slice(call);
 }
 

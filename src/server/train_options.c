@@ -10,6 +10,7 @@
 #include <float.h>
 
 #include "base/limits.h"
+#include "learning/neighbour_examples.h"
 #include "server/model_type.h"
 #include "server/options.h"
 #include "server/settings.h"
@@ -23,6 +24,8 @@ enum
 
 /* Where nothing is kept, nothing is learned. */
 #define MOST_DROPOUT 0.99
+
+#define MOST_PART_WEIGHT 10000
 
 StaticAssertDecl(sizeof(tfrs_cutoffs) == sizeof(tfrs_option_integers),
 				 "an array of integers is read into cutoffs as it is");
@@ -117,6 +120,14 @@ static void
 apply_validation(void *target, int on)
 {
 	((tfrs_train_options *) target)->validation.on = on;
+}
+
+/* false: the towers alone; an object: only what it names is not chosen. */
+static void
+apply_parts(void *target, int on)
+{
+	if (!on)
+		((tfrs_train_options *) target)->parts = (tfrs_part_options) {{0, 0}, 1, 0, false};
 }
 
 enum
@@ -254,6 +265,17 @@ static const tfrs_option_key history_keys[] = {
 	{BOOL("tied", history.tied)}
 };
 
+static const tfrs_option_key part_keys[] = {
+	{AT_LEAST_0("together", parts.weight[TFRS_TOGETHER], MOST_PART_WEIGHT)},
+	{AT_LEAST_0("next", parts.weight[TFRS_NEXT], MOST_PART_WEIGHT)},
+	{ABOVE_0("towers", parts.towers, 1)},
+	{AT_LEAST_0("recent", parts.recent, 1)}
+};
+
+static const tfrs_option_scheme part_scheme = {
+	"option of parts", part_keys, lengthof(part_keys)
+};
+
 static const tfrs_option_key validation_keys[] = {
 	{ABOVE_0("fraction", validation.fraction, 0.99)},
 	{CHOICE("by", validation.by, held_out_choices)},
@@ -276,6 +298,8 @@ static const tfrs_option_key keys[] = {
 	.apply = apply_preset},
 	{.name = "history", .type = TFRS_OPTION_OBJECT, FIELD(history.on),
 	.scheme = &history_scheme, .apply = apply_history},
+	{.name = "parts", .type = TFRS_OPTION_OBJECT, FIELD(parts.pilot),
+	.scheme = &part_scheme, .apply = apply_parts, ONLY_FOR(has_history, "history towers")},
 	{CHOICE("optimizer", optimizer.kind, optimizer_choices), .apply = apply_optimizer},
 	{ABOVE_0("learning_rate", optimizer.learning_rate, FLT_MAX)},
 	{AT_LEAST_0("initial_accumulator_value", optimizer.initial_accumulator_value, FLT_MAX),

@@ -190,10 +190,12 @@ sort_all(const data *from, tfrs_metric metric, const float *query, const tfrs_se
 	size_t		count = 0;
 
 	CHECK_OK(tfrs_scorer_init(&scorer, &corpus, query, &check_error));
-	for (size_t row = 0; row < from->count; row++)
+	for (size_t row = 0, next = 0; row < from->count; row++)
 	{
 		tfrs_hit	hit = {tfrs_scorer_score(&scorer, row), (uint32_t) row};
 
+		if (next < search->adjusted_count && search->adjusted[next] == row)
+			hit.score += search->adjustment[next++];
 		if (hit.score >= search->min_score && allows(search, hit.row))
 			hits[count++] = hit;
 	}
@@ -243,7 +245,8 @@ static void
 check_searches(const data *from, const tfrs_index *index, uint64_t seed)
 {
 	static const size_t ks[] = {1, 2, 10, 100, 1000};
-	static uint32_t lists[2][COUNT];
+	static uint32_t lists[3][COUNT];
+	static float adjustment[COUNT];
 	tfrs_random random;
 
 	tfrs_random_init(&random, seed, 1, 0);
@@ -267,6 +270,13 @@ check_searches(const data *from, const tfrs_index *index, uint64_t seed)
 			search.has_among = true;
 			search.among = lists[1];
 			search.among_count = list_rows(lists[1], from->count, i % 3 == 0 ? 2 : 60, &random);
+		}
+		if (i % 8 >= 4)
+		{
+			search.adjusted = lists[2];
+			search.adjustment = adjustment;
+			search.adjusted_count = list_rows(lists[2], from->count, i % 3 == 0 ? 3 : 40, &random);
+			tfrs_random_fill(&random, adjustment, search.adjusted_count, -1, i % 16 < 8 ? 2 : 0.1f);
 		}
 		if (i % 5 == 4)
 			search.min_score = index->metric == TFRS_METRIC_L2 ? -6 : 0.25f;
@@ -665,6 +675,8 @@ check_many(const data *from, const tfrs_index *index, int threads)
 	static tfrs_hit hits[ASKED][K];
 	static size_t counts[ASKED];
 	static const uint32_t excluded[] = {1, 7, 1234};
+	static const uint32_t adjusted[] = {0, 7, 30, 55};
+	static const float adjustment[] = {0.5f, 3, -1, 0.25f};
 	float	   *queries;
 	tfrs_index_many *many;
 	tfrs_hit	alone[K];
@@ -680,6 +692,9 @@ check_many(const data *from, const tfrs_index *index, int threads)
 		searches[i].k = K;
 		searches[i].excluded = i % 2 == 0 ? excluded : NULL;
 		searches[i].excluded_count = i % 2 == 0 ? 3 : 0;
+		searches[i].adjusted = adjusted;
+		searches[i].adjustment = adjustment;
+		searches[i].adjusted_count = i % 3 == 0 && from->count > 60 ? 4 : 0;
 	}
 	CHECK_OK(tfrs_index_many_begin(&many, index, &(tfrs_index_queries) {ASKED, queries, searches,
 								   threads, K, hits[0], counts}, arena, &check_error));

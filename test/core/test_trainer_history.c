@@ -30,6 +30,7 @@ small_options(void)
 	options.batch_size = 150;
 	options.seed = 5;
 	options.history.steps = 9;
+	options.parts = (tfrs_part_options) {{5, 5}, 0.5f, 1, false};
 	return options;
 }
 

@@ -35,6 +35,7 @@ small_options(bool history)
 	options.batch_size = 150;
 	options.seed = 5;
 	options.history.steps = history ? 8 : 0;
+	options.parts = (tfrs_part_options) {{5, 5}, 0.5f, 0, false};
 	return options;
 }
 
