@@ -97,10 +97,9 @@ wide_squared_distance(const float *x, const float *y, size_t dim)
 	return sum;
 }
 
-/* Of two vectors whose norms and product are known. */
-static double
-cosine_by_norms(const float *x, float x_norm, const float *y, float y_norm, size_t dim,
-				double product)
+double
+tfrs_vector_cosine_by_norms(const float *x, float x_norm, const float *y, float y_norm,
+							size_t dim, double product)
 {
 	if (x_norm == 0 || y_norm == 0)
 		return 0;
@@ -117,7 +116,7 @@ tfrs_vector_cosine(const float *x, const float *y, size_t dim, double product)
 	double		y_square = wide_square(y, dim);
 	float		x_norm = norm_of_square(x_square);
 	float		y_norm = norm_of_square(y_square);
-	float		score = (float) cosine_by_norms(x, x_norm, y, y_norm, dim, product);
+	float		score = (float) tfrs_vector_cosine_by_norms(x, x_norm, y, y_norm, dim, product);
 	double		value;
 
 	if (score == 0 || !is_close(x_norm) || !is_close(y_norm))
@@ -133,7 +132,8 @@ cosine(const tfrs_scorer *scorer, size_t row, double product)
 	const float *x = corpus->vectors + row * corpus->dim;
 	float		norm = corpus->norms != NULL ? corpus->norms[row] : tfrs_vector_norm(x, corpus->dim);
 
-	return cosine_by_norms(x, norm, scorer->query, scorer->query_norm, corpus->dim, product);
+	return tfrs_vector_cosine_by_norms(x, norm, scorer->query, scorer->query_norm, corpus->dim,
+									   product);
 }
 
 /* From the kernel's result (a product, or a squared distance) to the value of the score. */

@@ -51,6 +51,11 @@ extern float tfrs_vector_norm(const float *x, size_t dim);
  * of a search, whose norms are floats, so that both have one order.  0 where one of them is 0.
  */
 extern double tfrs_vector_cosine(const float *x, const float *y, size_t dim, double product);
+
+/* The score of a search, of two vectors whose norms are known, too. */
+extern double tfrs_vector_cosine_by_norms(const float *x, float x_norm, const float *y,
+										  float y_norm, size_t dim, double product);
+
 /* |x| where that is its norm, also where a float can't hold it closely. */
 extern double tfrs_vector_length(const float *x, size_t dim, float norm);
 

@@ -36,8 +36,8 @@ extern size_t tfrs_bridge_work_memory(void);
 extern void tfrs_bridge_need_argument(FunctionCallInfo fcinfo, int argument, const char *name);
 
 /*
- * The memory context of the aggregate that is being called, ERROR outside of one.  window: it may be
- * called for a window, too.
+ * The memory context of the aggregate that is being called, ERROR outside of one.  window: it may
+ * be called for a window, too.
  */
 extern MemoryContext tfrs_bridge_aggregate(FunctionCallInfo fcinfo, bool window);
 

@@ -39,14 +39,6 @@ clamp_scores(tfrs_hit *hits, size_t count)
 		hits[i].score = fminf(fmaxf(hits[i].score, -1), 1);
 }
 
-static float
-cosine(const float *x, float x_norm, const float *y, size_t width)
-{
-	double		norms = (double) x_norm * tfrs_vector_norm(y, width);
-
-	return norms == 0 ? 0 : (float) (tfrs_kernels.dot(x, y, width) / norms);
-}
-
 /* By the first width numbers of each vector. */
 static size_t
 scan(const tfrs_index *index, const float *query, size_t width, const tfrs_search *search,
@@ -58,10 +50,15 @@ scan(const tfrs_index *index, const float *query, size_t width, const tfrs_searc
 	tfrs_collector_init(&collector, search, hits, index->count);
 	for (size_t row = 0; row < index->count; row++)
 	{
+		const float *vector = index->vectors + row * index->dim;
+		double		product = tfrs_kernels.dot(query, vector, width);
+
 		if (row % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
 		tfrs_collector_offer(&collector,
-							 cosine(query, norm, index->vectors + row * index->dim, width),
+							 (float) tfrs_vector_cosine_by_norms(query, norm, vector,
+																 tfrs_vector_norm(vector, width),
+																 width, product),
 							 (uint32_t) row);
 	}
 	tfrs_topk_finish(&collector.topk);
