@@ -108,7 +108,8 @@ def check(name, data):
     psql("CREATE SCHEMA tfrs_crosscheck")
     load("training", training)
     load("test", test)
-    arguments = "query, candidate, NULL, at, '{}'" if training[0][2] else "query, candidate"
+    # numpy ranks by the vectors: nothing may stand beside them
+    arguments = "query, candidate" + (", NULL, at" if training[0][2] else "") + ", '{\"parts\": false}'"
     psql(f"CREATE TABLE tfrs_crosscheck.model AS SELECT tfrs.train({arguments}) AS model "
          "FROM tfrs_crosscheck.training")
     ours = json.loads(psql("SELECT tfrs.evaluate(model, query, candidate) "
