@@ -11,10 +11,10 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
 
 #include "base/limits.h"
 #include "server/bridge.h"
+#include "server/column_condition.h"
 #include "server/live_relation.h"
 #include "server/row_reader.h"
 #include "server/recommender_sources.h"
@@ -193,6 +193,13 @@ take_candidates(const tfrs_id_view *ids, asked_row *asked, size_t count, bool *a
 	}
 }
 
+/* Of rows that are asked for: (count) each. */
+typedef struct tfrs_shown
+{
+	bool	   *available;
+	char	  **labels;
+} tfrs_shown;
+
 /* The key and label of candidates that may be shown. */
 static void
 append_candidates(StringInfo sql, const tfrs_live_relation *live)
@@ -205,39 +212,79 @@ append_candidates(StringInfo sql, const tfrs_live_relation *live)
 						 quote_identifier(live->recommender->available_column));
 }
 
+/* Runs a statement about rows (count) of the ids, whose array is its parameter: those that it finds
+ * may be shown. */
+static void
+look_up(const tfrs_live_relation *live, const char *sql, const tfrs_id_view *ids,
+		const uint32 *rows, size_t count, tfrs_shown *shown)
+{
+	asked_row  *asked = palloc_extended(count * sizeof(asked_row), MCXT_ALLOC_HUGE);
+	Datum		keys = array_of_ids(live, ids, rows, count);
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_run_as scope;
+
+	for (size_t i = 0; i < count; i++)
+		asked[i] = (asked_row) {rows[i], (uint32) i};
+	begin_reading(&scope, live->recommender);
+	tfrs_live_relation_select(live, sql, get_array_type(tfrs_live_relation_parameter_type(live)),
+							  keys);
+	MemoryContextSwitchTo(caller);
+	take_candidates(ids, asked, count, shown->available, shown->labels);
+	end_reading(&scope);
+}
+
 void
 tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
 							 const uint32 *rows, size_t count, bool *available, char **labels)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	asked_row  *asked;
 	StringInfoData sql;
-	tfrs_run_as scope;
 	tfrs_live_relation live;
-	Datum		keys;
-	bool		look_up;
+	bool		read;
 
-	look_up = tfrs_live_has_candidates(recommender) &&
+	read = tfrs_live_has_candidates(recommender) &&
 		tfrs_live_relation_open(&live, recommender, TFRS_CANDIDATES);
-	memset(available, !look_up, count * sizeof(bool));
+	memset(available, !read, count * sizeof(bool));
 	memset(labels, 0, count * sizeof(char *));
-	if (!look_up || count == 0)
+	if (!read || count == 0)
 		return;
 	tfrs_live_relation_check_index(&live);
-	asked = palloc_extended(count * sizeof(asked_row), MCXT_ALLOC_HUGE);
-	for (size_t i = 0; i < count; i++)
-		asked[i] = (asked_row) {rows[i], (uint32) i};
-	keys = array_of_ids(&live, ids, rows, count);
 	initStringInfo(&sql);
 	append_candidates(&sql, &live);
 	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)",
 					 tfrs_live_relation_id_text(&live));
-	begin_reading(&scope, recommender);
-	tfrs_live_relation_select(&live, sql.data,
-							  get_array_type(tfrs_live_relation_parameter_type(&live)), keys);
-	MemoryContextSwitchTo(caller);
-	take_candidates(ids, asked, count, available, labels);
-	end_reading(&scope);
+	look_up(&live, sql.data, ids, rows, count, &(tfrs_shown) {available, labels});
+}
+
+/* The queries of rows that count. */
+static void
+append_queries(StringInfo sql, const tfrs_recommender *recommender)
+{
+	append_column(sql, "SELECT DISTINCT ", recommender->query_column);
+	appendStringInfo(sql, " FROM %s", tfrs_relation_text(recommender->interactions));
+	append_column(sql, " WHERE ", recommender->query_column);
+	append_column(sql, " IS NOT NULL AND ", recommender->candidate_column);
+	appendStringInfoString(sql, " IS NOT NULL");
+	append_weight_condition(sql, recommender);
+}
+
+void
+tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+					   const uint32 *rows, size_t count, bool *available, char **labels)
+{
+	StringInfoData sql;
+	tfrs_live_relation live;
+	bool		read = tfrs_live_relation_open(&live, recommender, TFRS_INTERACTIONS);
+
+	memset(available, !read, count * sizeof(bool));
+	memset(labels, 0, count * sizeof(char *));
+	if (!read || count == 0)
+		return;
+	tfrs_live_relation_check_index(&live);
+	initStringInfo(&sql);
+	append_queries(&sql, recommender);
+	appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) ANY ($1)",
+					 tfrs_live_relation_id_text(&live));
+	look_up(&live, sql.data, ids, rows, count, &(tfrs_shown) {available, labels});
 }
 
 void
@@ -409,62 +456,6 @@ tfrs_live_counts_read(const tfrs_recommender *recommender, const tfrs_span *span
 	end_reading(&scope);
 }
 
-/* The condition that a column has a value of a JSON object. */
-static void
-append_value_condition(StringInfo sql, Oid relation, const char *column, JsonbValue *value)
-{
-	AttrNumber	number = get_attnum(relation, column);
-	Oid			type = InvalidOid;
-	const char *text;
-
-	if (number > 0)
-		type = getBaseType(get_atttype(relation, number));
-	if (!OidIsValid(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("%s has no column \"%s\"", tfrs_relation_text(relation), column),
-				 errhint("\"within\" names columns of the candidates.")));
-	if (value->type == jbvNull)
-	{
-		appendStringInfo(sql, " AND %s IS NULL", quote_identifier(column));
-		return;
-	}
-	text = value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len)
-		: value->type == jbvBool ? (value->val.boolean ? "true" : "false")
-		: DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-	appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.=) CAST(%s AS %s)", quote_identifier(column),
-					 quote_literal_cstr(text),
-					 format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
-										  FORMAT_TYPE_FORCE_QUALIFY));
-}
-
-static void
-append_within(StringInfo sql, Oid relation, Jsonb *within)
-{
-	JsonbIterator *iterator = JsonbIteratorInit(&within->root);
-	JsonbValue	value;
-	char	   *column = NULL;
-	JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, true);
-
-	if (token != WJB_BEGIN_OBJECT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("within must be a JSON object of columns and values"),
-				 errhint("For example '{\"category\": 3}'.")));
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			column = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type == jbvBinary)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("within: the value of \"%s\" must be a string, a number, a boolean or "
-							"null", column)));
-		else if (token == WJB_VALUE)
-			append_value_condition(sql, relation, column, &value);
-	}
-}
-
 /* Rows of the ids that the statement has found. */
 static tfrs_row_list
 take_rows(const tfrs_id_view *ids)
@@ -507,7 +498,7 @@ tfrs_live_within_read(const tfrs_recommender *recommender, Jsonb *within, const 
 	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->candidates));
 	append_column(&sql, " WHERE ", recommender->candidate_key);
 	appendStringInfoString(&sql, " IS NOT NULL");
-	append_within(&sql, recommender->candidates, within);
+	tfrs_append_within(&sql, recommender->candidates, within);
 	begin_reading(&scope, recommender);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the candidates");
@@ -515,4 +506,42 @@ tfrs_live_within_read(const tfrs_recommender *recommender, Jsonb *within, const 
 	list = take_rows(ids);
 	end_reading(&scope);
 	return list;
+}
+
+/* Whether a column of that base type can hold the id. */
+static bool
+may_hold(Oid type, uint32 tag, tfrs_id id)
+{
+	bool		limited = type == INT2OID || type == INT4OID || get_typtype(type) == TYPTYPE_ENUM;
+
+	return !limited || tfrs_id_is_of_type(tag, id, type);
+}
+
+bool
+tfrs_live_holders_read(const tfrs_recommender *recommender, const tfrs_model *model,
+					   uint32 candidate, tfrs_row_list *holders)
+{
+	tfrs_id		id = tfrs_id_view_get(&model->candidate_ids, candidate);
+	MemoryContext caller = CurrentMemoryContext;
+	tfrs_live_relation live;
+	StringInfoData sql;
+	tfrs_run_as scope;
+
+	memset(holders, 0, sizeof(*holders));
+	if (!tfrs_live_relation_open(&live, recommender, TFRS_INTERACTIONS))
+		return false;
+	if (!may_hold(tfrs_column_type(live.relation, recommender->candidate_column),
+				  model->candidate_ids.tag, id))
+		return true;
+	initStringInfo(&sql);
+	append_queries(&sql, recommender);
+	tfrs_append_equals(&sql, live.relation, recommender->candidate_column,
+					   tfrs_id_to_cstring(model->candidate_ids.tag, id));
+	begin_reading(&scope, recommender);
+	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the interactions");
+	MemoryContextSwitchTo(caller);
+	*holders = take_rows(&model->query_ids);
+	end_reading(&scope);
+	return true;
 }

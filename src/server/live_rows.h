@@ -27,6 +27,17 @@ extern void tfrs_live_candidates_read(const tfrs_recommender *recommender,
 										 const tfrs_id_view *ids, const uint32 *rows,
 										 size_t count, bool *available, char **labels);
 
+/* The same of queries (rows of the model's): those may be shown that the caller sees in rows that
+ * count.  They have no labels.  Where the interactions cannot be read all may. */
+extern void tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
+								   const uint32 *rows, size_t count, bool *available,
+								   char **labels);
+
+/* The model's queries that have chosen a candidate (a row of the model's); false where the
+ * interactions cannot be read. */
+extern bool tfrs_live_holders_read(const tfrs_recommender *recommender, const tfrs_model *model,
+								   uint32 candidate, tfrs_row_list *holders);
+
 /* Times that rows are counted by: after begin up to middle, and after middle up to end. */
 typedef struct tfrs_span
 {

@@ -16,7 +16,6 @@
 #include "base/limits.h"
 #include "server/candidate_ids.h"
 #include "server/compat.h"
-#include "server/live_rows.h"
 #include "server/model_query.h"
 #include "server/profile.h"
 #include "server/recommend_call.h"
@@ -51,15 +50,6 @@ PG_FUNCTION_INFO_V1(tfrs_recommend_from);
 PG_FUNCTION_INFO_V1(tfrs_recommend_from_as);
 PG_FUNCTION_INFO_V1(tfrs_similar_recommender);
 PG_FUNCTION_INFO_V1(tfrs_explain);
-
-/* The query's events as the caller sees them, or as they are stored. */
-static void
-read_profile(const tfrs_recommend_call *call, tfrs_id id, tfrs_profile *profile)
-{
-	tfrs_profile_begin(profile, call->model, id, call->recommender->at_column != NULL);
-	tfrs_live_events_read(call->recommender, profile);
-	tfrs_profile_finish(profile);
-}
 
 static bool
 boolean_argument(FunctionCallInfo fcinfo, int argument)
@@ -113,7 +103,7 @@ recommend(FunctionCallInfo fcinfo, int first)
 		return;
 	tfrs_search_rows(fcinfo, first + K, call.candidates, &call.search);
 	call.search.min_score = tfrs_search_min_score(fcinfo, first + MIN_SCORE);
-	read_profile(&call, id, &profile);
+	tfrs_call_profile(&call, id, &profile);
 	if (!boolean_argument(fcinfo, first + INCLUDE_SEEN))
 		tfrs_profile_exclude(&profile, &call.search);
 	answer(&call, &profile, unknown_argument(fcinfo, first + UNKNOWN), NULL);
@@ -405,7 +395,7 @@ tfrs_explain(PG_FUNCTION_ARGS)
 	candidate = tfrs_id_view_find(call.candidates, id);
 	if (candidate == TFRS_NO_ROW)
 		PG_RETURN_NULL();
-	read_profile(&call, query, &profile);
+	tfrs_call_profile(&call, query, &profile);
 	if (profile.list.count > 0 && call.search.k > 0)
 		explain(&call, &profile, candidate);
 	PG_RETURN_NULL();

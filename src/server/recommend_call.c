@@ -116,6 +116,14 @@ tfrs_call_begin(FunctionCallInfo fcinfo, tfrs_recommend_call *call, int first, i
 	return true;
 }
 
+void
+tfrs_call_profile(const tfrs_recommend_call *call, tfrs_id id, tfrs_profile *profile)
+{
+	tfrs_profile_begin(profile, call->model, id, call->recommender->at_column != NULL);
+	tfrs_live_events_read(call->recommender, profile);
+	tfrs_profile_finish(profile);
+}
+
 static size_t
 collect_scores(const tfrs_recommend_call *call, const tfrs_search *search, tfrs_hit *hits)
 {
@@ -162,8 +170,12 @@ tfrs_call_keep_available(const tfrs_recommend_call *call, tfrs_shown_list *list,
 	list->labels = palloc_extended(list->count * sizeof(char *) + 1, MCXT_ALLOC_HUGE);
 	for (size_t i = 0; i < list->count; i++)
 		rows[i] = list->hits[i].row;
-	tfrs_live_candidates_read(call->recommender, call->candidates, rows, list->count,
-							  available, list->labels);
+	if (call->of_queries)
+		tfrs_live_queries_read(call->recommender, call->candidates, rows, list->count, available,
+							   list->labels);
+	else
+		tfrs_live_candidates_read(call->recommender, call->candidates, rows, list->count,
+								  available, list->labels);
 	for (size_t i = 0; i < list->count && kept < k; i++)
 	{
 		if (!available[i])
@@ -179,7 +191,8 @@ tfrs_call_find(const tfrs_recommend_call *call)
 {
 	size_t		all = call->candidates->count;
 	size_t		k = Min(call->search.k, all);
-	size_t		ask = tfrs_live_has_candidates(call->recommender) && k > 0 ? k + SPARE(k) : k;
+	bool		looks_up = call->of_queries || tfrs_live_has_candidates(call->recommender);
+	size_t		ask = looks_up && k > 0 ? k + SPARE(k) : k;
 	tfrs_shown_list	list;
 
 	for (;; ask *= 4)

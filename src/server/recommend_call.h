@@ -28,7 +28,8 @@ typedef struct tfrs_recommend_call
 	const tfrs_recommender *recommender;
 	const tfrs_cached_block *block;
 	const tfrs_model *model;
-	const tfrs_id_view *candidates;
+	const tfrs_id_view *candidates; /* that are ranked and shown: queries, where of_queries */
+	bool		of_queries;
 	tfrs_id_writer writer;
 	tfrs_search search;
 	tfrs_answer answer;			/* where it comes from */
@@ -44,6 +45,9 @@ typedef struct tfrs_shown_list
 	char	  **labels;
 	size_t		count;
 } tfrs_shown_list;
+
+/* The query's events as the caller sees them, or as they are stored. */
+extern void tfrs_call_profile(const tfrs_recommend_call *call, tfrs_id id, tfrs_profile *profile);
 
 /* Begins the result; false where it stays empty, since one of the count arguments from number first
  * on is null. */
