@@ -2,7 +2,7 @@
  * status.h: how the core reports what went wrong.
  *
  * base, learning and retrieval never print, exit, log or jump: a function that can fail returns a
- * tfrs_status and fills the caller's tfrs_error.  server/bridge.c turns both into SQLSTATE, DETAIL
+ * tfrs_status and fills the caller's tfrs_error.  server/host/bridge.c turns both into SQLSTATE, DETAIL
  * and HINT.  Messages follow the server's style: lower case, no full stop; detail and hint are
  * sentences.
  */

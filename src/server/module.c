@@ -6,7 +6,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "server/settings.h"
+#include "server/host/settings.h"
 
 PG_MODULE_MAGIC;
 

@@ -1,0 +1,481 @@
+/*
+ * materialize.c: tfrs.materialize, the recommendations of all queries in one pass.
+ *
+ *     interactions in the order of the query -> profiles -> slice of queries -> hits -> difference
+ *
+ * Everything is read as the caller, the interactions under one snapshot: outside of a transaction
+ * block a held cursor goes on over the commits, one after each slice of whole queries.  Answers
+ * are those that tfrs.recommend gives the same caller.
+ *
+ * First all locks are taken, which may have to wait for a load or a migration, and then the
+ * snapshot, so that it sees what they have left.  Only then the version and the types of columns
+ * are looked up, which can't change any more.  The queries are read in the order of the target's
+ * column, by which the slices are bounded there.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+
+#include "base/limits.h"
+#include "server/host/bridge.h"
+#include "server/values/candidate_ids.h"
+#include "server/host/compat.h"
+#include "server/search/model_query.h"
+#include "server/recommender/profile_cursor.h"
+#include "server/recommender/recommendation_table.h"
+#include "server/recommender/recommender_sources.h"
+#include "server/search/score_adjustment.h"
+#include "server/host/settings.h"
+#include "server/recommender/statement.h"
+#include "server/recommender/live_relation.h"
+#include "server/recommender/live_rows.h"
+#include "server/recommender/store.h"
+
+enum
+{
+	RECOMMENDER,
+	TARGET,
+	K,
+	INCLUDE_SEEN,
+	IN_ONE_TRANSACTION,
+	TOLERANCE,
+	VERSION
+};
+
+/* Rows of a slice, and queries: a transaction of some tenths of a second. */
+#define SLICE_ROWS 50000
+#define MOST_QUERIES 4096
+
+typedef struct slice_query
+{
+	Datum		value;			/* of the column, in the slice's memory */
+	tfrs_answer answer;
+} slice_query;
+
+typedef struct materialize_job
+{
+	MemoryContext context;		/* lives over commits */
+	bool		commits;
+	const tfrs_recommender *recommender;
+	int			version;		/* 0: the one in use */
+	tfrs_block_site site;
+	const tfrs_cached_block *block;
+	const tfrs_model *model;
+	bool		include_seen;
+	double		tolerance;
+	char	  **labels;			/* (N) */
+	tfrs_search search;			/* of each query, but for what it has seen */
+	size_t		k;				/* min(k, N) */
+	tfrs_arena	arena;
+	tfrs_recommendation_table table;
+	tfrs_profile_cursor cursor;	/* over the interactions */
+	/* slice */
+	MemoryContext slice_context;
+	size_t		room;
+	size_t		waiting;
+	size_t		adjusted;		/* rows that these adjust */
+	slice_query *queries;		/* (room) */
+	tfrs_search *searches;		/* (room) */
+	float	   *vectors;		/* (room, D) */
+	tfrs_hit   *hits;			/* (room, k) */
+	size_t	   *counts;			/* (room) */
+	tfrs_hit   *popular;		/* (k); NULL: not needed yet */
+	size_t		popular_count;
+	bool		has_last;		/* of the slice before */
+	Datum		last;			/* in context */
+	uint64		answered;		/* queries */
+} materialize_job;
+
+PG_FUNCTION_INFO_V1(tfrs_materialize);
+
+static void *
+allocate(size_t count, size_t size)
+{
+	return palloc_extended(count * size + 1, MCXT_ALLOC_HUGE);
+}
+
+/* ERROR where a candidate that may be shown is no value of the column's type any more. */
+static void
+check_candidate(const materialize_job *job, uint32 row)
+{
+	const tfrs_id_view *ids = &job->block->candidates;
+	tfrs_id		id = tfrs_id_view_get(ids, row);
+	Oid			type = job->table.candidate_type;
+
+	if (tfrs_id_is_of_type(ids->tag, id, type))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("candidate \"%s\" of version %d is not a value of type %s",
+					tfrs_id_to_cstring(ids->tag, id), job->version, format_type_be(type)),
+			 errdetail("Column \"%s\" of %s is of that type.", job->recommender->candidate_column,
+					   tfrs_relation_text(job->recommender->interactions)),
+			 errhint("CALL tfrs.refresh(name).")));
+}
+
+/* What may be shown of the candidates becomes a part of each search. */
+static void
+read_candidates(materialize_job *job)
+{
+	const tfrs_id_view *ids = &job->block->candidates;
+	bool	   *available = allocate(ids->count, sizeof(bool));
+	uint32	   *shown = allocate(ids->count, sizeof(uint32));
+	uint32	   *hidden = allocate(ids->count, sizeof(uint32));
+	size_t		shown_count = 0;
+	size_t		hidden_count = 0;
+
+	job->labels = allocate(ids->count, sizeof(char *));
+	tfrs_live_candidates_read_all(job->recommender, ids, available, job->labels);
+	for (size_t row = 0; row < ids->count; row++)
+	{
+		if (!available[row])
+			hidden[hidden_count++] = (uint32) row;
+		else
+		{
+			check_candidate(job, (uint32) row);
+			shown[shown_count++] = (uint32) row;
+		}
+	}
+	/* the shorter list: each query's search reads it */
+	job->search.has_among = hidden_count > shown_count;
+	job->search.among = shown;
+	job->search.among_count = job->search.has_among ? shown_count : 0;
+	job->search.excluded = hidden;
+	job->search.excluded_count = job->search.has_among ? 0 : hidden_count;
+}
+
+static void
+open_model(materialize_job *job)
+{
+	job->block = tfrs_store_model(job->recommender, job->version, &job->site, job->context);
+	job->model = &job->block->model;
+	tfrs_recommender_check_model(job->recommender, &job->model->query_ids,
+								 &job->block->candidates);
+	if (job->version == 0)
+		job->version = job->recommender->current_version;
+}
+
+static void
+prepare_slices(materialize_job *job)
+{
+	size_t		dim = job->block->index.dim;
+
+	job->k = Min(job->search.k, job->block->index.count);
+	job->room = Max(Min(SLICE_ROWS / Max(job->k, 1), MOST_QUERIES), 1);
+	job->queries = allocate(job->room, sizeof(slice_query));
+	job->searches = allocate(job->room, sizeof(tfrs_search));
+	job->vectors = allocate(job->room * dim, sizeof(float));
+	job->hits = allocate(job->room * job->k, sizeof(tfrs_hit));
+	job->counts = allocate(job->room, sizeof(size_t));
+	job->slice_context = AllocSetContextCreate(job->context, "tfrs slice of queries",
+											   ALLOCSET_DEFAULT_SIZES);
+	tfrs_bridge_arena(&job->arena, job->context, tfrs_settings_memory_bytes());
+}
+
+static void
+open_interactions(materialize_job *job)
+{
+	tfrs_profile_cursor *cursor = &job->cursor;
+
+	cursor->recommender = job->recommender;
+	cursor->query_type = job->table.query_type;
+	cursor->candidate_type = job->table.candidate_type;
+	cursor->collation = job->table.collation;
+	cursor->held = job->commits;
+	tfrs_profile_cursor_open(cursor);
+}
+
+/* What is popular among what may be shown, for the queries that nothing is known of. */
+static void
+find_popular(materialize_job *job)
+{
+	if (job->popular != NULL)
+		return;
+	job->popular = MemoryContextAllocHuge(job->context, job->k * sizeof(tfrs_hit) + 1);
+	job->popular_count = tfrs_popular_candidates(job->model, &job->block->candidates,
+												 &job->search, job->popular);
+}
+
+/* Puts the query into the slice. */
+static void
+add_query(materialize_job *job, Datum value, const tfrs_profile *profile)
+{
+	slice_query *query = &job->queries[job->waiting];
+	tfrs_search *search = &job->searches[job->waiting];
+	size_t		dim = job->block->index.dim;
+	float	   *vector = job->vectors + job->waiting++ * dim;
+
+	*search = job->search;
+	query->value = value;
+	query->answer = tfrs_profile_answer(profile, TFRS_UNKNOWN_POPULAR, vector);
+	if (query->answer != TFRS_ANSWER_POPULAR)
+	{
+		if (!job->include_seen)
+			tfrs_profile_exclude(profile, search);
+		tfrs_profile_adjust(profile, search);
+		job->adjusted += search->adjusted_count;
+		return;
+	}
+	/* no vector to search for */
+	find_popular(job);
+	memset(vector, 0, dim * sizeof(float));
+	search->has_among = true;
+	search->among_count = 0;
+}
+
+static void
+allocate_rows(tfrs_recommendation_rows *rows, size_t count)
+{
+	rows->queries = allocate(count, sizeof(Datum));
+	rows->ranks = allocate(count, sizeof(int32));
+	rows->candidates = allocate(count, sizeof(Datum));
+	rows->labels = allocate(count, sizeof(char *));
+	rows->scores = allocate(count, sizeof(float));
+	rows->percentiles = allocate(count, sizeof(double));
+	rows->sources = allocate(count, sizeof(char *));
+}
+
+static void
+add_rows(const materialize_job *job, tfrs_recommendation_rows *rows, const slice_query *query,
+		 const tfrs_hit *hits, size_t count)
+{
+	tfrs_id_writer writer = {0};
+
+	tfrs_id_writer_init(&writer, &job->block->candidates, job->table.candidate_type,
+						CurrentMemoryContext);
+	for (size_t i = 0; i < count; i++)
+	{
+		size_t		row = rows->count++;
+
+		rows->queries[row] = query->value;
+		rows->ranks[row] = (int32) i + 1;
+		rows->candidates[row] = tfrs_id_write(&writer, tfrs_id_view_get(&job->block->candidates,
+																		hits[i].row));
+		rows->labels[row] = job->labels[hits[i].row];
+		rows->scores[row] = hits[i].score;
+		rows->percentiles[row] = 1 - (double) i / (double) count;
+		rows->sources[row] = tfrs_answer_name(query->answer, job->model);
+	}
+}
+
+/* The bounds of the queries that the slice stands for. */
+static void
+set_bounds(materialize_job *job, tfrs_recommendation_rows *rows, bool is_last)
+{
+	rows->has_first = job->has_last;
+	rows->first = job->last;
+	rows->has_last = !is_last;
+	if (!is_last)
+		rows->last = job->queries[job->waiting - 1].value;
+}
+
+/* Keeps the last query of the slice for the next one. */
+static void
+keep_bound(materialize_job *job, const tfrs_recommendation_rows *rows)
+{
+	MemoryContext caller = MemoryContextSwitchTo(job->context);
+
+	job->has_last = true;
+	job->last = tfrs_profile_cursor_copy(&job->cursor, rows->last);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Answers the queries that wait and writes what has changed.  is_last: no queries follow. */
+static void
+write_slice(materialize_job *job, bool is_last)
+{
+	tfrs_index_queries queries = {
+		job->waiting, job->vectors, job->searches, tfrs_settings_threads(), job->k, job->hits,
+		job->counts
+	};
+	MemoryContext caller = MemoryContextSwitchTo(job->slice_context);
+	tfrs_recommendation_rows rows = {0};
+
+	if (job->waiting > 0)
+		tfrs_search_many(&job->block->index, &queries, &job->arena);
+	allocate_rows(&rows, job->waiting * job->k);
+	for (size_t b = 0; b < job->waiting; b++)
+	{
+		const slice_query *query = &job->queries[b];
+
+		if (query->answer == TFRS_ANSWER_POPULAR)
+			add_rows(job, &rows, query, job->popular, job->popular_count);
+		else
+			add_rows(job, &rows, query, job->hits + b * job->k, job->counts[b]);
+	}
+	set_bounds(job, &rows, is_last);
+	tfrs_recommendation_table_write(&job->table, &rows, job->version, job->tolerance);
+	if (!is_last)
+		keep_bound(job, &rows);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(job->slice_context);
+	job->answered += job->waiting;
+	job->waiting = 0;
+	job->adjusted = 0;
+	if (job->commits)
+		SPI_commit();
+}
+
+/* The query before the one at hand, or NULL. */
+static const Datum *
+last_query(const materialize_job *job)
+{
+	if (job->waiting > 0)
+		return &job->queries[job->waiting - 1].value;
+	return job->has_last ? &job->last : NULL;
+}
+
+/* All queries, slice by slice. */
+static void
+answer_queries(materialize_job *job)
+{
+	bool		more = tfrs_profile_cursor_begin(&job->cursor);
+
+	while (more)
+	{
+		MemoryContext caller;
+		tfrs_profile profile;
+		Datum		query;
+
+		if (job->waiting == job->room || job->adjusted > TFRS_MOST_WAITING_ADJUSTED)
+			write_slice(job, false);
+		caller = MemoryContextSwitchTo(job->slice_context);
+		query = tfrs_profile_cursor_query(&job->cursor, last_query(job));
+		more = tfrs_profile_cursor_read(&job->cursor, job->model, query, &profile);
+		add_query(job, query, &profile);
+		MemoryContextSwitchTo(caller);
+	}
+	write_slice(job, true);
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, materialize_job *job)
+{
+	tfrs_bridge_need_argument(fcinfo, RECOMMENDER, "name");
+	tfrs_bridge_need_argument(fcinfo, TARGET, "target");
+	tfrs_search_default(&job->search);
+	job->include_seen = !PG_ARGISNULL(INCLUDE_SEEN) && PG_GETARG_BOOL(INCLUDE_SEEN);
+	job->tolerance = PG_ARGISNULL(TOLERANCE) ? 0 : PG_GETARG_FLOAT8(TOLERANCE);
+	if (!(job->tolerance >= 0 && job->tolerance < INFINITY))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"tolerance\" must not be negative, but is %g", job->tolerance)));
+	job->version = tfrs_search_version(fcinfo, VERSION);
+	job->commits = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic && !IsSubTransaction() &&
+		(PG_ARGISNULL(IN_ONE_TRANSACTION) || !PG_GETARG_BOOL(IN_ONE_TRANSACTION));
+}
+
+static void
+tell(const materialize_job *job)
+{
+	const tfrs_recommendation_table *table = &job->table;
+
+	ereport(NOTICE,
+			(errmsg("version %d of \"%s\" for " UINT64_FORMAT " queries in %s: " UINT64_FORMAT
+					" rows added, " UINT64_FORMAT " changed, " UINT64_FORMAT " removed",
+					job->version, job->recommender->name, job->answered, table->name,
+					table->added, table->changed, table->removed)));
+}
+
+/*
+ * Where this procedure commits, what the caller reads meanwhile (a loop over a query) is read to its
+ * end, as a COMMIT in this place would do it: as the caller and with his settings.  The
+ * transaction that follows sees what is committed while it waits for locks.
+ */
+static void
+begin_own_transactions(const materialize_job *job)
+{
+	if (!job->commits)
+		return;
+	HoldPinnedPortals();
+	if (!IsolationUsesXactSnapshot())
+		return;
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
+static bool
+has_sources_of(const tfrs_recommender *recommender, const tfrs_recommender *other)
+{
+	return recommender->store == other->store &&
+		recommender->interactions == other->interactions &&
+		recommender->candidates == other->candidates;
+}
+
+/*
+ * Waits for all that is read, then takes a snapshot, which is active from here on, and looks at the
+ * recommender again.
+ */
+static void
+lock_sources(materialize_job *job)
+{
+	for (;;)
+	{
+		const tfrs_recommender *before = job->recommender;
+
+		tfrs_recommender_check_sources(before);
+		tfrs_live_lock(before);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		job->recommender = tfrs_recommender_find(before->name);
+		if (has_sources_of(job->recommender, before))
+			break;
+		PopActiveSnapshot();
+	}
+	tfrs_recommender_check_sources(job->recommender);
+}
+
+/* Up to the cursor, for which the snapshot was taken. */
+static void
+open_all(materialize_job *job, text *target, int k)
+{
+	tfrs_recommendation_table_lock(&job->table, target, job->commits);
+	lock_sources(job);
+	open_model(job);
+	tfrs_recommendation_table_open(&job->table, job->recommender, target, k);
+	job->search.k = (size_t) job->table.k;
+	read_candidates(job);
+	prepare_slices(job);
+	open_interactions(job);
+	PopActiveSnapshot();
+}
+
+Datum
+tfrs_materialize(PG_FUNCTION_ARGS)
+{
+	materialize_job *job;
+	MemoryContext context;
+	bool		nonatomic = fcinfo->context != NULL && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic;
+
+	PreventCommandDuringRecovery("a materialization");
+	PreventCommandIfReadOnly("a materialization");
+	if (SPI_connect_ext(nonatomic ? SPI_OPT_NONATOMIC : 0) != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to the SPI");
+	context = AllocSetContextCreate(nonatomic ? PortalContext : CurTransactionContext,
+									"tfrs materialization", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	job = palloc0(sizeof(materialize_job));
+	job->context = context;
+	read_arguments(fcinfo, job);
+	job->recommender = tfrs_recommender_find(text_to_cstring(PG_GETARG_TEXT_PP(RECOMMENDER)));
+	begin_own_transactions(job);
+	open_all(job, PG_GETARG_TEXT_PP(TARGET),
+			 PG_ARGISNULL(K) ? -1 : (int) tfrs_search_k(fcinfo, K));
+	answer_queries(job);
+	tfrs_profile_cursor_close(&job->cursor);
+	tfrs_recommendation_table_close(&job->table);
+	tell(job);
+	SPI_finish();
+	MemoryContextDelete(context);
+	PG_RETURN_VOID();
+}
