@@ -271,7 +271,7 @@ compare_rows(const void *one, const void *two)
 static void
 keep_nearest(tfrs_neighbour_fit *fit, size_t c, const row_sum *row)
 {
-	tfrs_hit	hits[TFRS_MAX_NEAR];
+	tfrs_hit	hits[TFRS_MAX_NEAR] = {{0, 0}};
 	float	   *target = fit->target + (c - fit->block_first) * fit->near;
 	tfrs_topk	topk;
 

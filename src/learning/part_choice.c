@@ -425,7 +425,7 @@ static size_t
 listed_events(const tfrs_part_choice *choice, const float *value)
 {
 	const tfrs_pair_set *withheld = choice->test.withheld;
-	tfrs_hit	hits[LISTED];
+	tfrs_hit	hits[LISTED] = {{0, 0}};
 	tfrs_topk	topk;
 	size_t		found = 0;
 

@@ -87,8 +87,8 @@ check_probabilities(const float *probability, size_t count, tfrs_error *error)
 	return TFRS_OK;
 }
 
-/* What the caller promises: lists of ascending columns of the batch. */
-static inline bool
+/* What the caller promises: lists of ascending columns of the batch.  Asked by assertions alone. */
+__attribute__((unused)) static bool
 are_ascending(const tfrs_softmax_batch *batch, const tfrs_ragged *lists)
 {
 	for (size_t r = 0; lists != NULL && r < batch->rows; r++)

@@ -107,7 +107,7 @@ tfrs_tensors_forget(tfrs_tensors *parameters)
 		parameters->tensor[i].touched = 0;
 }
 
-static bool
+__attribute__((unused)) static bool
 is_touched(const tfrs_tensor *tensor, uint32_t row)
 {
 	uint32_t	place = tensor->place[row];

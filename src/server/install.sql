@@ -60,4 +60,3 @@ END
 $$;
 
 SET LOCAL search_path TO @extschema@, pg_temp;
-

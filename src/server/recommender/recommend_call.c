@@ -233,4 +233,3 @@ tfrs_call_put(tfrs_recommend_call *call, const tfrs_shown_list *list, const char
 		tuplestore_putvalues(call->result->setResult, call->result->setDesc, values, nulls);
 	}
 }
-

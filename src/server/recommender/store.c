@@ -304,7 +304,7 @@ tfrs_store_model(const tfrs_recommender *recommender, int version, tfrs_block_si
 	store_columns columns;
 	Relation	store = open_store(recommender, &columns);
 	const tfrs_cached_block *block;
-	Datum		model;
+	Datum		model = (Datum) 0;
 
 	if (version == 0)
 		version = recommender->current_version;
