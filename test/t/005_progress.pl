@@ -33,7 +33,7 @@ sub ask
 }
 
 # A training that nobody waits for, and its end as psql reports it.
-my $endless = q{SELECT tfrs.train(user_id, item_id, NULL, at, '{"history": {"steps": 100000000}}') FROM event};
+my $endless = q{SELECT tfrs.train(user_id, item_id, NULL, at, '{"history": {"steps": 100000000}, "parts": false}') FROM event};
 
 sub start
 {
@@ -167,7 +167,7 @@ SKIP:
 {
 	ask('CREATE TABLE mine AS SELECT * FROM event', 'trainer');
 	ask(q{CALL tfrs.create_recommender('things', 'mine', 'user_id', 'item_id', at => 'at',
-		options => '{"history": {"steps": 100000000}}')}, 'trainer');
+		options => '{"history": {"steps": 100000000}, "parts": false}')}, 'trainer');
 	my $session = start(q{CALL tfrs.refresh('things')});
 
 	ok(wait_for_row('refresh'), 'a refresh has a row');
