@@ -50,14 +50,14 @@ tfrs_epoch_log_add(tfrs_epoch_log *log, uint32_t epoch, const tfrs_model_epoch *
 				   const tfrs_batch_accuracy *measured)
 {
 	uint32_t	count = log->options->batch_accuracy.count;
-	float	   *accuracy = log->accuracy + (epoch - 1) * (size_t) count;
+	size_t		first = (epoch - 1) * (size_t) count;
 
 	log->epochs[epoch - 1] = *figures;
 	log->done = epoch;
 	if (log->validation != NULL)
 		log->validation[epoch - 1] = -1.0;
 	for (uint32_t k = 0; k < count && measured->weight > 0.0; k++)
-		accuracy[k] = (float) (measured->hits[k] / measured->weight);
+		log->accuracy[first + k] = (float) (measured->hits[k] / measured->weight);
 }
 
 void
