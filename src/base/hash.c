@@ -6,16 +6,6 @@
 #include <string.h>
 
 static uint64_t
-load_word(const uint8_t *bytes)
-{
-	uint64_t	word = 0;
-
-	for (int i = 7; i >= 0; i--)
-		word = word << 8 | bytes[i];
-	return word;
-}
-
-static uint64_t
 fold(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128) a * b;
@@ -32,13 +22,13 @@ tfrs_hash_bytes(const void *bytes, size_t length)
 	size_t		left = length;
 
 	for (; left >= 8; left -= 8, p += 8)
-		hash = fold(hash ^ load_word(p), UINT64_C(0x8bb84b93962eacc9));
+		hash = fold(hash ^ tfrs_hash_word(p), UINT64_C(0x8bb84b93962eacc9));
 	if (left > 0)
 	{
 		uint8_t		tail[8] = {0};
 
 		memcpy(tail, p, left);
-		hash = fold(hash ^ load_word(tail), UINT64_C(0x4b33a62ed433d4a3));
+		hash = fold(hash ^ tfrs_hash_word(tail), UINT64_C(0x4b33a62ed433d4a3));
 	}
 	return tfrs_random_mix(hash);
 }
@@ -65,24 +55,18 @@ static const uint8_t order[12][16] = {
 	{14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3}
 };
 
-static uint64_t
-rotate(uint64_t x, int bits)
-{
-	return x >> bits | x << (64 - bits);
-}
-
 /* G of the RFC on one column or diagonal of the state. */
 static inline void
 mix(uint64_t *a, uint64_t *b, uint64_t *c, uint64_t *d, uint64_t x, uint64_t y)
 {
 	*a += *b + x;
-	*d = rotate(*d ^ *a, 32);
+	*d = tfrs_hash_rotate(*d ^ *a, 32);
 	*c += *d;
-	*b = rotate(*b ^ *c, 24);
+	*b = tfrs_hash_rotate(*b ^ *c, 24);
 	*a += *b + y;
-	*d = rotate(*d ^ *a, 16);
+	*d = tfrs_hash_rotate(*d ^ *a, 16);
 	*c += *d;
-	*b = rotate(*b ^ *c, 63);
+	*b = tfrs_hash_rotate(*b ^ *c, 63);
 }
 
 /* Subscripts of v are constants, so that the compiler can hold it in registers. */
@@ -93,7 +77,7 @@ compress(tfrs_digest *digest, const uint8_t *block, int last)
 	uint64_t	v[16];
 
 	for (int i = 0; i < 16; i++)
-		m[i] = load_word(block + 8 * i);
+		m[i] = tfrs_hash_word(block + 8 * i);
 	memcpy(v, digest->state, sizeof(digest->state));
 	memcpy(v + 8, initial, sizeof(initial));
 	v[12] ^= digest->length;

@@ -33,6 +33,24 @@ tfrs_hash_integer(int64_t value)
 	return tfrs_random_mix((uint64_t) value);
 }
 
+/* Eight bytes as a number, the first one being the lowest on every machine. */
+static inline uint64_t
+tfrs_hash_word(const uint8_t *bytes)
+{
+	uint64_t	word = 0;
+
+	for (int i = 7; i >= 0; i--)
+		word = word << 8 | bytes[i];
+	return word;
+}
+
+/* Bits to the right, those that fall out coming in at the left; 0 < bits < 64. */
+static inline uint64_t
+tfrs_hash_rotate(uint64_t word, int bits)
+{
+	return word >> bits | word << (64 - bits);
+}
+
 extern uint64_t tfrs_hash_bytes(const void *bytes, size_t length);
 
 extern void tfrs_digest_begin(tfrs_digest *digest);

@@ -6,7 +6,7 @@
  */
 #include "learning/fingerprint.h"
 
-#include <string.h>
+#include "base/hash.h"
 
 /* FarmHash's constants: primes between 2^63 and 2^64. */
 #define K0 UINT64_C(0xc3a5c85c97cb3127)
@@ -20,26 +20,10 @@ typedef struct pair
 } pair;
 
 static uint64_t
-read64(const uint8_t *bytes)
-{
-	uint64_t	value = 0;
-
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | bytes[i];
-	return value;
-}
-
-static uint64_t
 read32(const uint8_t *bytes)
 {
 	return (uint64_t) bytes[3] << 24 | (uint64_t) bytes[2] << 16 | (uint64_t) bytes[1] << 8 |
 		bytes[0];
-}
-
-static uint64_t
-rotate_right(uint64_t value, int shift)
-{
-	return value >> shift | value << (64 - shift);
 }
 
 static uint64_t
@@ -63,10 +47,10 @@ hash_up_to_16(const uint8_t *s, size_t length)
 
 	if (length >= 8)
 	{
-		uint64_t	a = read64(s) + K2;
-		uint64_t	b = read64(s + length - 8);
+		uint64_t	a = tfrs_hash_word(s) + K2;
+		uint64_t	b = tfrs_hash_word(s + length - 8);
 
-		return mix_two(rotate_right(b, 37) * factor + a, (rotate_right(a, 25) + b) * factor,
+		return mix_two(tfrs_hash_rotate(b, 37) * factor + a, (tfrs_hash_rotate(a, 25) + b) * factor,
 					   factor);
 	}
 	if (length >= 4)
@@ -85,43 +69,43 @@ static uint64_t
 hash_up_to_32(const uint8_t *s, size_t length)
 {
 	uint64_t	factor = K2 + length * 2;
-	uint64_t	a = read64(s) * K1;
-	uint64_t	b = read64(s + 8);
-	uint64_t	c = read64(s + length - 8) * factor;
-	uint64_t	d = read64(s + length - 16) * K2;
+	uint64_t	a = tfrs_hash_word(s) * K1;
+	uint64_t	b = tfrs_hash_word(s + 8);
+	uint64_t	c = tfrs_hash_word(s + length - 8) * factor;
+	uint64_t	d = tfrs_hash_word(s + length - 16) * K2;
 
-	return mix_two(rotate_right(a + b, 43) + rotate_right(c, 30) + d,
-				   a + rotate_right(b + K2, 18) + c, factor);
+	return mix_two(tfrs_hash_rotate(a + b, 43) + tfrs_hash_rotate(c, 30) + d,
+				   a + tfrs_hash_rotate(b + K2, 18) + c, factor);
 }
 
 static uint64_t
 hash_up_to_64(const uint8_t *s, size_t length)
 {
 	uint64_t	factor = K2 + length * 2;
-	uint64_t	a = read64(s) * K2;
-	uint64_t	b = read64(s + 8);
-	uint64_t	c = read64(s + length - 8) * factor;
-	uint64_t	d = read64(s + length - 16) * K2;
-	uint64_t	y = rotate_right(a + b, 43) + rotate_right(c, 30) + d;
-	uint64_t	z = mix_two(y, a + rotate_right(b + K2, 18) + c, factor);
-	uint64_t	e = read64(s + 16) * factor;
-	uint64_t	f = read64(s + 24);
-	uint64_t	g = (y + read64(s + length - 32)) * factor;
-	uint64_t	h = (z + read64(s + length - 24)) * factor;
+	uint64_t	a = tfrs_hash_word(s) * K2;
+	uint64_t	b = tfrs_hash_word(s + 8);
+	uint64_t	c = tfrs_hash_word(s + length - 8) * factor;
+	uint64_t	d = tfrs_hash_word(s + length - 16) * K2;
+	uint64_t	y = tfrs_hash_rotate(a + b, 43) + tfrs_hash_rotate(c, 30) + d;
+	uint64_t	z = mix_two(y, a + tfrs_hash_rotate(b + K2, 18) + c, factor);
+	uint64_t	e = tfrs_hash_word(s + 16) * factor;
+	uint64_t	f = tfrs_hash_word(s + 24);
+	uint64_t	g = (y + tfrs_hash_word(s + length - 32)) * factor;
+	uint64_t	h = (z + tfrs_hash_word(s + length - 24)) * factor;
 
-	return mix_two(rotate_right(e + f, 43) + rotate_right(g, 30) + h,
-				   e + rotate_right(f + a, 18) + g, factor);
+	return mix_two(tfrs_hash_rotate(e + f, 43) + tfrs_hash_rotate(g, 30) + h,
+				   e + tfrs_hash_rotate(f + a, 18) + g, factor);
 }
 
 /* 32 bytes under two seeds. */
 static pair
 hash_32(const uint8_t *s, uint64_t a, uint64_t b)
 {
-	uint64_t	c = a + read64(s);
-	uint64_t	sum = c + read64(s + 8) + read64(s + 16);
+	uint64_t	c = a + tfrs_hash_word(s);
+	uint64_t	sum = c + tfrs_hash_word(s + 8) + tfrs_hash_word(s + 16);
 
-	b = rotate_right(b + c + read64(s + 24), 21);
-	return (pair) {sum + read64(s + 24), b + rotate_right(sum, 44) + c};
+	b = tfrs_hash_rotate(b + c + tfrs_hash_word(s + 24), 21);
+	return (pair) {sum + tfrs_hash_word(s + 24), b + tfrs_hash_rotate(sum, 44) + c};
 }
 
 /* What a long text has been condensed to so far. */
@@ -140,13 +124,14 @@ take_64(farm_state *state, const uint8_t *s, uint64_t factor, uint64_t weight)
 {
 	uint64_t	z;
 
-	state->x = rotate_right(state->x + state->y + state->v.first + read64(s + 8), 37) * factor;
-	state->y = rotate_right(state->y + state->v.second + read64(s + 48), 42) * factor;
+	state->x += state->y + state->v.first + tfrs_hash_word(s + 8);
+	state->x = tfrs_hash_rotate(state->x, 37) * factor;
+	state->y = tfrs_hash_rotate(state->y + state->v.second + tfrs_hash_word(s + 48), 42) * factor;
 	state->x ^= state->w.second * weight;
-	state->y += state->v.first * weight + read64(s + 40);
-	z = rotate_right(state->z + state->w.first, 33) * factor;
+	state->y += state->v.first * weight + tfrs_hash_word(s + 40);
+	z = tfrs_hash_rotate(state->z + state->w.first, 33) * factor;
 	state->v = hash_32(s, state->v.second * factor, state->x + state->w.first);
-	state->w = hash_32(s + 32, z + state->w.second, state->y + read64(s + 16));
+	state->w = hash_32(s + 32, z + state->w.second, state->y + tfrs_hash_word(s + 16));
 	state->z = state->x;
 	state->x = z;
 }
@@ -157,7 +142,7 @@ hash_long(const uint8_t *s, size_t length)
 	const uint64_t seed = 81;
 	const uint8_t *end = s + (length - 1) / 64 * 64;
 	const uint8_t *last = s + length - 64;
-	farm_state	state = {.x = seed * K2 + read64(s), .y = seed * K1 + 113};
+	farm_state	state = {.x = seed * K2 + tfrs_hash_word(s), .y = seed * K1 + 113};
 	uint64_t	factor;
 
 	state.z = shift_mix(state.y * K2 + 113) * K2;
@@ -190,15 +175,15 @@ sip_rounds(uint64_t v[4], int rounds)
 	for (; rounds > 0; rounds--)
 	{
 		v[0] += v[1];
-		v[1] = rotate_right(v[1], 64 - 13) ^ v[0];
-		v[0] = rotate_right(v[0], 32);
+		v[1] = tfrs_hash_rotate(v[1], 64 - 13) ^ v[0];
+		v[0] = tfrs_hash_rotate(v[0], 32);
 		v[2] += v[3];
-		v[3] = rotate_right(v[3], 64 - 16) ^ v[2];
+		v[3] = tfrs_hash_rotate(v[3], 64 - 16) ^ v[2];
 		v[0] += v[3];
-		v[3] = rotate_right(v[3], 64 - 21) ^ v[0];
+		v[3] = tfrs_hash_rotate(v[3], 64 - 21) ^ v[0];
 		v[2] += v[1];
-		v[1] = rotate_right(v[1], 64 - 17) ^ v[2];
-		v[2] = rotate_right(v[2], 32);
+		v[1] = tfrs_hash_rotate(v[1], 64 - 17) ^ v[2];
+		v[2] = tfrs_hash_rotate(v[2], 32);
 	}
 }
 
@@ -222,7 +207,7 @@ tfrs_fingerprint_salted(const void *bytes, size_t length, const uint64_t salt[2]
 	size_t		i = 0;
 
 	for (; i + 8 <= length; i += 8)
-		sip_take(v, read64(s + i));
+		sip_take(v, tfrs_hash_word(s + i));
 	for (int shift = 0; i < length; i++, shift += 8)
 		word |= (uint64_t) s[i] << shift;
 	sip_take(v, word);
