@@ -31,6 +31,9 @@
 /* Bytes of one text id: longer ones are almost surely documents passed by mistake. */
 #define TFRS_MAX_ID_BYTES ((size_t) 2048)
 
+/* Bytes of a value of a column: a long text.  What is longer is a file, or a mistake. */
+#define TFRS_MAX_VALUE_BYTES ((size_t) 1 << 20)
+
 /*
  * Slots that a look-up in an id set may read.  At the load of at most 1/2 that id sets keep, a
  * chain of this length has a probability of about 1e-12 even for 2^31 ids: it is met only with ids

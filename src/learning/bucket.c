@@ -2,11 +2,13 @@
  * bucket.c: radix sort and shuffle of bucket.h.
  *
  * The sort takes 11 bits a pass, least significant first, and skips a pass in which all rows have
- * the same digit: of the 15 passes that a row with a weight and a time could need, pairs of a small
- * data set take two.  A comparison sort takes five times as long here, and a bucket is sorted each
+ * the same digit: of the 18 passes that a row with all columns could need, pairs of a small data set
+ * take two.  A comparison sort takes five times as long here, and a bucket is sorted each
  * time that it is read.
  */
 #include "learning/bucket.h"
+
+#include "base/limits.h"
 
 #define DIGIT_BITS 11
 #define DIGITS (1 << DIGIT_BITS)
@@ -16,6 +18,8 @@ has_column(tfrs_row_format format, int column)
 {
 	switch (column)
 	{
+		case TFRS_BUCKET_ROW:
+			return format.has_row;
 		case TFRS_BUCKET_WEIGHT:
 			return format.has_weight;
 		case TFRS_BUCKET_AT_LOW:
@@ -69,6 +73,8 @@ tfrs_bucket_put(tfrs_bucket *bucket, const tfrs_interaction *row)
 
 	bucket->column[TFRS_BUCKET_QUERY][i] = row->query;
 	bucket->column[TFRS_BUCKET_CANDIDATE][i] = row->candidate;
+	if (bucket->format.has_row)
+		bucket->column[TFRS_BUCKET_ROW][i] = row->row;
 	if (bucket->format.has_weight)
 		memcpy(&bucket->column[TFRS_BUCKET_WEIGHT][i], &row->weight, sizeof(float));
 	if (bucket->format.has_time)
@@ -138,7 +144,10 @@ tfrs_bucket_get(const tfrs_bucket *bucket, size_t position, tfrs_interaction *ro
 	row->query = bucket->column[TFRS_BUCKET_QUERY][i];
 	row->candidate = bucket->column[TFRS_BUCKET_CANDIDATE][i];
 	row->weight = 1.0f;
+	row->row = TFRS_NO_ROW;
 	row->at = INT64_MIN;
+	if (bucket->format.has_row)
+		row->row = bucket->column[TFRS_BUCKET_ROW][i];
 	if (bucket->format.has_weight)
 		memcpy(&row->weight, &bucket->column[TFRS_BUCKET_WEIGHT][i], sizeof(float));
 	if (bucket->format.has_time)

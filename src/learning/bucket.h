@@ -1,8 +1,8 @@
 /*
  * bucket.h: one bucket of rows in memory, in canonical order and in a random one.
  *
- * Rows are put in any order, sorted by (query, candidate, at, weight bits), so that equal sets of
- * rows become equal sequences, and shuffled by a stream that the caller names.  Held as columns of
+ * Rows are put in any order, sorted by (query, candidate, at, weight bits, row number), so that equal
+ * sets of rows become equal sequences, and shuffled by a stream that the caller names.  Held as columns of
  * 32-bit words; sorting and shuffling move row numbers only.
  */
 #ifndef TFRS_BUCKET_H
@@ -14,6 +14,7 @@
 /* Columns in the order of a radix sort: the least significant first. */
 enum
 {
+	TFRS_BUCKET_ROW,
 	TFRS_BUCKET_WEIGHT,
 	TFRS_BUCKET_AT_LOW,
 	TFRS_BUCKET_AT_HIGH,		/* the sign bit flipped: unsigned order is the order of times */

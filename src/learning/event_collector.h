@@ -7,8 +7,12 @@
  * result does not depend on the order of the rows.  A step places some queries, reads a block of
  * rows or moves some elements of a sort, however many rows one query has.
  *
+ * Where interactions carry rows of their queries, an event has that of the interaction that was
+ * kept, of several at one time the greatest row.
+ *
  * Events that an earlier model has stored (retrain) are merged with the rows: they weigh 1 where no
- * row has their pair, and a row with the query, candidate and time of one is that event again.
+ * row has their pair, and a row with the query, candidate and time of one is that event again.  Their
+ * queries' rows are those of the keys, which are all that a model stores.
  */
 #ifndef TFRS_EVENT_COLLECTOR_H
 #define TFRS_EVENT_COLLECTOR_H
@@ -42,6 +46,7 @@ typedef struct tfrs_event_options
 {
 	bool		has_weight;
 	bool		has_time;
+	bool		has_row;
 	bool		keep_repeats;	/* a candidate chosen again later is another event */
 	const tfrs_stored_events *stored;	/* NULL: none; must outlive the collector */
 } tfrs_event_options;
@@ -56,6 +61,7 @@ typedef enum tfrs_collect_phase
 	TFRS_COLLECT_MERGE,
 	TFRS_COLLECT_HEAP_BY_TIME,
 	TFRS_COLLECT_STORE,
+	TFRS_COLLECT_READ_ROWS,
 	TFRS_COLLECT_DONE
 } tfrs_collect_phase;
 
@@ -83,6 +89,7 @@ typedef struct tfrs_event_collector
 	uint32_t   *candidate;		/* (E) */
 	int64_t    *at;				/* (E) or NULL */
 	float	   *weight;			/* (E) or NULL */
+	uint32_t   *row;			/* (E) or NULL */
 } tfrs_event_collector;
 
 /* The interactions are finished; their next epoch is 0 again afterwards. */

@@ -36,6 +36,7 @@ typedef struct tfrs_event_part
 	uint32_t   *candidate;		/* (E) */
 	int64_t    *at;				/* (E) or NULL */
 	float	   *weight;			/* (E) or NULL */
+	uint32_t   *row;			/* (E) or NULL */
 	double		squares;		/* of the numbers of events of the queries so far */
 } tfrs_event_part;
 

@@ -40,6 +40,7 @@ typedef struct tfrs_events
 	const int64_t *at;			/* (E) or NULL */
 	/* for training only */
 	const float *weight;		/* (E) or NULL for ones */
+	const uint32_t *row;		/* (E) the query's row (feature_rows.h) at that event, or NULL */
 	size_t		several;		/* queries with two events or more */
 	size_t		later;			/* events that begin a time after their query's first */
 	double		length;			/* events of the query of a random event: sum n^2 / sum n */

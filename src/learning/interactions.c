@@ -215,7 +215,9 @@ put_waiting(tfrs_interactions *interactions, tfrs_error *error)
 	tfrs_id_set_find_integers(candidates, waiting->candidate, count, candidate);
 	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 	{
-		tfrs_interaction row = {query[i], candidate[i], waiting->weight[i], waiting->at[i]};
+		tfrs_interaction row = {
+			query[i], candidate[i], waiting->weight[i], TFRS_NO_ROW, waiting->at[i]
+		};
 
 		if (row.query == TFRS_NO_ROW)
 			status = tfrs_id_set_add(queries, tfrs_id_of_integer(waiting->query[i]), &row.query,
@@ -233,7 +235,7 @@ static tfrs_status
 put_at_once(tfrs_interactions *interactions, tfrs_id query, tfrs_id candidate, float weight,
 			int64_t at, tfrs_error *error)
 {
-	tfrs_interaction row = {TFRS_NO_ROW, TFRS_NO_ROW, weight, at};
+	tfrs_interaction row = {TFRS_NO_ROW, TFRS_NO_ROW, weight, TFRS_NO_ROW, at};
 	tfrs_status status = tfrs_id_set_add(&interactions->query.ids, query, &row.query, error);
 
 	if (status == TFRS_OK)

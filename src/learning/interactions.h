@@ -9,6 +9,10 @@
  * spread over buckets by a hash of their content, each bucket sorted.  An epoch visits the buckets
  * in random order and shuffles inside each: the two-level shuffle, the same whether a bucket lies
  * in memory or in a spool.  With order input nothing is moved: rows are read as they came.
+ *
+ * Where a side has columns beside its key (feature_rows.h), an interaction carries the number of its
+ * query's row, and each key has one row: of several that of the latest time, of equal times the
+ * greatest by content.
  */
 #ifndef TFRS_INTERACTIONS_H
 #define TFRS_INTERACTIONS_H
@@ -19,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/id_set.h"
+#include "learning/feature_rows.h"
 #include "learning/row_store.h"
 
 typedef struct tfrs_interactions tfrs_interactions;
@@ -50,6 +55,17 @@ extern tfrs_status tfrs_interactions_set_candidate_type(tfrs_interactions *inter
 														tfrs_error *error);
 
 /*
+ * Before the first row, after the types: the columns of a side; nothing where no feature reads one.
+ * The options have passed tfrs_tower_options_check (feature.h) and must outlive the interactions.
+ */
+extern tfrs_status tfrs_interactions_set_query_row(tfrs_interactions *interactions,
+												   const tfrs_tower_options *options,
+												   tfrs_error *error);
+extern tfrs_status tfrs_interactions_set_candidate_row(tfrs_interactions *interactions,
+													   const tfrs_tower_options *options,
+													   tfrs_error *error);
+
+/*
  * The hot path.  weight and at are ignored where the options say there are none.  Errors: memory,
  * TFRS_OVER_BUDGET without spools, TFRS_IO_ERROR, TFRS_TOO_LARGE past TFRS_MAX_INTERACTIONS or for
  * ids beyond TFRS_MAX_BLOCK_BYTES, those of tfrs_id_set_add.
@@ -57,6 +73,31 @@ extern tfrs_status tfrs_interactions_set_candidate_type(tfrs_interactions *inter
 extern tfrs_status tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query,
 										 tfrs_id candidate, float weight, int64_t at,
 										 tfrs_error *error);
+
+/* The same with the values (C) of both rows; those of a side without columns may be NULL.  Errors of
+ * tfrs_feature_rows_add too. */
+extern tfrs_status tfrs_interactions_add_rows(tfrs_interactions *interactions, tfrs_id query,
+											  tfrs_id candidate, const tfrs_value *query_value,
+											  const tfrs_value *candidate_value, float weight,
+											  int64_t at, tfrs_error *error);
+
+/* Where a row of a key comes from; of two of them the greater one counts, whatever their times. */
+typedef enum tfrs_row_origin
+{
+	TFRS_ROW_OF_MODEL = 1,		/* an earlier training, before this one */
+	TFRS_ROW_OF_INTERACTION,
+	TFRS_ROW_OF_CATALOGUE		/* what is there now, with or without interactions */
+} tfrs_row_origin;
+
+/* A key's row that stands in no interaction. */
+extern tfrs_status tfrs_interactions_know_query_row(tfrs_interactions *interactions, tfrs_id query,
+													const tfrs_value *value,
+													tfrs_row_origin origin, tfrs_error *error);
+extern tfrs_status tfrs_interactions_know_candidate_row(tfrs_interactions *interactions,
+														tfrs_id candidate,
+														const tfrs_value *value,
+														tfrs_row_origin origin,
+														tfrs_error *error);
 
 /* Ids of an earlier training, which need have no row in this one. */
 extern tfrs_status tfrs_interactions_know_query(tfrs_interactions *interactions, tfrs_id query,
@@ -79,6 +120,24 @@ extern const tfrs_id_set *tfrs_interactions_candidates(const tfrs_interactions *
 /* (V) rows of each id, after finish; 0 for one that is only known. */
 extern const uint32_t *tfrs_interactions_query_counts(const tfrs_interactions *interactions);
 extern const uint32_t *tfrs_interactions_candidate_counts(const tfrs_interactions *interactions);
+
+/* After finish: what a side's rows are; no options where it has no columns that are read. */
+extern tfrs_rows_view tfrs_interactions_query_rows(const tfrs_interactions *interactions);
+extern tfrs_rows_view tfrs_interactions_candidate_rows(const tfrs_interactions *interactions);
+
+/* (V) the row of each key (that of NULLs where nothing is known of it), or NULL. */
+extern const uint32_t *tfrs_interactions_row_of_query(const tfrs_interactions *interactions);
+extern const uint32_t *tfrs_interactions_row_of_candidate(const tfrs_interactions *interactions);
+
+/* (R) what statistics are weighed with, or NULL: the interactions of each row of queries, and the
+ * candidates of each of their rows that have interactions in this or an earlier training. */
+extern const uint32_t *
+tfrs_interactions_query_row_counts(const tfrs_interactions *interactions);
+extern const uint32_t *
+tfrs_interactions_candidate_row_counts(const tfrs_interactions *interactions);
+
+/* Candidates whose interactions had different rows: one of these was chosen. */
+extern size_t tfrs_interactions_candidates_that_differ(const tfrs_interactions *interactions);
 
 /* Starts an epoch (numbered from 0) and reads its rows in order, at most limit at a time; *count
  * is 0 at the epoch's end. */

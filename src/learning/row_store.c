@@ -7,12 +7,19 @@
  */
 #include "learning/row_store.h"
 
+#include "base/limits.h"
+
 void
 tfrs_row_pack(tfrs_row_format format, uint8_t *bytes, const tfrs_interaction *row)
 {
 	memcpy(bytes, &row->query, sizeof(uint32_t));
 	memcpy(bytes + 4, &row->candidate, sizeof(uint32_t));
 	bytes += 8;
+	if (format.has_row)
+	{
+		memcpy(bytes, &row->row, sizeof(uint32_t));
+		bytes += sizeof(uint32_t);
+	}
 	if (format.has_weight)
 	{
 		memcpy(bytes, &row->weight, sizeof(float));
@@ -29,7 +36,13 @@ tfrs_row_unpack(tfrs_row_format format, const uint8_t *bytes, tfrs_interaction *
 	memcpy(&row->candidate, bytes + 4, sizeof(uint32_t));
 	bytes += 8;
 	row->weight = 1.0f;
+	row->row = TFRS_NO_ROW;
 	row->at = INT64_MIN;
+	if (format.has_row)
+	{
+		memcpy(&row->row, bytes, sizeof(uint32_t));
+		bytes += sizeof(uint32_t);
+	}
 	if (format.has_weight)
 	{
 		memcpy(&row->weight, bytes, sizeof(float));

@@ -6,7 +6,8 @@
  * blocks to the spool.  So a list is a run of spooled blocks followed by a run of blocks in memory,
  * and reading gives the rows in the order in which they were put.
  *
- *     stored row:  query uint32 | candidate uint32 | weight float, if kept | at int64, if kept
+ *     stored row:  query uint32 | candidate uint32 | row uint32, if kept | weight float, if kept
+ *                  | at int64, if kept
  *
  * Bytes in a spool are trusted: the host's temporary files are private to it.
  */
@@ -26,6 +27,7 @@ typedef struct tfrs_interaction
 	uint32_t	query;
 	uint32_t	candidate;
 	float		weight;
+	uint32_t	row;			/* the number of the query's row (feature_rows.h), or TFRS_NO_ROW */
 	int64_t		at;
 } tfrs_interaction;
 
@@ -47,16 +49,17 @@ typedef struct tfrs_row_format
 {
 	bool		has_weight;
 	bool		has_time;
+	bool		has_row;
 } tfrs_row_format;
 
 static inline size_t
 tfrs_row_width(tfrs_row_format format)
 {
-	return 2 * sizeof(uint32_t) + (format.has_weight ? sizeof(float) : 0) +
-		(format.has_time ? sizeof(int64_t) : 0);
+	return 2 * sizeof(uint32_t) + (format.has_row ? sizeof(uint32_t) : 0) +
+		(format.has_weight ? sizeof(float) : 0) + (format.has_time ? sizeof(int64_t) : 0);
 }
 
-/* What is not kept reads as weight 1 and an unknown time. */
+/* What is not kept reads as weight 1, an unknown time and no row. */
 extern void tfrs_row_pack(tfrs_row_format format, uint8_t *bytes, const tfrs_interaction *row);
 extern void tfrs_row_unpack(tfrs_row_format format, const uint8_t *bytes, tfrs_interaction *row);
 

@@ -2,7 +2,7 @@
  * spread.c: buckets of spread.h.
  *
  * Which of several equal rows counts as the k-th makes no difference, so the order in which a
- * crowded bucket is read does not show.  (Rows with a weight or a time are told apart by 64-bit
+ * crowded bucket is read does not show.  (Rows with a weight, a time or a row number are told apart by 64-bit
  * hashes here; that two of the some hundred thousand of a bucket agree has a chance of 1e-9.)
  */
 #include "learning/spread.h"
@@ -23,6 +23,8 @@ hash_row(const tfrs_spread *spread, const tfrs_interaction *row)
 	uint32_t	weight_bits;
 
 	hash = tfrs_random_mix(hash ^ ((uint64_t) row->query << 32 | row->candidate));
+	if (spread->store.format.has_row)
+		hash = tfrs_random_mix(hash ^ row->row);
 	if (spread->store.format.has_weight)
 	{
 		memcpy(&weight_bits, &row->weight, sizeof(weight_bits));

@@ -89,7 +89,7 @@ check_kind(Oid relation, const char *column, const tfrs_field *field)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" is of type %s, not %s", column, format_type_be(type),
 						tfrs_column_kind_words(field->kind)),
-				 field->kind == TFRS_COLUMN_TIME
+				 field->kind == TFRS_COLUMN_OF_TIMES
 				 ? errhint("\"%s\" is a column of type timestamptz, timestamp or date.",
 						   field->name) : 0));
 }
@@ -106,7 +106,7 @@ check_columns(const tfrs_recommender *recommender, tfrs_role role, Oid relation)
 
 		if (column == NULL)
 			continue;
-		if (field->kind == TFRS_COLUMN_ID)
+		if (field->kind == TFRS_COLUMN_OF_IDS)
 			tfrs_id_reader_init(&reader, column_type(relation, column), field->name);
 		else
 			check_kind(relation, column, field);

@@ -29,11 +29,11 @@ typedef enum tfrs_role
 /* What a column of such a relation holds. */
 typedef enum tfrs_column_kind
 {
-	TFRS_COLUMN_ANY,
-	TFRS_COLUMN_ID,
-	TFRS_COLUMN_NUMBER,
-	TFRS_COLUMN_TIME,
-	TFRS_COLUMN_BOOLEAN
+	TFRS_COLUMN_OF_ANY,
+	TFRS_COLUMN_OF_IDS,
+	TFRS_COLUMN_OF_NUMBERS,
+	TFRS_COLUMN_OF_TIMES,
+	TFRS_COLUMN_OF_BOOLEAN
 } tfrs_column_kind;
 
 typedef enum tfrs_field_type
@@ -55,19 +55,19 @@ typedef enum tfrs_field_type
 /* FIELD(type, member, name of the argument, members of tfrs_field) */
 #define TFRS_RECOMMENDER_FIELDS(FIELD) \
 	FIELD(RELATION, interactions, "interactions", .role = TFRS_INTERACTIONS) \
-	FIELD(COLUMN, query_column, "query", .role = TFRS_INTERACTIONS, .kind = TFRS_COLUMN_ID) \
+	FIELD(COLUMN, query_column, "query", .role = TFRS_INTERACTIONS, .kind = TFRS_COLUMN_OF_IDS) \
 	FIELD(COLUMN, candidate_column, "candidate", .role = TFRS_INTERACTIONS, \
-		  .kind = TFRS_COLUMN_ID) \
+		  .kind = TFRS_COLUMN_OF_IDS) \
 	FIELD(COLUMN, weight_column, "weight", .role = TFRS_INTERACTIONS, \
-		  .kind = TFRS_COLUMN_NUMBER, .optional = true) \
-	FIELD(COLUMN, at_column, "at", .role = TFRS_INTERACTIONS, .kind = TFRS_COLUMN_TIME, \
+		  .kind = TFRS_COLUMN_OF_NUMBERS, .optional = true) \
+	FIELD(COLUMN, at_column, "at", .role = TFRS_INTERACTIONS, .kind = TFRS_COLUMN_OF_TIMES, \
 		  .optional = true) \
 	FIELD(RELATION, candidates, "candidates", .role = TFRS_CANDIDATES, .optional = true) \
 	FIELD(COLUMN, candidate_key, "candidate_key", .role = TFRS_CANDIDATES, \
-		  .kind = TFRS_COLUMN_ID, .optional = true) \
+		  .kind = TFRS_COLUMN_OF_IDS, .optional = true) \
 	FIELD(COLUMN, label_column, "label", .role = TFRS_CANDIDATES, .optional = true) \
 	FIELD(COLUMN, available_column, "available", .role = TFRS_CANDIDATES, \
-		  .kind = TFRS_COLUMN_BOOLEAN, .optional = true) \
+		  .kind = TFRS_COLUMN_OF_BOOLEAN, .optional = true) \
 	FIELD(OPTIONS, options, "options", .optional = false) \
 	FIELD(REAL, held_out, "held_out", .low = 0, .high = 0.5) \
 	FIELD(REAL, tolerance, "tolerance", .low = 0, .high = 1) \

@@ -16,11 +16,11 @@
 
 /* What a column holds, for "is of type x, not ...". */
 static const char *const kind_words[] = {
-	[TFRS_COLUMN_ANY] = "of any type",
-	[TFRS_COLUMN_ID] = "an integer, text, uuid or another type of ids",
-	[TFRS_COLUMN_NUMBER] = "a number",
-	[TFRS_COLUMN_TIME] = "a time",
-	[TFRS_COLUMN_BOOLEAN] = "boolean"
+	[TFRS_COLUMN_OF_ANY] = "of any type",
+	[TFRS_COLUMN_OF_IDS] = "an integer, text, uuid or another type of ids",
+	[TFRS_COLUMN_OF_NUMBERS] = "a number",
+	[TFRS_COLUMN_OF_TIMES] = "a time",
+	[TFRS_COLUMN_OF_BOOLEAN] = "boolean"
 };
 
 bool
@@ -33,18 +33,18 @@ tfrs_column_is_of(Oid type, tfrs_column_kind kind)
 
 	switch (kind)
 	{
-		case TFRS_COLUMN_ID:
+		case TFRS_COLUMN_OF_IDS:
 			return tfrs_is_id_type(base);
-		case TFRS_COLUMN_NUMBER:
+		case TFRS_COLUMN_OF_NUMBERS:
 			for (size_t i = 0; i < lengthof(numbers); i++)
 				if (base == numbers[i])
 					return true;
 			return false;
-		case TFRS_COLUMN_TIME:
+		case TFRS_COLUMN_OF_TIMES:
 			return base == TIMESTAMPTZOID || base == TIMESTAMPOID || base == DATEOID;
-		case TFRS_COLUMN_BOOLEAN:
+		case TFRS_COLUMN_OF_BOOLEAN:
 			return base == BOOLOID;
-		case TFRS_COLUMN_ANY:
+		case TFRS_COLUMN_OF_ANY:
 			break;
 	}
 	return true;
