@@ -465,3 +465,12 @@ tfrs_part_choice_step(tfrs_part_choice *choice)
 	}
 	return choice->tried < CHOSEN ? TFRS_MORE : TFRS_OK;
 }
+
+void
+tfrs_part_choice_progress(const tfrs_part_choice *choice, uint64_t *done, uint64_t *total)
+{
+	uint64_t	tried = choice->tried < LIST ? (uint64_t) choice->tried : LIST;
+
+	*total = LIST * (uint64_t) choice->queries;
+	*done = tried * choice->queries + choice->done;
+}

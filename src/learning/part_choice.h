@@ -77,6 +77,10 @@ extern tfrs_status tfrs_part_choice_begin(tfrs_part_choice *choice, tfrs_arena *
 
 /* TFRS_MORE until all are chosen. */
 extern tfrs_status tfrs_part_choice_step(tfrs_part_choice *choice);
+
+/* Queries that were ranked, by all weights, and how many will have been. */
+extern void tfrs_part_choice_progress(const tfrs_part_choice *choice, uint64_t *done,
+									  uint64_t *total);
 extern void tfrs_part_choice_free(tfrs_part_choice *choice);
 
 #endif							/* TFRS_PART_CHOICE_H */

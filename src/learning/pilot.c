@@ -233,10 +233,37 @@ advance(tfrs_pilot *pilot, tfrs_error *error)
 }
 
 static tfrs_status
+train_step(tfrs_pilot *pilot, tfrs_error *error)
+{
+	const tfrs_examples *batch = &pilot->descent.batch;
+	tfrs_pilot_progress *progress = &pilot->progress;
+	bool		stepped;
+	tfrs_status status = tfrs_descent_step(&pilot->descent, &stepped, error);
+
+	if (!stepped)
+		return status;
+	pilot->losses += batch->rows > 0 ? pilot->descent.total : 0.0;
+	progress->batches += batch->rows > 0;
+	pilot->units += batch->units;
+	progress->done = batch->done;
+	progress->total = batch->total;
+	progress->rows += batch->items;
+	progress->loss = pilot->losses / fmax(pilot->units, 1.0);
+	return status;
+}
+
+static tfrs_status
+choose_step(tfrs_pilot *pilot)
+{
+	tfrs_status status = tfrs_part_choice_step(&pilot->choice);
+
+	tfrs_part_choice_progress(&pilot->choice, &pilot->progress.done, &pilot->progress.total);
+	return status;
+}
+
+static tfrs_status
 step(tfrs_pilot *pilot, tfrs_error *error)
 {
-	bool		stepped;
-
 	switch (pilot->phase)
 	{
 		case ORDER:
@@ -244,13 +271,13 @@ step(tfrs_pilot *pilot, tfrs_error *error)
 		case SPLIT:
 			return tfrs_event_split_step(&pilot->split, error);
 		case TRAIN:
-			return tfrs_descent_step(&pilot->descent, &stepped, error);
+			return train_step(pilot, error);
 		case SERVE:
 			return tfrs_serving_step(&pilot->serving);
 		case FIT_PARTS:
 			return tfrs_part_fit_step(&pilot->parts, error);
 		default:
-			return tfrs_part_choice_step(&pilot->choice);
+			return choose_step(pilot);
 	}
 }
 

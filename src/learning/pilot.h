@@ -33,6 +33,16 @@ typedef struct tfrs_pilot_training
 	const uint32_t *query_counts;	/* (V) */
 } tfrs_pilot_training;
 
+/* How far a pilot is. */
+typedef struct tfrs_pilot_progress
+{
+	uint64_t	done;			/* steps of its training, then queries that are ranked */
+	uint64_t	total;			/* of them; 0 where it does neither */
+	uint64_t	batches;		/* that were trained on */
+	uint64_t	rows;
+	double		loss;			/* mean of the batches' so far */
+} tfrs_pilot_progress;
+
 /* What a training without a pilot begins with, and with which the choice begins. */
 extern tfrs_part_weights tfrs_pilot_weights(const tfrs_part_options *options, bool has_time);
 
@@ -56,6 +66,9 @@ typedef struct tfrs_pilot
 	const float *bag[TFRS_MAX_BAGS];
 	tfrs_part_fit parts;
 	tfrs_part_choice choice;
+	tfrs_pilot_progress progress;
+	double		losses;			/* sum of the batches' */
+	double		units;			/* of the batches */
 	tfrs_part_weights weights;	/* the result */
 } tfrs_pilot;
 

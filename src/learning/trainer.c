@@ -185,12 +185,24 @@ begin_parts(tfrs_trainer *trainer, tfrs_error *error)
 	return tfrs_part_training_begin(&trainer->beside, trainer->arena, &training, error);
 }
 
+/* A pilot has no epochs. */
+static tfrs_train_progress
+progress_of_pilot(const tfrs_pilot_progress *pilot)
+{
+	return (tfrs_train_progress) {
+		.batch = pilot->batches, .rows = pilot->rows, .loss_per_row = pilot->loss,
+		.done = pilot->done, .total = pilot->total
+	};
+}
+
 static tfrs_status
 choose_parts(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_status status = tfrs_part_training_choose_step(&trainer->beside, &trainer->options.parts,
 														error);
 
+	trainer->progress = status == TFRS_MORE ? progress_of_pilot(&trainer->beside.pilot.progress)
+		: (tfrs_train_progress) {.epoch = 1};
 	if (status == TFRS_NOT_FINITE)
 		return fail_divergence(trainer, error);
 	return status == TFRS_OK ? begin_descent(trainer, error) : status;

@@ -22,7 +22,7 @@
 
 typedef struct tfrs_train_progress
 {
-	uint32_t	epoch;			/* from 1 */
+	uint32_t	epoch;			/* from 1; 0 while a pilot chooses weights */
 	uint64_t	batch;			/* within the epoch, from 1 */
 	uint64_t	rows_done;		/* within the epoch */
 	bool		epoch_finished; /* this step ended the epoch: its losses are complete */
@@ -30,7 +30,7 @@ typedef struct tfrs_train_progress
 	double		loss;			/* sum over the epoch so far */
 	double		loss_per_row;	/* of the epoch so far; of states per batch */
 	uint64_t	rows;			/* of all epochs so far */
-	uint64_t	done;			/* of the rows or the steps of all epochs */
+	uint64_t	done;			/* of the rows or the steps of all epochs, or of a pilot's work */
 	uint64_t	total;			/* 0 until training begins */
 } tfrs_train_progress;
 

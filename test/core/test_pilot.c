@@ -195,3 +195,41 @@ CHECK_TEST(popularity_is_folded_in_once)
 		CHECK_NEAR(again.model.candidate_table[c * dim + dim - 1],
 				   first.model.candidate_table[c * dim + dim - 1], 1e-4);
 }
+
+/* While weights are chosen, the steps of the pilot and the queries that it ranks are counted. */
+CHECK_TEST(a_choice_of_weights_tells_how_far_it_is)
+{
+	tfrs_train_options options = few_steps();
+	training	told = {&options, &timed, NULL};
+	tfrs_arena *arena = check_arena();
+	tfrs_interactions *interactions;
+	tfrs_trainer *trainer;
+	tfrs_train_progress progress;
+	tfrs_status status;
+	uint64_t	steps = 0;
+	uint64_t	ranked = 0;
+
+	draw_fashions();
+	CHECK_OK(collect_training(&interactions, arena, &told, rows, COUNT, &check_error));
+	CHECK_OK(tfrs_trainer_begin(&trainer, arena, &options, interactions, NULL, &check_error));
+	do
+	{
+		status = tfrs_trainer_step(trainer, &progress, &check_error);
+		CHECK(status == TFRS_MORE || status == TFRS_OK);
+		CHECK(progress.done <= progress.total);
+		if (progress.epoch > 0)
+			continue;
+		CHECK(progress.batch == 0 || isfinite(progress.loss_per_row));
+		if (progress.total == 3)
+			steps = progress.done;
+		else
+			ranked = progress.done;
+	} while (status == TFRS_MORE);
+	CHECK_EQUAL(steps, 3);
+	CHECK(ranked > 0);
+	CHECK_EQUAL(progress.done, 12);
+	CHECK_EQUAL(progress.total, 12);
+	CHECK_EQUAL(progress.epoch, options.epochs);
+	tfrs_trainer_destroy(trainer);
+	tfrs_interactions_destroy(interactions);
+}

@@ -33,7 +33,7 @@ sub ask
 }
 
 # A training that nobody waits for, and its end as psql reports it.
-my $endless = q{SELECT tfrs.train(user_id, item_id, NULL, at, '{"history": {"steps": 100000000}, "parts": false}') FROM event};
+my $endless = q{SELECT tfrs.train(user_id, item_id, NULL, at, '{"history": {"steps": 100000000}}') FROM event};
 
 sub start
 {
@@ -69,12 +69,12 @@ is(ask('SELECT count(*) FROM tfrs.progress'), 0, 'nothing runs');
 	my $session = start($endless);
 
 	ok(wait_for_row('train'), 'a training has a row');
-	ok($server->poll_query_until('postgres', q{SELECT phase = 'training' AND batch > 0 FROM tfrs.progress}),
+	ok($server->poll_query_until('postgres', q{SELECT phase = 'choosing weights' AND batch > 0 FROM tfrs.progress}),
 		'with what it is doing');
-	is(ask(q{SELECT kind, subject IS NULL, epoch, batch > 0, done > 0, total, rows_per_second > 0, loss BETWEEN 0 AND 20,
-			remaining_seconds > 1, began BETWEEN now() - interval '5 minutes' AND now()
+	is(ask(q{SELECT kind, subject IS NULL, epoch IS NULL, batch > 0, done > 0, total, rows_per_second > 0,
+			loss BETWEEN 0 AND 20, remaining_seconds > 1, began BETWEEN now() - interval '5 minutes' AND now()
 			FROM tfrs.progress}),
-		'train|t|1|t|t|100000000|t|t|t|t', 'its numbers');
+		'train|t|t|t|t|25000000|t|t|t|t', 'its numbers');
 	is(ask(q{SELECT count(*) FROM tfrs.progress JOIN pg_stat_activity USING (pid) WHERE state = 'active'}), 1,
 		'its process');
 	my $done = ask('SELECT done FROM tfrs.progress');
@@ -93,6 +93,18 @@ is(ask('SELECT count(*) FROM tfrs.progress'), 0, 'nothing runs');
 	is(ask('SELECT count(*) FROM tfrs.progress'), 0, 'nor has one that was cancelled');
 }
 
+# Where all weights are given, the training itself begins at once.
+{
+	my $session = start(q{SELECT tfrs.train(user_id, item_id, NULL, at,
+		'{"history": {"steps": 100000000}, "parts": {"together": 5, "next": 0, "towers": 1, "recent": 0}}') FROM event});
+
+	ok($server->poll_query_until('postgres', q{SELECT phase = 'training' AND batch > 0 FROM tfrs.progress}),
+		'a training without a choice of weights');
+	is(ask('SELECT epoch, done > 0, total, loss BETWEEN 0 AND 20 FROM tfrs.progress'), '1|t|100000000|t',
+		'has its numbers');
+	cancel($session);
+}
+
 # Thousands of looks meet no half-written row.
 {
 	my $session = start($endless);
@@ -102,7 +114,7 @@ is(ask('SELECT count(*) FROM tfrs.progress'), 0, 'nothing runs');
 			CREATE TEMP TABLE looks (whole bool);
 			DO $$ BEGIN
 				FOR i IN 1 .. 5000 LOOP
-					INSERT INTO looks SELECT total IN (0, 100000000) IS NOT FALSE AND done <= total IS NOT FALSE
+					INSERT INTO looks SELECT total IN (0, 25000000) IS NOT FALSE AND done <= total IS NOT FALSE
 						AND kind = 'train' FROM tfrs.progress;
 				END LOOP;
 			END $$;
@@ -167,12 +179,12 @@ SKIP:
 {
 	ask('CREATE TABLE mine AS SELECT * FROM event', 'trainer');
 	ask(q{CALL tfrs.create_recommender('things', 'mine', 'user_id', 'item_id', at => 'at',
-		options => '{"history": {"steps": 100000000}, "parts": false}')}, 'trainer');
+		options => '{"history": {"steps": 100000000}}')}, 'trainer');
 	my $session = start(q{CALL tfrs.refresh('things')});
 
 	ok(wait_for_row('refresh'), 'a refresh has a row');
-	ok($server->poll_query_until('postgres', q{SELECT phase = 'training' AND done > 0 AND loss > 0 FROM tfrs.progress}),
-		'with the numbers of its training');
+	ok($server->poll_query_until('postgres', q{SELECT phase = 'choosing weights' AND done > 0 AND loss > 0
+			FROM tfrs.progress}), 'with the numbers of its training');
 	is(ask('SELECT kind, subject FROM tfrs.progress'), 'refresh|things', 'and its recommender');
 	cancel($session);
 	like($session->{errors}, qr/canceling statement/, 'it is cancelled');
