@@ -61,6 +61,7 @@ endif
 include $(PGXS)
 
 # Only sources are looked for beside the Makefile, not what was built there for another server.
+override srcdir := $(patsubst %/,%,$(srcdir_here))
 override VPATH =
 vpath %.c $(srcdir)
 vpath %.control $(srcdir)
