@@ -7,6 +7,8 @@
 #   make check-settings       the SQL tests under unusual settings of the server
 #   make check-sqlsmith       random queries
 #   make fuzz                 hostile bytes (test/fuzz/fuzz.mk)
+#   make check-versions       make check in fresh Debians, with PostgreSQL 15, 17 and 18
+#   make check-packages       Debian packages, an image, pg_upgrade from 15 to 17, also in fresh Debians
 #   make check-bi             Superset and a browser look at demo/dashboard; takes some minutes
 #   make [PG_CONFIG=...]      build for one PostgreSQL server
 #   make install [DESTDIR=...]
@@ -24,6 +26,7 @@ OBJS = $(patsubst $(srcdir_here)%.c,%.o,$(SOURCES))
 SQL_PARTS := $(foreach m,$(MODULES_IN_ORDER),$(wildcard $(srcdir_here)src/$(m).sql))
 
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+DATA = $(wildcard $(srcdir_here)src/upgrades/$(EXTENSION)--*--*.sql)
 SHLIB_EXPORTS = exports.txt
 EXTRA_CLEAN = build exports.txt exports.list $(OBJS:.o=.d)
 
@@ -42,7 +45,8 @@ SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
 WITHOUT_SERVER = check check-kills check-layers check-core check-conformance check-sql check-tap \
-	check-clients check-settings check-sqlsmith check-bi fuzz demo demo-stop
+	check-clients check-settings check-sqlsmith check-versions check-packages check-bi fuzz demo \
+	demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -106,10 +110,19 @@ check-settings check-sqlsmith:
 check-kills:
 	@TFRS_KILLS=20 TFRS_TAP=t/007_refresh_crash.pl $(srcdir_here)test/check tap
 
+# These need root, debootstrap and hours.
+check-versions:
+	@$(COUNT) sh -c 'for suite in bookworm trixie sid; do $(srcdir_here)test/chroot $$suite; done'
+
+check-packages:
+	@$(COUNT) sh -c 'for suite in bookworm trixie; do $(srcdir_here)test/package $$suite; done; \
+		$(srcdir_here)test/extension_image sid; $(srcdir_here)test/pg_upgrade bookworm trixie'
+
 check-bi:
 	@$(COUNT) $(srcdir_here)test/bi/run
 
 demo demo-stop:
 	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
 
-.PHONY: check check-kills check-sql check-tap check-clients check-settings check-sqlsmith check-bi demo demo-stop
+.PHONY: check check-kills check-sql check-tap check-clients check-settings check-sqlsmith check-versions \
+	check-packages check-bi demo demo-stop
