@@ -307,3 +307,17 @@ tfrs_content_build_step(tfrs_content_build *build, tfrs_content *content, tfrs_e
 	};
 	return TFRS_OK;
 }
+
+double
+tfrs_content_mean_count(const tfrs_content *content)
+{
+	double		sum = 0;
+	double		known = 0;
+
+	for (size_t i = 0; i < content->candidates; i++)
+	{
+		sum += content->counts[i];
+		known += content->counts[i] > 0;
+	}
+	return known > 0 ? sum / known : 1;
+}

@@ -103,6 +103,9 @@ extern void tfrs_content_build_free(tfrs_content_build *build);
 extern bool tfrs_content_build_bytes(size_t candidates, size_t items, size_t elements,
 									 size_t *bytes);
 
+/* How often a known candidate was chosen; 1 where there is none. */
+extern double tfrs_content_mean_count(const tfrs_content *content);
+
 static inline bool
 tfrs_content_is_known(const tfrs_content *content, size_t candidate)
 {

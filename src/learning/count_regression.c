@@ -47,20 +47,6 @@ tfrs_count_regression_arrays(void *object, tfrs_plan *plan)
 	TFRS_PLAN_ZERO(plan, &regression->parameter, regression->content->vocabulary.words + 1);
 }
 
-static double
-mean_count(const tfrs_content *content)
-{
-	double		sum = 0;
-	double		known = 0;
-
-	for (size_t i = 0; i < content->candidates; i++)
-	{
-		sum += content->counts[i];
-		known += content->counts[i] > 0;
-	}
-	return known > 0 ? sum / known : 1;
-}
-
 tfrs_status
 tfrs_count_regression_begin(tfrs_count_regression *regression, tfrs_arena *arena,
 							const tfrs_content *content, int threads, tfrs_error *error)
@@ -68,7 +54,7 @@ tfrs_count_regression_begin(tfrs_count_regression *regression, tfrs_arena *arena
 	tfrs_status status;
 
 	tfrs_count_regression_size(regression, content, threads);
-	regression->mean = mean_count(content);
+	regression->mean = tfrs_content_mean_count(content);
 	status = tfrs_plan_take(arena, tfrs_count_regression_arrays, regression, error);
 	regression->arena = status == TFRS_OK ? arena : NULL;
 	return status;

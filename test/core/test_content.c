@@ -11,6 +11,7 @@
 #include "learning/content.h"
 #include "learning/content_neighbours.h"
 #include "learning/count_regression.h"
+#include "learning/new_items.h"
 #include "learning/ridge.h"
 
 #define QUERIES 80
@@ -286,6 +287,114 @@ CHECK_TEST(counts_as_the_reference)
 	tfrs_content_build_free(&build);
 }
 
+static float candidate_rows[CANDIDATES * COLUMNS];
+static float history_rows[CANDIDATES * COLUMNS];
+
+/* Known rows have vectors and a bias, new ones what a tower makes of their content. */
+static void
+draw_rows(void)
+{
+	for (size_t i = 0; i < CANDIDATES; i++)
+	{
+		float	   *row = candidate_rows + i * COLUMNS;
+		double		square = 0;
+
+		for (size_t d = 0; d < COLUMNS; d++)
+			history_rows[i * COLUMNS + d] = (float) sin((double) (i * 3 + d * 7 + 1));
+		for (size_t d = 0; d < COLUMNS - 1; d++)
+		{
+			row[d] = counts[i] > 0 ? history_rows[i * COLUMNS + d]
+				: (float) cos((double) (i * 2 + d * 5 + 2));
+			square += (double) row[d] * row[d];
+		}
+		for (size_t d = 0; d < COLUMNS - 1; d++)
+			row[d] /= (float) sqrt(square);
+		row[COLUMNS - 1] = (float) (counts[i] > 0 ? 0.6 * log(counts[i]) + 0.25
+									: sin((double) i));
+	}
+}
+
+static tfrs_new_items_data
+new_items_data(const tfrs_content *content, bool tower)
+{
+	return (tfrs_new_items_data) {
+		.content = content, .dim = COLUMNS, .bias = true, .normalize = true, .tower = tower,
+		.candidates = candidate_rows, .tables = 1, .table = {history_rows}, .threads = 1
+	};
+}
+
+static void
+check_row(const float *row, const double *expected)
+{
+	for (size_t d = 0; d < COLUMNS; d++)
+		CHECK_NEAR(row[d], expected[d], 2e-3);
+}
+
+static tfrs_content_map
+fill_new(tfrs_new_items *items, const tfrs_content *content, bool tower)
+{
+	tfrs_new_items_data data = new_items_data(content, tower);
+	tfrs_content_map map;
+	tfrs_status status;
+
+	draw_rows();
+	CHECK_OK(tfrs_new_items_begin(items, check_arena(), &data, &check_error));
+	while ((status = tfrs_new_items_step(items, &map, &check_error)) == TFRS_MORE)
+		;
+	CHECK_OK(status);
+	return map;
+}
+
+CHECK_TEST(new_items_as_the_reference)
+{
+	static const double blended[] = {0.182710, 0.712131, 0.348539, -0.581384, 0.860592};
+	static const double alone[] = {-0.062184, 0.406983, 0.675421, 0.611804, 1.732040};
+	static const double history[] = {0.180119, 0.095276, -0.036337, -0.150244, -0.190046};
+	static const float known[] = {0.6f, 0.25f};
+	tfrs_content_build build;
+	tfrs_new_items items;
+	tfrs_events events;
+	tfrs_content content = content_of(&build, &events);
+
+	fill_new(&items, &content, true);
+	check_row(candidate_rows + 3 * COLUMNS, blended);
+	check_row(history_rows + 3 * COLUMNS, history);
+	CHECK_NEAR(candidate_rows[COLUMNS - 1], known[0] * logf((float) counts[0]) + known[1], 1e-6);
+	CHECK_NEAR(history_rows[0], sin(1), 1e-6);
+	tfrs_new_items_free(&items);
+	fill_new(&items, &content, false);
+	check_row(candidate_rows + 10 * COLUMNS, alone);
+	tfrs_new_items_free(&items);
+	tfrs_content_build_free(&build);
+}
+
+/* What comes after the training has the row that it would have had in it. */
+CHECK_TEST(a_later_item_starts_where_it_would_have)
+{
+	tfrs_content_build build;
+	tfrs_new_items items;
+	tfrs_events events;
+	tfrs_content content = content_of(&build, &events);
+	tfrs_content_map map = fill_new(&items, &content, true);
+	float		filled[COLUMNS];
+	float		room[COLUMNS];
+	uint64_t	at = content.offsets[10];
+	tfrs_content_words words = {
+		content.offsets[11] - at, content.word + at, content.value + at
+	};
+
+	memcpy(filled, candidate_rows + 10 * COLUMNS, sizeof(filled));
+	draw_rows();
+	tfrs_content_map_row(&map, &words, true, room, candidate_rows + 10 * COLUMNS);
+	CHECK(memcmp(filled, candidate_rows + 10 * COLUMNS, sizeof(filled)) == 0);
+	words.count = 0;
+	tfrs_content_map_row(&map, &words, false, room, filled);
+	CHECK_NEAR(filled[0], 0, 0);
+	CHECK(isfinite(filled[COLUMNS - 1]));
+	tfrs_new_items_free(&items);
+	tfrs_content_build_free(&build);
+}
+
 static tfrs_neighbours
 fitted(tfrs_content_fit *fit, const tfrs_content *content, const tfrs_events *events, int threads)
 {
@@ -426,6 +535,22 @@ fit_neighbours(tfrs_arena *arena, const tfrs_content *content, const tfrs_events
 }
 
 static tfrs_status
+fill(tfrs_arena *arena, const tfrs_content *content, tfrs_error *error)
+{
+	tfrs_new_items_data data = new_items_data(content, false);
+	tfrs_new_items items;
+	tfrs_content_map map;
+	tfrs_status status = tfrs_new_items_begin(&items, arena, &data, error);
+
+	if (status != TFRS_OK)
+		return status;
+	while ((status = tfrs_new_items_step(&items, &map, error)) == TFRS_MORE)
+		;
+	tfrs_new_items_free(&items);
+	return status;
+}
+
+static tfrs_status
 fit_all(tfrs_arena *arena, tfrs_error *error)
 {
 	tfrs_content_source source = draw_content();
@@ -439,6 +564,8 @@ fit_all(tfrs_arena *arena, tfrs_error *error)
 	status = regress(arena, &content, error);
 	if (status == TFRS_OK)
 		status = fit_neighbours(arena, &content, &events, error);
+	if (status == TFRS_OK)
+		status = fill(arena, &content, error);
 	tfrs_content_build_free(&build);
 	return status;
 }
