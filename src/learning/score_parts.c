@@ -13,6 +13,13 @@
 #define SCAN_SHARE 16
 #define LIST_SHARE 4
 
+/* Where more than one candidate of so many is touched, all count as touched. */
+#define ALL_SHARE 3
+
+/* Rows of values lie anywhere: that of an event so much further on is fetched meanwhile. */
+#define EVENTS_AHEAD 2
+#define CACHE_LINE 64
+
 /* Sums stay finite below these, however many events a query has. */
 #define LEAST_WEIGHT 1e-20f
 #define MOST_WEIGHT 1e4f
@@ -105,18 +112,37 @@ add_row(const tfrs_neighbours *s, uint32_t event, float h, tfrs_part_sums *sums)
 	sums->count = count;
 }
 
-/* Lists all candidates whose sum is not 0, in their order. */
-static void
-list_in_order(tfrs_part_sums *sums)
+static size_t
+count_touched(const float *sum, size_t candidates)
 {
 	size_t		count = 0;
 
-	for (size_t c = 0; c < sums->candidates; c++)
+	for (size_t c = 0; c < candidates; c++)
+		count += sum[c] != 0;
+	return count;
+}
+
+/*
+ * Lists the candidates whose sum is not 0, in their order; or all of them, where these are most: then
+ * whoever adds the sums to something needs no list.
+ */
+static void
+list_in_order(tfrs_part_sums *sums)
+{
+	const float *sum = sums->sum;
+	uint32_t   *touched = sums->touched;
+	size_t		candidates = sums->candidates;
+	bool		all = count_touched(sum, candidates) * ALL_SHARE > candidates;
+	size_t		count = 0;
+
+	for (size_t c = 0; c < candidates && all; c++)
+		touched[c] = (uint32_t) c;
+	for (size_t c = 0; c < candidates && !all; c++)
 	{
-		sums->touched[count] = (uint32_t) c;
-		count += sums->sum[c] != 0;
+		touched[count] = (uint32_t) c;
+		count += sum[c] != 0;
 	}
-	sums->count = count;
+	sums->count = all ? candidates : count;
 	sums->sorted = true;
 }
 
@@ -132,6 +158,47 @@ add_part(const tfrs_score_parts *parts, size_t p, const tfrs_event_list *list,
 	sums->sorted = false;
 }
 
+static void
+fetch_row(const tfrs_neighbours *s, uint32_t event)
+{
+	const char *end = (const char *) (s->candidate + s->offsets[event + 1]);
+
+	for (const char *line = (const char *) (s->candidate + s->offsets[event]); line < end;
+		 line += CACHE_LINE)
+		__builtin_prefetch(line);
+	__builtin_prefetch(s->value + s->offsets[event]);
+}
+
+/*
+ * raw (N) += units times a row of values (count).  The compiler is told that nothing else lies in
+ * raw: otherwise it would fetch what points to the row again for every value.
+ */
+static void
+add_units(uint32_t *restrict raw, const uint32_t *restrict candidate, const int8_t *restrict value,
+		  uint64_t count, uint32_t units)
+{
+	uint64_t	i = 0;
+
+	for (; i + 4 <= count; i += 4)
+	{
+		raw[candidate[i]] += units * (uint32_t) value[i];
+		raw[candidate[i + 1]] += units * (uint32_t) value[i + 1];
+		raw[candidate[i + 2]] += units * (uint32_t) value[i + 2];
+		raw[candidate[i + 3]] += units * (uint32_t) value[i + 3];
+	}
+	for (; i < count; i++)
+		raw[candidate[i]] += units * (uint32_t) value[i];
+}
+
+/* sum (count) += unit times scale times raw. */
+static void
+add_scaled(float *restrict sum, const float *restrict scale, const uint32_t *restrict raw,
+		   size_t count, float unit)
+{
+	for (size_t c = 0; c < count; c++)
+		sum[c] += unit * scale[c] * (float) (int32_t) raw[c];
+}
+
 /*
  * Most candidates are touched: nothing is listed meanwhile, and sums are of integers, which are scaled
  * once in the end.  They wrap around past 16 million events that all mean one candidate.
@@ -144,22 +211,19 @@ add_whole_part(const tfrs_score_parts *parts, size_t p, const tfrs_event_list *l
 	event_walk	walk = walk_of(&parts->shape[p], list);
 	float		unit = parts->shape[p].decay < 1 ? parts->shape[p].weight / DECAYED_UNITS
 		: parts->shape[p].weight;
-	uint32_t   *raw = sums->raw;
 
 	for (; walk.next > walk.first; step_back(&walk))
 	{
 		uint32_t	event = list->candidate[walk.next - 1];
-		uint64_t	end = s->offsets[event + 1];
-		uint32_t	units = (uint32_t) (walk.h / unit + 0.5f);
+		uint64_t	first = s->offsets[event];
 
-		for (uint64_t i = s->offsets[event]; i < end; i++)
-			raw[s->candidate[i]] += units * (uint32_t) s->value[i];
+		if (walk.next > walk.first + EVENTS_AHEAD)
+			fetch_row(s, list->candidate[walk.next - 1 - EVENTS_AHEAD]);
+		add_units(sums->raw, s->candidate + first, s->value + first, s->offsets[event + 1] - first,
+				  (uint32_t) (walk.h / unit + 0.5f));
 	}
-	for (size_t c = 0; c < parts->candidates; c++)
-	{
-		sums->sum[c] += unit * s->scale[c] * (float) (int32_t) raw[c];
-		raw[c] = 0;
-	}
+	add_scaled(sums->sum, s->scale, sums->raw, parts->candidates, unit);
+	memset(sums->raw, 0, parts->candidates * sizeof(uint32_t));
 }
 
 /* Values that the events of a list have in a part. */
@@ -175,26 +239,44 @@ values_of(const tfrs_score_parts *parts, size_t p, const tfrs_event_list *list)
 	return values;
 }
 
+/* Whether the part is asked for, and there is one. */
+static bool
+is_added(const tfrs_score_parts *parts, size_t p, size_t part)
+{
+	return (part == p || part == TFRS_SCORE_PARTS) && parts->shape[p].weight != 0;
+}
+
+static uint64_t
+values_of_parts(const tfrs_score_parts *parts, size_t part, const tfrs_event_list *list)
+{
+	uint64_t	values = 0;
+
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		if (is_added(parts, p, part))
+			values += values_of(parts, p, list);
+	return values;
+}
+
+size_t
+tfrs_score_parts_reach(const tfrs_score_parts *parts, const tfrs_event_list *list)
+{
+	uint64_t	values = parts->candidates == 0 ? 0
+		: values_of_parts(parts, TFRS_SCORE_PARTS, list);
+
+	return values * ALL_SHARE > parts->candidates ? parts->candidates : (size_t) values;
+}
+
 void
 tfrs_score_parts_add(const tfrs_score_parts *parts, size_t part, const tfrs_event_list *list,
 					 tfrs_part_sums *sums)
 {
-	bool		added[TFRS_SCORE_PARTS];
-	uint64_t	values = 0;
-	bool		whole;
+	bool		whole = values_of_parts(parts, part, list) * LIST_SHARE > parts->candidates;
 
 	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
 	{
-		added[p] = (part == p || part == TFRS_SCORE_PARTS) && parts->shape[p].weight != 0;
-		if (added[p])
-			values += values_of(parts, p, list);
-	}
-	whole = values * LIST_SHARE > parts->candidates;
-	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
-	{
-		if (added[p] && whole)
+		if (is_added(parts, p, part) && whole)
 			add_whole_part(parts, p, list, sums);
-		else if (added[p])
+		else if (is_added(parts, p, part))
 			add_part(parts, p, list, sums);
 	}
 	if (whole)
@@ -220,12 +302,18 @@ tfrs_part_sums_take(tfrs_part_sums *sums, uint32_t *rows, float *values)
 	else if (!sums->sorted)
 		qsort(sums->touched, sums->count, sizeof(uint32_t), compare_rows);
 	count = sums->count;
-	for (size_t i = 0; i < count; i++)
+	memcpy(rows, sums->touched, count * sizeof(uint32_t));
+	if (count == sums->candidates)
 	{
-		rows[i] = sums->touched[i];
-		values[i] = sums->sum[rows[i]];
-		sums->sum[rows[i]] = 0;
+		memcpy(values, sums->sum, count * sizeof(float));
+		memset(sums->sum, 0, count * sizeof(float));
 	}
+	else
+		for (size_t i = 0; i < count; i++)
+		{
+			values[i] = sums->sum[rows[i]];
+			sums->sum[rows[i]] = 0;
+		}
 	sums->count = 0;
 	return count;
 }

@@ -52,7 +52,7 @@ typedef struct tfrs_part_sums
 	size_t		candidates;		/* N */
 	float	   *sum;			/* (N) */
 	uint32_t   *raw;			/* (N) sums of a part before they are scaled; all 0 but meanwhile */
-	uint32_t   *touched;		/* (N + 1) candidates whose sum is not 0 */
+	uint32_t   *touched;		/* (N + 1) candidates, those whose sum is not 0 among them */
 	size_t		count;
 	bool		sorted;			/* touched is ascending */
 } tfrs_part_sums;
@@ -65,9 +65,12 @@ extern void tfrs_part_sums_release(tfrs_part_sums *sums, tfrs_arena *arena);
 extern void tfrs_score_parts_add(const tfrs_score_parts *parts, size_t part,
 								 const tfrs_event_list *list, tfrs_part_sums *sums);
 
+/* Candidates that count as touched by the events of the list, at most. */
+extern size_t tfrs_score_parts_reach(const tfrs_score_parts *parts, const tfrs_event_list *list);
+
 /*
- * Moves the sums that are not 0 to rows (ascending) and values, each with room for sums->count;
- * returns how many there are.
+ * Moves the sums of what is touched to rows (ascending) and values, each with room for what
+ * tfrs_score_parts_reach says; returns how many there are.
  */
 extern size_t tfrs_part_sums_take(tfrs_part_sums *sums, uint32_t *rows, float *values);
 

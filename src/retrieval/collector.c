@@ -17,17 +17,17 @@ tfrs_search_default(tfrs_search *search)
 	search->min_score = -INFINITY;
 }
 
-static bool
-holds_row(const uint32_t *rows, size_t count, uint32_t row)
+size_t
+tfrs_place_of_row(const uint32_t *rows, size_t count, uint32_t row)
 {
 	size_t		low = 0;
 
+	if (row < count && rows[row] == row)
+		return row;				/* a list of all rows, up to here */
 	while (count > 0)
 	{
 		size_t		half = count / 2;
 
-		if (rows[low + half] == row)
-			return true;
 		if (rows[low + half] < row)
 		{
 			low += half + 1;
@@ -36,7 +36,15 @@ holds_row(const uint32_t *rows, size_t count, uint32_t row)
 		else
 			count = half;
 	}
-	return false;
+	return low;
+}
+
+static bool
+holds_row(const uint32_t *rows, size_t count, uint32_t row)
+{
+	size_t		place = tfrs_place_of_row(rows, count, row);
+
+	return place < count && rows[place] == row;
 }
 
 bool

@@ -39,6 +39,10 @@ extern void tfrs_search_default(tfrs_search *search);
  */
 extern bool tfrs_search_allows(const tfrs_search *search, uint32_t row);
 
+/* The place of the first of rows (count; ascending and distinct) that is not below row; count where
+ * there is none. */
+extern size_t tfrs_place_of_row(const uint32_t *rows, size_t count, uint32_t row);
+
 /* Bits by which most rows are told apart from the hits. */
 #define TFRS_COLLECTOR_HELD 2048
 

@@ -4,7 +4,8 @@
  * With a structure each worker answers whole queries: one after another they read far less than a
  * matrix product over all rows would.  Without one, blocks of queries are multiplied with tiles of
  * rows; a row whose product could reach the query's threshold, rounding allowed for, is scored by
- * the one scorer, so ranks and scores are those of single searches.
+ * the one scorer, so ranks and scores are those of single searches.  Where the score is the product,
+ * what a query adjusts is added to its products; for other metrics adjusted rows are offered first.
  */
 #include <math.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 #include "base/kernels.h"
 #include "base/matmul.h"
 #include "base/team.h"
-#include "retrieval/exact.h"
 #include "retrieval/exact.h"
 #include "retrieval/index_structure.h"
 #include "retrieval/space.h"
@@ -25,9 +25,6 @@
 #define TILE_QUERIES 256
 #define TILE_ROWS 1024
 
-/* A query that adjusts more than one row of so many is scanned for. */
-#define SCAN_ADJUSTED 8
-
 /* Products of a row looked at together. */
 #define STRIP 64
 
@@ -36,6 +33,9 @@
 
 /* |query| |row| above this could overflow in the product: such tiles are scored row by row. */
 #define MOST_PRODUCT 1e30f
+
+/* Relative rounding of a sum of two numbers, made twice, and that of lengths. */
+#define SUM_ROUNDING 0x1p-21f
 
 /* Least allowance for rounding, where products underflow. */
 #define LEAST_ALLOWANCE 1e-30f
@@ -220,52 +220,114 @@ fill_rows(const tfrs_index_many *many, tile *tile)
 	tile->longest = sqrtf(square);
 }
 
+/* Offers a row with its own score. */
+static void
+offer_row(tfrs_index_many *many, size_t query, uint32_t row)
+{
+	const tfrs_search *search = &many->queries.searches[query];
+	float		score = tfrs_scorer_score(&many->scorers[query], row);
+	size_t		place = tfrs_place_of_row(search->adjusted, search->adjusted_count, row);
+
+	if (place == search->adjusted_count || search->adjusted[place] != row)
+		tfrs_collector_offer(&many->collectors[query], score, row);
+	else if (many->corpus.metric == TFRS_METRIC_DOT)
+		tfrs_collector_offer_adjusted(&many->collectors[query],
+									  score + search->adjustment[place], row);
+}
+
 static void
 offer_strip(tfrs_index_many *many, size_t query, size_t first_row, size_t count,
 			const float *products, float least)
 {
 	for (size_t r = 0; r < count; r++)
-	{
 		if (!(products[r] < least))
-			tfrs_collector_offer(&many->collectors[query],
-								 tfrs_scorer_score(&many->scorers[query], first_row + r),
-								 (uint32_t) (first_row + r));
-	}
+			offer_row(many, query, (uint32_t) (first_row + r));
 }
 
-/* The product below which a row of the tile can't enter the query's best. */
+/* The adjustments of all rows of the tile; returns a bound on their magnitudes. */
 static float
-least_product(const tfrs_index_many *many, const tile *tile, size_t q)
+add_adjustments(float *products, const float *adjustment, size_t count)
+{
+	tfrs_kernels.add_scaled(products, adjustment, count, 1);
+	return sqrtf(tfrs_kernels.dot(adjustment, adjustment, count));
+}
+
+/* Adds to the products of a query what it adjusts; returns a bound on the magnitudes of that. */
+static float
+adjust_products(const tfrs_index_many *many, const tile *tile, size_t q)
+{
+	const tfrs_search *search = &many->queries.searches[tile->first_query + q];
+	float	   *products = tile->products + q * tile->row_count;
+	uint32_t	first = (uint32_t) tile->first_row;
+	size_t		end = tile->first_row + tile->row_count;
+	float		largest = 0;
+
+	if (many->corpus.metric != TFRS_METRIC_DOT)
+		return 0;
+	if (search->adjusted_count == many->corpus.count)
+		return add_adjustments(products, search->adjustment + first, tile->row_count);
+	for (size_t i = tfrs_place_of_row(search->adjusted, search->adjusted_count, first);
+		 i < search->adjusted_count && search->adjusted[i] < end; i++)
+	{
+		float		size = fabsf(search->adjustment[i]);
+
+		products[search->adjusted[i] - first] += search->adjustment[i];
+		largest = size > largest ? size : largest;
+	}
+	return largest;
+}
+
+/*
+ * The product below which a row of the tile can't enter the query's best.  adjusted: a bound on what
+ * was added to products, whose sums are rounded once more.
+ */
+static float
+least_product(const tfrs_index_many *many, const tile *tile, size_t q, float adjusted)
 {
 	const float *place = tile->queries + q * many->space.width;
 	float		length = tfrs_vector_norm(place, many->space.width);
-	float		allowance = tfrs_space_rounding(&many->space) * length *
-		(tile->longest + many->space.centre_norm) + LEAST_ALLOWANCE;
+	float		allowance = tfrs_space_rounding(&many->space) *
+		length * (tile->longest + many->space.centre_norm) +
+		SUM_ROUNDING * (adjusted + length * tile->longest) + LEAST_ALLOWANCE;
 	float		threshold = many->collectors[tile->first_query + q].threshold;
 
-	if (!(length * tile->longest < MOST_PRODUCT))
+	if (!(length * tile->longest + adjusted < MOST_PRODUCT))
 		return -INFINITY;
 	return tfrs_space_product_of(&many->space, place, threshold) - allowance;
 }
 
+/*
+ * Rows that are left out get no product that could be among the best: what a query has chosen often
+ * has the largest ones, and would be scored for nothing.
+ */
 static void
-offer_products(tfrs_index_many *many, const tile *tile)
+hide_excluded(const tfrs_search *search, const tile *tile, float *products)
 {
-	for (size_t q = 0; q < tile->query_count; q++)
+	size_t		end = tile->first_row + tile->row_count;
+
+	for (size_t i = tfrs_place_of_row(search->excluded, search->excluded_count,
+								   (uint32_t) tile->first_row);
+		 i < search->excluded_count && search->excluded[i] < end; i++)
+		products[search->excluded[i] - tile->first_row] = -INFINITY;
+}
+
+static void
+offer_products(tfrs_index_many *many, const tile *tile, size_t q)
+{
+	float		adjusted = adjust_products(many, tile, q);
+	float	   *products = tile->products + q * tile->row_count;
+	float		least = least_product(many, tile, q, adjusted);
+
+	hide_excluded(&many->queries.searches[tile->first_query + q], tile, products);
+	for (size_t first = 0; first < tile->row_count; first += STRIP)
 	{
-		const float *products = tile->products + q * tile->row_count;
-		float		least = least_product(many, tile, q);
+		size_t		count = tfrs_size_smaller(tile->row_count - first, STRIP);
 
-		for (size_t first = 0; first < tile->row_count; first += STRIP)
-		{
-			size_t		count = tfrs_size_smaller(tile->row_count - first, STRIP);
-
-			if (tfrs_kernels.maximum(products + first, count) < least)
-				continue;
-			offer_strip(many, tile->first_query + q, tile->first_row + first, count,
-						products + first, least);
-			least = least_product(many, tile, q);
-		}
+		if (tfrs_kernels.maximum(products + first, count) < least)
+			continue;
+		offer_strip(many, tile->first_query + q, tile->first_row + first, count,
+					products + first, least);
+		least = least_product(many, tile, q, adjusted);
 	}
 }
 
@@ -292,28 +354,13 @@ rows_of_step(const tfrs_index_many *many)
 	return tfrs_size_smaller(many->corpus.count - many->rows_done, tiles * TILE_ROWS);
 }
 
-/*
- * The place of a query.  At its first tile its adjusted rows are offered; where these are many it is
- * scanned for, so that each row is scored once, and its products are passed over.
- */
+/* The place of a query.  What can't be added to products is offered before its first tile. */
 static void
 begin_query(tfrs_index_many *many, size_t query, float *place)
 {
-	const tfrs_scorer *scorer = &many->scorers[query];
-	tfrs_collector *collector = &many->collectors[query];
-	size_t		adjusted = many->queries.searches[query].adjusted_count;
-
-	tfrs_space_query(&many->space, scorer, place);
-	if (many->rows_done > 0 || adjusted == 0)
-		return;
-	if (SCAN_ADJUSTED * adjusted < many->corpus.count)
-	{
-		tfrs_exact_offer_adjusted(scorer, collector);
-		return;
-	}
-	tfrs_exact_scan(scorer, collector);
-	collector->topk.k = 0;		/* nothing more */
-	collector->threshold = INFINITY;
+	tfrs_space_query(&many->space, &many->scorers[query], place);
+	if (many->rows_done == 0 && many->corpus.metric != TFRS_METRIC_DOT)
+		tfrs_exact_offer_adjusted(&many->scorers[query], &many->collectors[query]);
 }
 
 /* One block of queries against the rows of the step. */
@@ -338,7 +385,8 @@ multiply_block(void *context, int worker, size_t task)
 		fill_rows(many, &tile);
 		tfrs_matmul_nt(tile.query_count, tile.row_count, width, 1, tile.queries, width,
 					   tile.rows, width, 0, tile.products, tile.row_count);
-		offer_products(many, &tile);
+		for (size_t q = 0; q < tile.query_count; q++)
+			offer_products(many, &tile, q);
 	}
 }
 

@@ -677,12 +677,19 @@ check_many(const data *from, const tfrs_index *index, int threads)
 	static const uint32_t excluded[] = {1, 7, 1234};
 	static const uint32_t adjusted[] = {0, 7, 30, 55};
 	static const float adjustment[] = {0.5f, 3, -1, 0.25f};
+	static uint32_t all[COUNT];
+	static float of_all[COUNT];
+	tfrs_random random;
 	float	   *queries;
 	tfrs_index_many *many;
 	tfrs_hit	alone[K];
 	size_t		alone_count;
 
 	CHECK_OK(TFRS_GET(arena, &queries, ASKED * from->dim, &check_error));
+	tfrs_random_init(&random, 3, 2, 0);
+	tfrs_random_fill(&random, of_all, COUNT, -2, 2);
+	for (uint32_t row = 0; row < COUNT; row++)
+		all[row] = row;
 	for (size_t i = 0; i < ASKED; i++)
 	{
 		memcpy(queries + i * from->dim, from->queries + i % QUERIES * from->dim,
@@ -695,6 +702,12 @@ check_many(const data *from, const tfrs_index *index, int threads)
 		searches[i].adjusted = adjusted;
 		searches[i].adjustment = adjustment;
 		searches[i].adjusted_count = i % 3 == 0 && from->count > 60 ? 4 : 0;
+		if (i % 3 == 1 && from->count == COUNT)
+		{
+			searches[i].adjusted = all;
+			searches[i].adjustment = of_all;
+			searches[i].adjusted_count = i % 2 == 0 ? COUNT : COUNT / 2;
+		}
 	}
 	CHECK_OK(tfrs_index_many_begin(&many, index, &(tfrs_index_queries) {ASKED, queries, searches,
 								   threads, K, hits[0], counts}, arena, &check_error));

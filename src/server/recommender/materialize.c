@@ -29,11 +29,10 @@
 #include "server/host/bridge.h"
 #include "server/values/candidate_ids.h"
 #include "server/host/compat.h"
-#include "server/search/model_query.h"
+#include "server/search/query_slice.h"
 #include "server/recommender/profile_cursor.h"
 #include "server/recommender/recommendation_table.h"
 #include "server/recommender/recommender_sources.h"
-#include "server/search/score_adjustment.h"
 #include "server/host/settings.h"
 #include "server/recommender/statement.h"
 #include "server/recommender/live_relation.h"
@@ -73,23 +72,10 @@ typedef struct materialize_job
 	bool		include_seen;
 	double		tolerance;
 	char	  **labels;			/* (N) */
-	tfrs_search search;			/* of each query, but for what it has seen */
-	size_t		k;				/* min(k, N) */
-	tfrs_arena	arena;
 	tfrs_recommendation_table table;
 	tfrs_profile_cursor cursor;	/* over the interactions */
-	/* slice */
-	MemoryContext slice_context;
-	size_t		room;
-	size_t		waiting;
-	size_t		adjusted;		/* rows that these adjust */
-	slice_query *queries;		/* (room) */
-	tfrs_search *searches;		/* (room) */
-	float	   *vectors;		/* (room, D) */
-	tfrs_hit   *hits;			/* (room, k) */
-	size_t	   *counts;			/* (room) */
-	tfrs_hit   *popular;		/* (k); NULL: not needed yet */
-	size_t		popular_count;
+	tfrs_query_slice slice;
+	slice_query *queries;		/* (room) those of the slice */
 	bool		has_last;		/* of the slice before */
 	Datum		last;			/* in context */
 	uint64		answered;		/* queries */
@@ -146,11 +132,11 @@ read_candidates(materialize_job *job)
 		}
 	}
 	/* the shorter list: each query's search reads it */
-	job->search.has_among = hidden_count > shown_count;
-	job->search.among = shown;
-	job->search.among_count = job->search.has_among ? shown_count : 0;
-	job->search.excluded = hidden;
-	job->search.excluded_count = job->search.has_among ? 0 : hidden_count;
+	job->slice.search.has_among = hidden_count > shown_count;
+	job->slice.search.among = shown;
+	job->slice.search.among_count = job->slice.search.has_among ? shown_count : 0;
+	job->slice.search.excluded = hidden;
+	job->slice.search.excluded_count = job->slice.search.has_among ? 0 : hidden_count;
 }
 
 static void
@@ -167,18 +153,13 @@ open_model(materialize_job *job)
 static void
 prepare_slices(materialize_job *job)
 {
-	size_t		dim = job->block->index.dim;
+	size_t		k = Min(job->slice.search.k, job->block->index.count);
 
-	job->k = Min(job->search.k, job->block->index.count);
-	job->room = Max(Min(SLICE_ROWS / Max(job->k, 1), MOST_QUERIES), 1);
-	job->queries = allocate(job->room, sizeof(slice_query));
-	job->searches = allocate(job->room, sizeof(tfrs_search));
-	job->vectors = allocate(job->room * dim, sizeof(float));
-	job->hits = allocate(job->room * job->k, sizeof(tfrs_hit));
-	job->counts = allocate(job->room, sizeof(size_t));
-	job->slice_context = AllocSetContextCreate(job->context, "tfrs slice of queries",
-											   ALLOCSET_DEFAULT_SIZES);
-	tfrs_bridge_arena(&job->arena, job->context, tfrs_settings_memory_bytes());
+	job->slice.model = job->model;
+	job->slice.candidates = &job->block->candidates;
+	job->slice.index = &job->block->index;
+	tfrs_query_slice_begin(&job->slice, Max(Min(SLICE_ROWS / Max(k, 1), MOST_QUERIES), 1));
+	job->queries = allocate(job->slice.room, sizeof(slice_query));
 }
 
 static void
@@ -194,42 +175,24 @@ open_interactions(materialize_job *job)
 	tfrs_profile_cursor_open(cursor);
 }
 
-/* What is popular among what may be shown, for the queries that nothing is known of. */
-static void
-find_popular(materialize_job *job)
-{
-	if (job->popular != NULL)
-		return;
-	job->popular = MemoryContextAllocHuge(job->context, job->k * sizeof(tfrs_hit) + 1);
-	job->popular_count = tfrs_popular_candidates(job->model, &job->block->candidates,
-												 &job->search, job->popular);
-}
-
 /* Puts the query into the slice. */
 static void
 add_query(materialize_job *job, Datum value, const tfrs_profile *profile)
 {
-	slice_query *query = &job->queries[job->waiting];
-	tfrs_search *search = &job->searches[job->waiting];
-	size_t		dim = job->block->index.dim;
-	float	   *vector = job->vectors + job->waiting++ * dim;
+	slice_query *query = &job->queries[job->slice.waiting];
+	float	   *vector;
+	tfrs_search *search = tfrs_query_slice_next(&job->slice, &vector);
 
-	*search = job->search;
 	query->value = value;
 	query->answer = tfrs_profile_answer(profile, TFRS_UNKNOWN_POPULAR, vector);
-	if (query->answer != TFRS_ANSWER_POPULAR)
+	if (query->answer == TFRS_ANSWER_POPULAR)
 	{
-		if (!job->include_seen)
-			tfrs_profile_exclude(profile, search);
-		tfrs_profile_adjust(profile, search);
-		job->adjusted += search->adjusted_count;
+		tfrs_query_slice_add_popular(&job->slice);
 		return;
 	}
-	/* no vector to search for */
-	find_popular(job);
-	memset(vector, 0, dim * sizeof(float));
-	search->has_among = true;
-	search->among_count = 0;
+	if (!job->include_seen)
+		tfrs_profile_exclude(profile, search);
+	tfrs_query_slice_add(&job->slice, &profile->list);
 }
 
 static void
@@ -245,9 +208,11 @@ allocate_rows(tfrs_recommendation_rows *rows, size_t count)
 }
 
 static void
-add_rows(const materialize_job *job, tfrs_recommendation_rows *rows, const slice_query *query,
-		 const tfrs_hit *hits, size_t count)
+add_rows(const materialize_job *job, tfrs_recommendation_rows *rows, size_t query_number)
 {
+	const slice_query *query = &job->queries[query_number];
+	size_t		count;
+	const tfrs_hit *hits = tfrs_query_slice_hits(&job->slice, query_number, &count);
 	tfrs_id_writer writer = {0};
 
 	tfrs_id_writer_init(&writer, &job->block->candidates, job->table.candidate_type,
@@ -275,7 +240,7 @@ set_bounds(materialize_job *job, tfrs_recommendation_rows *rows, bool is_last)
 	rows->first = job->last;
 	rows->has_last = !is_last;
 	if (!is_last)
-		rows->last = job->queries[job->waiting - 1].value;
+		rows->last = job->queries[job->slice.waiting - 1].value;
 }
 
 /* Keeps the last query of the slice for the next one. */
@@ -293,34 +258,20 @@ keep_bound(materialize_job *job, const tfrs_recommendation_rows *rows)
 static void
 write_slice(materialize_job *job, bool is_last)
 {
-	tfrs_index_queries queries = {
-		job->waiting, job->vectors, job->searches, tfrs_settings_threads(), job->k, job->hits,
-		job->counts
-	};
-	MemoryContext caller = MemoryContextSwitchTo(job->slice_context);
+	MemoryContext caller = MemoryContextSwitchTo(job->slice.memory);
 	tfrs_recommendation_rows rows = {0};
 
-	if (job->waiting > 0)
-		tfrs_search_many(&job->block->index, &queries, &job->arena);
-	allocate_rows(&rows, job->waiting * job->k);
-	for (size_t b = 0; b < job->waiting; b++)
-	{
-		const slice_query *query = &job->queries[b];
-
-		if (query->answer == TFRS_ANSWER_POPULAR)
-			add_rows(job, &rows, query, job->popular, job->popular_count);
-		else
-			add_rows(job, &rows, query, job->hits + b * job->k, job->counts[b]);
-	}
+	tfrs_query_slice_answer(&job->slice);
+	allocate_rows(&rows, job->slice.waiting * job->slice.k);
+	for (size_t i = 0; i < job->slice.waiting; i++)
+		add_rows(job, &rows, i);
 	set_bounds(job, &rows, is_last);
 	tfrs_recommendation_table_write(&job->table, &rows, job->version, job->tolerance);
 	if (!is_last)
 		keep_bound(job, &rows);
 	MemoryContextSwitchTo(caller);
-	MemoryContextReset(job->slice_context);
-	job->answered += job->waiting;
-	job->waiting = 0;
-	job->adjusted = 0;
+	job->answered += job->slice.waiting;
+	tfrs_query_slice_clear(&job->slice);
 	if (job->commits)
 		SPI_commit();
 }
@@ -329,8 +280,8 @@ write_slice(materialize_job *job, bool is_last)
 static const Datum *
 last_query(const materialize_job *job)
 {
-	if (job->waiting > 0)
-		return &job->queries[job->waiting - 1].value;
+	if (job->slice.waiting > 0)
+		return &job->queries[job->slice.waiting - 1].value;
 	return job->has_last ? &job->last : NULL;
 }
 
@@ -346,9 +297,9 @@ answer_queries(materialize_job *job)
 		tfrs_profile profile;
 		Datum		query;
 
-		if (job->waiting == job->room || job->adjusted > TFRS_MOST_WAITING_ADJUSTED)
+		if (tfrs_query_slice_is_full(&job->slice))
 			write_slice(job, false);
-		caller = MemoryContextSwitchTo(job->slice_context);
+		caller = MemoryContextSwitchTo(job->slice.memory);
 		query = tfrs_profile_cursor_query(&job->cursor, last_query(job));
 		more = tfrs_profile_cursor_read(&job->cursor, job->model, query, &profile);
 		add_query(job, query, &profile);
@@ -362,7 +313,7 @@ read_arguments(FunctionCallInfo fcinfo, materialize_job *job)
 {
 	tfrs_bridge_need_argument(fcinfo, RECOMMENDER, "name");
 	tfrs_bridge_need_argument(fcinfo, TARGET, "target");
-	tfrs_search_default(&job->search);
+	tfrs_search_default(&job->slice.search);
 	job->include_seen = !PG_ARGISNULL(INCLUDE_SEEN) && PG_GETARG_BOOL(INCLUDE_SEEN);
 	job->tolerance = PG_ARGISNULL(TOLERANCE) ? 0 : PG_GETARG_FLOAT8(TOLERANCE);
 	if (!(job->tolerance >= 0 && job->tolerance < INFINITY))
@@ -442,7 +393,7 @@ open_all(materialize_job *job, text *target, int k)
 	lock_sources(job);
 	open_model(job);
 	tfrs_recommendation_table_open(&job->table, job->recommender, target, k);
-	job->search.k = (size_t) job->table.k;
+	job->slice.search.k = (size_t) job->table.k;
 	read_candidates(job);
 	prepare_slices(job);
 	open_interactions(job);

@@ -11,7 +11,6 @@
 #include "server/host/bridge.h"
 #include "server/values/candidate_ids.h"
 #include "server/values/row_reader.h"
-#include "server/search/score_adjustment.h"
 
 static bool
 is_own(const tfrs_model *model, const tfrs_id_view *candidates)
@@ -19,17 +18,16 @@ is_own(const tfrs_model *model, const tfrs_id_view *candidates)
 	return candidates->slots == model->candidate_ids.slots;
 }
 
-/* Leaves out what the model has stored for the query. */
-static void
-exclude_seen(const tfrs_model *model, const tfrs_id_view *candidates, uint32_t query,
-			 tfrs_search *search)
+void
+tfrs_model_exclude(const tfrs_model *model, const tfrs_id_view *candidates,
+				   const tfrs_event_list *events, tfrs_search *search)
 {
-	tfrs_event_list seen = tfrs_events_of(&model->events, query);
-	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count, seen.count);
+	tfrs_row_list list = tfrs_row_list_copy(search->excluded, search->excluded_count,
+											events->count);
 
-	for (size_t i = 0; i < seen.count; i++)
+	for (size_t i = 0; i < events->count; i++)
 	{
-		uint32_t	row = seen.candidate[i];
+		uint32_t	row = events->candidate[i];
 
 		if (!is_own(model, candidates))
 			row = tfrs_row_in_index(candidates, &model->candidate_ids, row);
@@ -42,25 +40,20 @@ exclude_seen(const tfrs_model *model, const tfrs_id_view *candidates, uint32_t q
 }
 
 tfrs_query_kind
-tfrs_model_query_open(const tfrs_model *model, const tfrs_id_view *candidates, tfrs_id id,
-					  const tfrs_search_options *options, float *vector, tfrs_search *search)
+tfrs_model_query_open(const tfrs_model *model, tfrs_id id, const tfrs_search_options *options,
+					  float *vector, tfrs_event_list *events)
 {
 	uint32_t	row = tfrs_id_view_find(&model->query_ids, id);
 
+	*events = (tfrs_event_list) {0};
 	if (row == TFRS_NO_ROW && options->unknown == TFRS_UNKNOWN_ERROR)
 		tfrs_report_unknown(&model->query_ids, id, "query");
 	if (row == TFRS_NO_ROW && options->unknown == TFRS_UNKNOWN_NONE)
 		return TFRS_QUERY_NOTHING;
 	if (row == TFRS_NO_ROW && options->unknown == TFRS_UNKNOWN_POPULAR)
 		return TFRS_QUERY_POPULAR;
-	if (row != TFRS_NO_ROW && model->has_events && !options->seen)
-		exclude_seen(model, candidates, row, search);
 	if (row != TFRS_NO_ROW && model->has_events)
-	{
-		tfrs_event_list list = tfrs_events_of(&model->events, row);
-
-		tfrs_search_adjust(model, candidates, &list, search);
-	}
+		*events = tfrs_events_of(&model->events, row);
 	tfrs_model_query(model, row, vector);
 	return TFRS_QUERY_VECTOR;
 }

@@ -21,15 +21,19 @@ typedef enum tfrs_query_kind
 } tfrs_query_kind;
 
 /*
- * Puts the query's vector into vector (D), and what the sparse parts of its score add into
- * search->adjusted.  What the model has stored for it is added to search->excluded (a new list in the current memory context), as rows of candidates: the model's
- * own, or those of an index; unless options say to keep it.  Raises for an unknown query where the
- * options say so.
+ * Puts the query's vector into vector (D), and into *events what the model has stored of it.  Raises
+ * for an unknown query where the options say so.
  */
-extern tfrs_query_kind tfrs_model_query_open(const tfrs_model *model,
-											 const tfrs_id_view *candidates, tfrs_id id,
+extern tfrs_query_kind tfrs_model_query_open(const tfrs_model *model, tfrs_id id,
 											 const tfrs_search_options *options, float *vector,
-											 tfrs_search *search);
+											 tfrs_event_list *events);
+
+/*
+ * Adds the candidates of events to search->excluded, a new list in the current memory context, as
+ * rows of candidates: the model's own, or those of an index.
+ */
+extern void tfrs_model_exclude(const tfrs_model *model, const tfrs_id_view *candidates,
+							   const tfrs_event_list *events, tfrs_search *search);
 
 /* Whether queries that nothing is known of get what is popular now, not of all time. */
 extern bool tfrs_model_is_trending(const tfrs_model *model);

@@ -6,11 +6,18 @@
  */
 #include "server/search/score_adjustment.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/limits.h"
+#include "base/team.h"
+#include "server/host/bridge.h"
+#include "server/host/settings.h"
 #include "server/values/candidate_ids.h"
 #include "server/values/row_reader.h"
+
+/* Lists that are summed between two looks at interrupts: some 5 ms. */
+#define STEP_LISTS ((size_t) 256)
 
 static tfrs_part_sums kept;
 static size_t kept_room;
@@ -101,30 +108,123 @@ find_in_index(const tfrs_model *model, const tfrs_id_view *candidates, uint32_t 
 	return kept_rows;
 }
 
+/* Whether the events of a query can touch any of these candidates. */
+static bool
+may_adjust(const tfrs_model *model, const tfrs_id_view *candidates, const tfrs_event_list *list)
+{
+	return model->scores.candidates > 0 && list->count > 0 &&
+		(candidates->tag == model->candidate_ids.tag ||
+		 tfrs_id_tags_match(candidates->tag, TFRS_TAG_TEXT));
+}
+
+/* Rows of the model become those of an index, where candidates are others. */
+static void
+finish(const tfrs_model *model, const tfrs_id_view *candidates, tfrs_adjustment *adjusted)
+{
+	if (candidates->slots != model->candidate_ids.slots)
+		adjusted->count = find_in_index(model, candidates, adjusted->rows, adjusted->values,
+										adjusted->count);
+}
+
+static void
+put(const tfrs_adjustment *adjusted, tfrs_search *search)
+{
+	search->adjusted = adjusted->rows;
+	search->adjustment = adjusted->values;
+	search->adjusted_count = adjusted->count;
+}
+
 void
 tfrs_search_adjust(const tfrs_model *model, const tfrs_id_view *candidates,
 				   const tfrs_event_list *list, tfrs_search *search)
 {
-	bool		own = candidates->slots == model->candidate_ids.slots;
+	tfrs_adjustment adjusted;
 	tfrs_part_sums *sums;
-	uint32_t   *rows;
-	float	   *adjustment;
-	size_t		count;
+	size_t		reach;
 
-	if (model->scores.candidates == 0 || list->count == 0)
+	if (!may_adjust(model, candidates, list))
 		return;
-	if (!own && candidates->tag != model->candidate_ids.tag &&
-		!tfrs_id_tags_match(candidates->tag, TFRS_TAG_TEXT))
-		return;					/* none of the ids is one of the model's */
+	reach = tfrs_score_parts_reach(&model->scores, list);
 	sums = take_sums(model->scores.candidates);
 	tfrs_model_add_parts_of(model, list, sums);
-	rows = allocate(sums->count, sizeof(uint32_t));
-	adjustment = allocate(sums->count, sizeof(float));
-	count = tfrs_part_sums_take(sums, rows, adjustment);
+	adjusted.rows = allocate(reach, sizeof(uint32_t));
+	adjusted.values = allocate(reach, sizeof(float));
+	adjusted.count = tfrs_part_sums_take(sums, adjusted.rows, adjusted.values);
 	kept_is_used = false;
-	if (!own)
-		count = find_in_index(model, candidates, rows, adjustment, count);
-	search->adjusted = rows;
-	search->adjustment = adjustment;
-	search->adjusted_count = count;
+	finish(model, candidates, &adjusted);
+	put(&adjusted, search);
+}
+
+size_t
+tfrs_adjuster_add(tfrs_adjuster *adjuster, const tfrs_event_list *list)
+{
+	size_t		i = adjuster->count++;
+	tfrs_adjustment *adjusted = &adjuster->adjusted[i];
+
+	memset(adjusted, 0, sizeof(*adjusted));
+	if (!may_adjust(adjuster->model, adjuster->candidates, list))
+		return 0;
+	adjuster->lists[i] = *list;
+	adjusted->count = tfrs_score_parts_reach(&adjuster->model->scores, list);
+	return adjusted->count;
+}
+
+/* Works on memory that is there: a thread of the team never takes any. */
+static void
+sum_list(void *context, int worker, size_t task)
+{
+	tfrs_adjuster *adjuster = context;
+	size_t		i = adjuster->done + task;
+	tfrs_part_sums *sums = &adjuster->sums[worker];
+	tfrs_adjustment *adjusted = &adjuster->adjusted[i];
+
+	if (adjusted->count == 0)
+		return;
+	tfrs_model_add_parts_of(adjuster->model, &adjuster->lists[i], sums);
+	adjusted->count = tfrs_part_sums_take(sums, adjusted->rows, adjusted->values);
+}
+
+void
+tfrs_adjuster_begin(tfrs_adjuster *adjuster, const tfrs_model *model,
+					const tfrs_id_view *candidates, size_t room)
+{
+	size_t		count = model->scores.candidates;
+	tfrs_error	error;
+
+	memset(adjuster, 0, sizeof(*adjuster));
+	adjuster->model = model;
+	adjuster->candidates = candidates;
+	adjuster->threads = count == 0 ? 0 : tfrs_settings_threads();
+	adjuster->lists = allocate(room, sizeof(tfrs_event_list));
+	adjuster->adjusted = allocate(room, sizeof(tfrs_adjustment));
+	tfrs_bridge_arena(&adjuster->arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
+	adjuster->sums = allocate(adjuster->threads, sizeof(tfrs_part_sums));
+	for (int t = 0; t < adjuster->threads; t++)
+		tfrs_check(tfrs_part_sums_get(&adjuster->sums[t], &adjuster->arena, count, &error), &error);
+}
+
+void
+tfrs_adjuster_run(tfrs_adjuster *adjuster, tfrs_search *searches)
+{
+	for (size_t i = 0; i < adjuster->count; i++)
+	{
+		tfrs_adjustment *adjusted = &adjuster->adjusted[i];
+
+		adjusted->rows = allocate(adjusted->count, sizeof(uint32_t));
+		adjusted->values = allocate(adjusted->count, sizeof(float));
+	}
+	for (adjuster->done = 0; adjuster->threads > 0 && adjuster->done < adjuster->count;)
+	{
+		size_t		tasks = Min(adjuster->count - adjuster->done, STEP_LISTS);
+
+		CHECK_FOR_INTERRUPTS();
+		tfrs_team_run(adjuster->threads, tasks, sum_list, adjuster);
+		adjuster->done += tasks;
+	}
+	for (size_t i = 0; i < adjuster->count; i++)
+	{
+		finish(adjuster->model, adjuster->candidates, &adjuster->adjusted[i]);
+		put(&adjuster->adjusted[i], &searches[i]);
+	}
+	adjuster->count = 0;
 }

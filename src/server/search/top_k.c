@@ -32,6 +32,7 @@
 #include "server/values/embedding_type.h"
 #include "server/search/model_query.h"
 #include "server/values/row_reader.h"
+#include "server/search/score_adjustment.h"
 #include "server/search/search_arguments.h"
 #include "server/host/settings.h"
 #include "server/search/similar.h"
@@ -182,6 +183,7 @@ find_query(const top_k_call *call, Datum query, top_k_request *request)
 {
 	const tfrs_model *model = request->model;
 	const tfrs_id_view *ids = &model->query_ids;
+	tfrs_event_list events;
 	float	   *vector;
 	tfrs_query_kind kind;
 	tfrs_id		id;
@@ -190,8 +192,10 @@ find_query(const top_k_call *call, Datum query, top_k_request *request)
 		return false;
 	tfrs_embedding_check_same_dim(model->shape->dim, request->index->dim);
 	vector = palloc(model->shape->dim * sizeof(float));
-	kind = tfrs_model_query_open(model, request->candidates, id, &request->options, vector,
-								 &request->search);
+	kind = tfrs_model_query_open(model, id, &request->options, vector, &events);
+	if (!request->options.seen && events.count > 0)
+		tfrs_model_exclude(model, request->candidates, &events, &request->search);
+	tfrs_search_adjust(model, request->candidates, &events, &request->search);
 	if (kind == TFRS_QUERY_VECTOR)
 		request->query = vector;
 	return kind != TFRS_QUERY_NOTHING;

@@ -23,78 +23,42 @@
 #include "server/host/compat.h"
 #include "server/values/embedding_type.h"
 #include "server/search/model_query.h"
+#include "server/search/query_slice.h"
 #include "server/values/row_reader.h"
-#include "server/search/score_adjustment.h"
 #include "server/search/search_arguments.h"
 #include "server/host/settings.h"
 
 /* Queries of a slice at most: more gain nothing. */
 #define MOST_QUERIES 8192
 
-typedef struct many_query
-{
-	Datum		label;			/* the id as text, in the slice's memory */
-	bool		popular;		/* unknown: candidates by how often they were chosen */
-} many_query;
-
 /* Lies in the memory context of the call, whose end unpins the blocks. */
 typedef struct many_call
 {
 	tfrs_block_site source_site;
 	tfrs_block_site index_site;
-	const tfrs_model *model;	/* NULL: the queries come with their vectors */
 	const tfrs_cached_block *candidates;
-	const tfrs_index *index;	/* of the candidates */
-	tfrs_search search;			/* of each query, but for what it has seen */
+	tfrs_query_slice slice;
+	Datum	   *labels;			/* (room) ids as text, in the slice's memory */
 	tfrs_search_options options;
 	tfrs_id_reader reader;		/* of the queries' ids */
 	tfrs_id_writer writer;
 	ReturnSetInfo *result;
 	MemoryContext context;		/* of the call */
-	tfrs_arena	arena;
-	MemoryContext slice_context;
-	size_t		room;			/* queries of a slice */
-	size_t		waiting;		/* in the slice now */
-	size_t		adjusted;		/* rows that these adjust */
-	size_t		k;				/* min(k, N) */
-	many_query *queries;		/* (room) */
-	tfrs_search *searches;		/* (room) */
-	float	   *vectors;		/* (room, D) */
-	tfrs_hit   *hits;			/* (room, k) */
-	size_t	   *counts;			/* (room) */
-	tfrs_hit   *popular;		/* (k); NULL: not needed yet */
-	size_t		popular_count;
 } many_call;
 
 PG_FUNCTION_INFO_V1(tfrs_top_k_many_index);
 PG_FUNCTION_INFO_V1(tfrs_top_k_many_model);
 
-static void *
-allocate(size_t count, size_t size)
-{
-	return palloc_extended(count * size + 1, MCXT_ALLOC_HUGE);
-}
-
 /* Memory for slices of as many queries as work_mem holds, or of queries if they are fewer. */
 static void
 prepare_slices(many_call *call, size_t queries)
 {
-	size_t		dim = call->index->dim;
-	size_t		bytes;
+	size_t		bytes = tfrs_query_slice_bytes(&call->slice) + sizeof(Datum);
+	size_t		room = tfrs_bridge_work_memory() / bytes;
 
-	call->k = Min(call->search.k, call->index->count);
-	bytes = dim * sizeof(float) + call->k * sizeof(tfrs_hit) + sizeof(many_query) +
-		sizeof(tfrs_search);
-	call->room = tfrs_bridge_work_memory() / bytes;
-	call->room = Max(Min(Min(call->room, MOST_QUERIES), queries), 1);
-	call->queries = allocate(call->room, sizeof(many_query));
-	call->searches = allocate(call->room, sizeof(tfrs_search));
-	call->vectors = allocate(call->room * dim, sizeof(float));
-	call->hits = allocate(call->room * call->k, sizeof(tfrs_hit));
-	call->counts = allocate(call->room, sizeof(size_t));
-	call->slice_context = AllocSetContextCreate(CurrentMemoryContext, "tfrs slice of queries",
-												ALLOCSET_DEFAULT_SIZES);
-	tfrs_bridge_arena(&call->arena, call->context, tfrs_settings_memory_bytes());
+	room = Max(Min(Min(room, MOST_QUERIES), queries), 1);
+	tfrs_query_slice_begin(&call->slice, room);
+	call->labels = palloc(room * sizeof(Datum));
 }
 
 /* Reads what both forms have; k is argument number first. */
@@ -103,121 +67,93 @@ begin_call(FunctionCallInfo fcinfo, many_call *call, int first)
 {
 	InitMaterializedSRF(fcinfo, 0);
 	call->result = (ReturnSetInfo *) fcinfo->resultinfo;
-	call->index = &call->candidates->index;
-	call->options.by_id = call->options.by_query = call->model != NULL;
-	tfrs_search_arguments(fcinfo, first, &call->candidates->candidates, &call->search,
+	call->slice.candidates = &call->candidates->candidates;
+	call->slice.index = &call->candidates->index;
+	call->options.by_id = call->options.by_query = call->slice.model != NULL;
+	tfrs_search_arguments(fcinfo, first, call->slice.candidates, &call->slice.search,
 						  &call->options);
 	tfrs_id_writer_init(&call->writer, &call->candidates->candidates, TEXTOID,
 						CurrentMemoryContext);
 }
 
-/* The rows of one query. */
+/* The rows of query number i of the slice. */
 static void
-put_rows(many_call *call, const many_query *query, const tfrs_hit *hits, size_t count)
+put_rows(many_call *call, size_t i)
 {
-	const tfrs_id_view *ids = &call->candidates->candidates;
+	const tfrs_id_view *ids = call->slice.candidates;
 	bool		nulls[4] = {false};
+	size_t		count;
+	const tfrs_hit *hits = tfrs_query_slice_hits(&call->slice, i, &count);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t h = 0; h < count; h++)
 	{
 		Datum		values[4];
 
-		values[0] = query->label;
-		values[1] = Int32GetDatum((int32) i + 1);
-		values[2] = tfrs_id_write(&call->writer, tfrs_id_view_get(ids, hits[i].row));
-		values[3] = Float4GetDatum(hits[i].score);
+		values[0] = call->labels[i];
+		values[1] = Int32GetDatum((int32) h + 1);
+		values[2] = tfrs_id_write(&call->writer, tfrs_id_view_get(ids, hits[h].row));
+		values[3] = Float4GetDatum(hits[h].score);
 		tuplestore_putvalues(call->result->setResult, call->result->setDesc, values, nulls);
 		pfree(DatumGetPointer(values[2]));
 	}
-}
-
-static void
-search_slice(many_call *call)
-{
-	tfrs_index_queries queries = {
-		call->waiting, call->vectors, call->searches, tfrs_settings_threads(), call->k,
-		call->hits, call->counts
-	};
-
-	tfrs_search_many(call->index, &queries, &call->arena);
 }
 
 /* Answers the queries that wait.  What was allocated for them is gone afterwards. */
 static void
 answer_slice(many_call *call)
 {
-	if (call->waiting > 0)
-		search_slice(call);
-	for (size_t b = 0; b < call->waiting; b++)
+	tfrs_query_slice_answer(&call->slice);
+	for (size_t i = 0; i < call->slice.waiting; i++)
 	{
-		const many_query *query = &call->queries[b];
-
 		CHECK_FOR_INTERRUPTS();
-		if (query->popular)
-			put_rows(call, query, call->popular, call->popular_count);
-		else
-			put_rows(call, query, call->hits + b * call->k, call->counts[b]);
+		put_rows(call, i);
 	}
-	call->waiting = 0;
-	call->adjusted = 0;
-	MemoryContextReset(call->slice_context);
+	tfrs_query_slice_clear(&call->slice);
 }
 
-/* Adds a query, whose vector and search the caller has put at the end of theirs. */
+/* The query that was added last has this id. */
 static void
-add_query(many_call *call, tfrs_id id, uint32 tag, bool popular)
+finish_query(many_call *call, tfrs_id id, uint32 tag)
 {
-	many_query *query = &call->queries[call->waiting++];
-
-	query->label = CStringGetTextDatum(tfrs_id_to_cstring(tag, id));
-	query->popular = popular;
-	call->adjusted += call->searches[call->waiting - 1].adjusted_count;
-	if (call->waiting == call->room || call->adjusted > TFRS_MOST_WAITING_ADJUSTED)
+	call->labels[call->slice.waiting - 1] = CStringGetTextDatum(tfrs_id_to_cstring(tag, id));
+	if (tfrs_query_slice_is_full(&call->slice))
 		answer_slice(call);
-}
-
-static float *
-next_vector(const many_call *call)
-{
-	return call->vectors + call->waiting * call->index->dim;
 }
 
 /* Adds one of the model's queries, unless it is unknown and such get nothing. */
 static void
 add_model_query(many_call *call, tfrs_id id)
 {
-	const tfrs_model *model = call->model;
-	const tfrs_id_view *candidates = &call->candidates->candidates;
-	tfrs_search *search = &call->searches[call->waiting];
-	tfrs_query_kind kind;
+	tfrs_query_slice *slice = &call->slice;
+	tfrs_event_list events;
+	float	   *vector;
+	tfrs_search *search = tfrs_query_slice_next(slice, &vector);
+	tfrs_query_kind kind = tfrs_model_query_open(slice->model, id, &call->options, vector,
+												 &events);
 
-	*search = call->search;
-	kind = tfrs_model_query_open(model, candidates, id, &call->options, next_vector(call), search);
 	if (kind == TFRS_QUERY_NOTHING)
 		return;
 	if (kind == TFRS_QUERY_POPULAR)
+		tfrs_query_slice_add_popular(slice);
+	else
 	{
-		/* no vector to search for */
-		memset(next_vector(call), 0, call->index->dim * sizeof(float));
-		search->has_among = true;
-		search->among_count = 0;
+		if (!call->options.seen && events.count > 0)
+			tfrs_model_exclude(slice->model, slice->candidates, &events, search);
+		tfrs_query_slice_add(slice, &events);
 	}
-	if (kind == TFRS_QUERY_POPULAR && call->popular == NULL)
-	{
-		call->popular = MemoryContextAllocHuge(call->context, call->k * sizeof(tfrs_hit) + 1);
-		call->popular_count = tfrs_popular_candidates(model, candidates, &call->search,
-													  call->popular);
-	}
-	add_query(call, id, model->query_ids.tag, kind == TFRS_QUERY_POPULAR);
+	finish_query(call, id, slice->model->query_ids.tag);
 }
 
 static void
 add_vector(many_call *call, tfrs_id id, const tfrs_embedding *query)
 {
-	tfrs_embedding_check_same_dim(query->dim, (int) call->index->dim);
-	memcpy(next_vector(call), query->values, call->index->dim * sizeof(float));
-	call->searches[call->waiting] = call->search;
-	add_query(call, id, call->reader.tag, false);
+	float	   *vector;
+
+	tfrs_embedding_check_same_dim(query->dim, (int) call->slice.index->dim);
+	tfrs_query_slice_next(&call->slice, &vector);
+	memcpy(vector, query->values, call->slice.index->dim * sizeof(float));
+	tfrs_query_slice_add(&call->slice, NULL);
+	finish_query(call, id, call->reader.tag);
 }
 
 static size_t
@@ -246,12 +182,12 @@ tfrs_top_k_many_model(PG_FUNCTION_ARGS)
 	ids = PG_GETARG_ARRAYTYPE_P(1);
 	call->candidates = tfrs_block_cache_get(&call->source_site, CurrentMemoryContext,
 										   PG_GETARG_DATUM(0), TFRS_BLOCK_MODEL);
-	call->model = &call->candidates->model;
+	call->slice.model = &call->candidates->model;
 	if (!PG_ARGISNULL(7))
 		call->candidates = tfrs_block_cache_get(&call->index_site, CurrentMemoryContext,
 											   PG_GETARG_DATUM(7), TFRS_BLOCK_INDEX);
 	begin_call(fcinfo, call, 2);
-	tfrs_embedding_check_same_dim((int) call->model->shape->dim, (int) call->index->dim);
+	tfrs_embedding_check_same_dim((int) call->slice.model->shape->dim, (int) call->slice.index->dim);
 	tfrs_id_reader_init(&call->reader, ARR_ELEMTYPE(ids), "query");
 	prepare_slices(call, element_count(ids));
 	iterator = array_create_iterator(ids, 0, NULL);
@@ -259,9 +195,9 @@ tfrs_top_k_many_model(PG_FUNCTION_ARGS)
 	{
 		if (null)
 			continue;
-		MemoryContextSwitchTo(call->slice_context);
-		add_model_query(call, tfrs_id_read_as(&call->reader, call->model->query_ids.tag, value,
-											  "query"));
+		MemoryContextSwitchTo(call->slice.memory);
+		add_model_query(call, tfrs_id_read_as(&call->reader, call->slice.model->query_ids.tag,
+											  value, "query"));
 		MemoryContextSwitchTo(call->context);
 	}
 	answer_slice(call);
@@ -307,7 +243,7 @@ tfrs_top_k_many_index(PG_FUNCTION_ARGS)
 	{
 		if (null_id || null)
 			continue;
-		MemoryContextSwitchTo(call->slice_context);
+		MemoryContextSwitchTo(call->slice.memory);
 		add_vector(call, tfrs_id_read(&call->reader, id), tfrs_embedding_of_datum(value));
 		MemoryContextSwitchTo(call->context);
 	}
