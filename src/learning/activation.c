@@ -178,7 +178,9 @@ tfrs_activation_slope(tfrs_activation activation, float x)
 void
 tfrs_activation_forward(tfrs_activation activation, const float *x, size_t count, float *y)
 {
-	if (activation == TFRS_RELU)
+	if (activation == TFRS_LINEAR)
+		memmove(y, x, count * sizeof(float));
+	else if (activation == TFRS_RELU)
 		for (size_t i = 0; i < count; i++)
 			y[i] = relu(x[i]);
 	else
@@ -190,7 +192,9 @@ void
 tfrs_activation_backward(tfrs_activation activation, const float *x, size_t count,
 						 const float *d_y, float *d_x)
 {
-	if (activation == TFRS_RELU)
+	if (activation == TFRS_LINEAR)
+		memmove(d_x, d_y, count * sizeof(float));
+	else if (activation == TFRS_RELU)
 		for (size_t i = 0; i < count; i++)
 			d_x[i] = d_y[i] * relu_slope(x[i]);
 	else

@@ -122,7 +122,7 @@ declare_candidates(tfrs_descent *descent, const tfrs_examples_most *most)
 		if (is_tied(descent, b))
 			room += most->items[b];
 	tensor = tfrs_tensors_declare(&descent->parameters, "candidate",
-									 descent->counts.candidates, room);
+								  descent->counts.candidates + 1, room);
 	tensor->stream = TFRS_STREAM_CANDIDATE_TABLE;
 	tensor->has_bias = descent->shape.bias;
 	return tensor;
@@ -132,7 +132,7 @@ static tfrs_tensor *
 declare_queries(tfrs_descent *descent, const tfrs_examples_most *most)
 {
 	tfrs_tensor *tensor = tfrs_tensors_declare(&descent->parameters, "query",
-												  descent->counts.queries, most->items[0]);
+											   descent->counts.queries + 1, most->items[0]);
 
 	tensor->stream = TFRS_STREAM_QUERY_TABLE;
 	tensor->of_queries = true;
@@ -148,8 +148,8 @@ declare_bag(tfrs_descent *descent, uint32_t bag, const tfrs_examples_most *most)
 
 	if (is_tied(descent, bag))
 		return tfrs_descent_candidates(descent);
-	tensor = tfrs_tensors_declare(&descent->parameters, name,
-									 descent->counts.candidates, most->items[bag]);
+	tensor = tfrs_tensors_declare(&descent->parameters, name, descent->counts.candidates + 1,
+								  most->items[bag]);
 	tensor->stream = TFRS_STREAM_BAG_TABLE;
 	tensor->index = bag + 1;
 	tensor->has_bias = descent->shape.bias;
@@ -226,8 +226,9 @@ tfrs_descent_arrays(void *object, tfrs_plan *plan)
 	if (descent->options->batch_accuracy.count > 0)
 		TFRS_PLAN(plan, &descent->above, targets);
 	if (plan->use == TFRS_PLAN_COUNT)
-		tfrs_plan_add(plan, tfrs_softmax_bytes(&descent->loss, targets, &descent->loss_options,
-											   descent->options->threads));
+		tfrs_plan_add(plan, sizeof(*descent) +
+					  tfrs_softmax_bytes(&descent->loss, targets, &descent->loss_options,
+										 descent->options->threads));
 }
 
 /* The arrays are there. */

@@ -10,17 +10,31 @@
 void
 tfrs_encoder_plan(tfrs_plan *plan, tfrs_encoder *encoder)
 {
+	if (encoder->kind->plan != NULL)
+		encoder->kind->plan(plan, encoder);
 	if (encoder->room == 0)
 		return;
 	TFRS_PLAN_VECTORS(plan, &encoder->sum, encoder->room, encoder->table->dim);
 	TFRS_PLAN_VECTORS(plan, &encoder->d_sum, encoder->room, encoder->table->dim);
 }
 
+/* Whether a row of the batch has a row of the table, which is *id. */
+static bool
+has_id(const tfrs_encoder *encoder, size_t row, uint32_t *id)
+{
+	*id = encoder->cells.id[tfrs_encoder_entry(encoder, row)];
+	return *id < encoder->table->rows - encoder->skips_unknown;
+}
+
 static size_t
 forward_embedding(const tfrs_encoder *encoder, size_t row, float *sum)
 {
-	const float *values = tfrs_tensor_row(encoder->table, encoder->cells.id[row]);
+	uint32_t	id;
+	const float *values;
 
+	if (!has_id(encoder, row, &id))
+		return 1;
+	values = tfrs_tensor_row(encoder->table, id);
 	for (size_t d = 0; d < encoder->table->dim; d++)
 		sum[d] += values[d];
 	return 1;
@@ -29,8 +43,12 @@ forward_embedding(const tfrs_encoder *encoder, size_t row, float *sum)
 static size_t
 backward_embedding(tfrs_encoder *encoder, size_t row, const float *d_sum)
 {
-	float	   *gradient = tfrs_tensor_gradient(encoder->table, encoder->cells.id[row]);
+	uint32_t	id;
+	float	   *gradient;
 
+	if (!has_id(encoder, row, &id))
+		return 1;
+	gradient = tfrs_tensor_gradient(encoder->table, id);
 	for (size_t d = 0; d < encoder->table->dim; d++)
 		gradient[d] += d_sum[d];
 	return 1;
@@ -66,7 +84,8 @@ shared_of(const tfrs_encoder *encoder, size_t row, float *sums)
 static size_t
 forward_bag(const tfrs_encoder *encoder, size_t row, float *sum)
 {
-	size_t		items = add_list(encoder->table, encoder->cells.list, row, sum);
+	size_t		items = add_list(encoder->table, encoder->cells.list,
+								 tfrs_encoder_entry(encoder, row), sum);
 
 	if (tfrs_encoder_shared(encoder) > 0)
 		tfrs_kernels.add_scaled(sum, shared_of(encoder, row, encoder->sum), encoder->table->dim,
@@ -80,7 +99,8 @@ backward_bag(tfrs_encoder *encoder, size_t row, const float *d_sum)
 	if (tfrs_encoder_shared(encoder) > 0)
 		tfrs_kernels.add_scaled(shared_of(encoder, row, encoder->d_sum), d_sum,
 								encoder->table->dim, 1.0f);
-	return spread_list(encoder->table, encoder->cells.list, row, d_sum);
+	return spread_list(encoder->table, encoder->cells.list, tfrs_encoder_entry(encoder, row),
+					   d_sum);
 }
 
 size_t
@@ -101,6 +121,8 @@ tfrs_encoder_share_backward(tfrs_encoder *encoder, size_t list)
 }
 
 const tfrs_encoder_kind tfrs_encoder_embedding = {
-	"embedding", forward_embedding, backward_embedding
+	.name = "embedding", .forward = forward_embedding, .backward = backward_embedding
 };
-const tfrs_encoder_kind tfrs_encoder_bag = {"bag", forward_bag, backward_bag};
+const tfrs_encoder_kind tfrs_encoder_bag = {
+	.name = "bag", .forward = forward_bag, .backward = backward_bag
+};

@@ -13,16 +13,42 @@
 /* Floats that one step passes: a few milliseconds. */
 #define STEP_FLOATS ((size_t) 1 << 20)
 
-tfrs_tensor *
-tfrs_tensors_declare(tfrs_tensors *parameters, const char *name, size_t ids, size_t room)
+/* Rows that one step turns away from all those before. */
+#define TURNED_ROWS 16
+
+/* Keras's Embedding. */
+#define TABLE_SCALE 0.05f
+
+static tfrs_tensor *
+declare(tfrs_tensors *parameters, const char *name, size_t rows, size_t dim)
 {
 	tfrs_tensor *tensor = &parameters->tensor[parameters->count++];
 
-	TFRS_ASSERT(parameters->count <= TFRS_MAX_TENSORS);
+	TFRS_ASSERT(parameters->count <= TFRS_MAX_TENSORS && strlen(name) < TFRS_MAX_TENSOR_NAME);
 	*tensor = (tfrs_tensor) {
-		.name = name, .rows = ids + 1, .dim = parameters->dim, .slots = parameters->slots,
-		.keeps_best = parameters->keeps_best, .room = tfrs_size_smaller(room, ids + 1)
+		.rows = rows, .dim = dim, .slots = parameters->slots,
+		.keeps_best = parameters->keeps_best, .room = rows
 	};
+	memcpy(tensor->name, name, strlen(name));
+	return tensor;
+}
+
+tfrs_tensor *
+tfrs_tensors_declare(tfrs_tensors *parameters, const char *name, size_t rows, size_t room)
+{
+	tfrs_tensor *tensor = declare(parameters, name, rows, parameters->dim);
+
+	tensor->scale = TABLE_SCALE;
+	tensor->room = tfrs_size_smaller(room, rows);
+	return tensor;
+}
+
+tfrs_tensor *
+tfrs_tensors_declare_dense(tfrs_tensors *parameters, const char *name, size_t rows, size_t dim)
+{
+	tfrs_tensor *tensor = declare(parameters, name, rows, dim);
+
+	tensor->dense = true;
 	return tensor;
 }
 
@@ -38,8 +64,10 @@ tfrs_tensors_plan(tfrs_plan *plan, tfrs_tensors *parameters)
 			TFRS_PLAN_VECTORS(plan, &tensor->slot[slot], tensor->rows, tensor->dim);
 		if (tensor->keeps_best)
 			TFRS_PLAN_VECTORS(plan, &tensor->best, tensor->rows, tensor->dim);
-		TFRS_PLAN(plan, &tensor->row, tensor->room);
 		TFRS_PLAN_VECTORS(plan, &tensor->gradient, tensor->room, tensor->dim);
+		if (tensor->dense)
+			continue;
+		TFRS_PLAN(plan, &tensor->row, tensor->room);
 		TFRS_PLAN_ZERO(plan, &tensor->place, tensor->rows);
 	}
 }
@@ -47,7 +75,7 @@ tfrs_tensors_plan(tfrs_plan *plan, tfrs_tensors *parameters)
 void
 tfrs_tensors_piece(tfrs_tensors *parameters, size_t count, size_t *start, size_t *end)
 {
-	size_t		piece = STEP_FLOATS / parameters->dim + 1;
+	size_t		piece = STEP_FLOATS / parameters->tensor[parameters->at].dim + 1;
 
 	*start = parameters->done;
 	*end = count - *start < piece ? count : *start + piece;
@@ -68,12 +96,59 @@ tfrs_tensors_pass(tfrs_tensors *parameters, size_t count)
 }
 
 static void
+scale_floats(float *values, size_t count, float factor)
+{
+	for (size_t i = 0; i < count; i++)
+		values[i] *= factor;
+}
+
+static void
+draw_normal(float scale, tfrs_random *random, float *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		do
+			values[i] = scale * tfrs_random_normal(random);
+		while (fabsf(values[i]) > 2.0f * scale);
+}
+
+/* Gram and Schmidt, twice: once leaves rounding errors of rows that nearly agree.  Beyond dim rows
+ * there is no other direction left, and a row stays as it was drawn but for its length. */
+static void
+turn_row(tfrs_tensor *tensor, size_t row)
+{
+	size_t		dim = tensor->dim;
+	float	   *x = tensor->values + row * dim;
+
+	for (size_t other = 0; row < dim && other < 2 * row; other++)
+	{
+		const float *y = tfrs_tensor_row(tensor, other % row);
+
+		tfrs_kernels.add_scaled(x, y, dim, -tfrs_kernels.dot(x, y, dim));
+	}
+	scale_floats(x, dim, 1.0f / sqrtf(tfrs_kernels.dot(x, x, dim)));
+}
+
+static void
+draw_rows(tfrs_tensor *tensor, tfrs_random *random, size_t start, size_t end)
+{
+	float	   *values = tensor->values + start * tensor->dim;
+	size_t		count = (end - start) * tensor->dim;
+
+	if (tensor->initial == TFRS_INITIAL_UNIFORM)
+		tfrs_random_fill(random, values, count, -tensor->scale, tensor->scale);
+	else
+		draw_normal(tensor->scale, random, values, count);
+	for (size_t row = start; tensor->initial == TFRS_INITIAL_ORTHOGONAL && row < end; row++)
+		turn_row(tensor, row);
+}
+
+static void
 fill_rows(tfrs_tensor *tensor, const tfrs_optimizer *optimizer, tfrs_random *random, size_t start,
 		  size_t end)
 {
 	size_t		dim = tensor->dim;
 
-	tfrs_random_fill(random, tensor->values + start * dim, (end - start) * dim, -0.05f, 0.05f);
+	draw_rows(tensor, random, start, end);
 	for (size_t row = start; tensor->has_bias && row < end; row++)
 		tensor->values[(row + 1) * dim - 1] = 0.0f;
 	for (int slot = 0; slot < tensor->slots; slot++)
@@ -96,6 +171,8 @@ tfrs_tensors_fill_step(tfrs_tensors *parameters, const tfrs_optimizer *optimizer
 	if (parameters->done == 0)
 		tfrs_random_init(&parameters->random, seed, tensor->stream, tensor->index);
 	tfrs_tensors_piece(parameters, tensor->rows, &start, &end);
+	if (tensor->initial == TFRS_INITIAL_ORTHOGONAL)
+		parameters->done = end = tfrs_size_smaller(end, start + TURNED_ROWS);
 	fill_rows(tensor, optimizer, &parameters->random, start, end);
 	return tfrs_tensors_pass(parameters, tensor->rows);
 }
@@ -104,7 +181,20 @@ void
 tfrs_tensors_forget(tfrs_tensors *parameters)
 {
 	for (size_t i = 0; i < parameters->count; i++)
-		parameters->tensor[i].touched = 0;
+	{
+		tfrs_tensor *tensor = &parameters->tensor[i];
+
+		tensor->touched = tensor->dense ? tensor->rows : 0;
+		if (tensor->dense)
+			memset(tensor->gradient, 0, tensor->rows * tensor->dim * sizeof(float));
+	}
+}
+
+/* The row of the values that row g of the gradient belongs to. */
+static size_t
+row_of(const tfrs_tensor *tensor, size_t g)
+{
+	return tensor->dense ? g : tensor->row[g];
 }
 
 __attribute__((unused)) static bool
@@ -137,13 +227,6 @@ tfrs_tensor_gradient(tfrs_tensor *tensor, uint32_t row)
 	return memset(gradient, 0, tensor->dim * sizeof(float));
 }
 
-static void
-scale_floats(float *values, size_t count, float factor)
-{
-	for (size_t i = 0; i < count; i++)
-		values[i] *= factor;
-}
-
 tfrs_status
 tfrs_tensors_finish_step(tfrs_tensors *parameters, const tfrs_tensors_move *step)
 {
@@ -164,7 +247,7 @@ tfrs_tensors_finish_step(tfrs_tensors *parameters, const tfrs_tensors_move *step
 		float	   *gradient = tensor->gradient + g * dim;
 
 		if (step->l2 > 0.0f)
-			tfrs_kernels.add_scaled(gradient, tfrs_tensor_row(tensor, tensor->row[g]), dim,
+			tfrs_kernels.add_scaled(gradient, tfrs_tensor_row(tensor, row_of(tensor, g)), dim,
 									2.0f * step->l2);
 		if (step->clip_norm > 0.0f)
 			parameters->square += tfrs_kernels.dot(gradient, gradient, dim);
@@ -172,11 +255,26 @@ tfrs_tensors_finish_step(tfrs_tensors *parameters, const tfrs_tensors_move *step
 	return tfrs_tensors_pass(parameters, tensor->touched);
 }
 
-/* Rows [start, end) of the gradient, each of another row of the table. */
-static tfrs_status
-move_rows(tfrs_tensor *tensor, const tfrs_tensors_move *step, size_t start, size_t end)
+/* Rows [start, end) of the gradient as a table of their own, of which all rows are touched. */
+static tfrs_optimizer_table
+dense_piece(const tfrs_tensor *tensor, size_t start, size_t end)
 {
+	size_t		offset = start * tensor->dim;
 	tfrs_optimizer_table table = {
+		.rows = end - start, .dim = tensor->dim, .values = tensor->values + offset,
+		.touched = end - start, .gradient = tensor->gradient + offset
+	};
+
+	for (int i = 0; i < tensor->slots; i++)
+		table.slot[i] = tensor->slot[i] + offset;
+	return table;
+}
+
+/* Rows [start, end) of the gradient, each of another row of the table. */
+static tfrs_optimizer_table
+sparse_piece(const tfrs_tensor *tensor, size_t start, size_t end)
+{
+	return (tfrs_optimizer_table) {
 		.rows = tensor->rows,
 		.dim = tensor->dim,
 		.values = tensor->values,
@@ -185,10 +283,17 @@ move_rows(tfrs_tensor *tensor, const tfrs_tensors_move *step, size_t start, size
 		.touched_row = tensor->row + start,
 		.gradient = tensor->gradient + start * tensor->dim
 	};
+}
+
+static tfrs_status
+move_rows(tfrs_tensor *tensor, const tfrs_tensors_move *step, size_t start, size_t end)
+{
+	tfrs_optimizer_table table = tensor->dense ? dense_piece(tensor, start, end)
+		: sparse_piece(tensor, start, end);
 
 	tfrs_optimizer_apply(&step->optimizer, step->number, &table);
 	for (size_t g = start; g < end; g++)
-		if (!tfrs_all_finite(tfrs_tensor_row(tensor, tensor->row[g]), tensor->dim))
+		if (!tfrs_all_finite(tfrs_tensor_row(tensor, row_of(tensor, g)), tensor->dim))
 			return TFRS_NOT_FINITE;
 	return TFRS_OK;
 }

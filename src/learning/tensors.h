@@ -1,11 +1,12 @@
 /*
  * tensors.h: what a training learns: a list of named tensors.
  *
- * A tensor is a table with a row for each id; its values lie beside what the optimizer remembers,
- * the values of the best epoch and the gradient of a step, which touches some rows.  The list sizes
- * and places all of them, and whatever is done to parameters (initial values, an optimizer's step,
- * keeping and restoring, warm start, saving and loading) loops over it: no other module names a
- * tensor but to declare it.
+ * A tensor is a table with a row for each id, or a dense one: the kernel or the bias of a layer.  Its
+ * values lie beside what the optimizer remembers, the values of the best epoch and the gradient of a
+ * step, which touches some rows of a table and all rows of a dense tensor.  The list sizes and places
+ * all of them, and whatever is done to parameters (initial values, an optimizer's step, keeping and
+ * restoring, warm start, saving and loading) loops over it: no other module names a tensor but to
+ * declare it.
  *
  * Gradients of one row are summed where they arise; a row has its place in order of first touch.
  */
@@ -18,30 +19,48 @@
 
 #include "base/plan.h"
 #include "base/random.h"
+#include "learning/feature_options.h"
 #include "learning/history.h"
 #include "learning/optimizer.h"
 
-#define TFRS_MAX_TENSORS (2 + TFRS_MAX_BAGS)
+/* Tables of ids and bags; of each feature of both towers a table or a kernel, of sequences three
+ * more; and two of each layer. */
+#define TFRS_MAX_TENSORS \
+	(2 + TFRS_MAX_BAGS + 2 * (4 * TFRS_MAX_FEATURES + 2 * (2 * TFRS_MAX_LAYERS + 1)))
+
+/* Bytes of a name with its end: "candidate.f63.recurrent" and the like. */
+#define TFRS_MAX_TENSOR_NAME 28
+
+/* What a tensor begins with, as Keras has it. */
+typedef enum tfrs_initial
+{
+	TFRS_INITIAL_UNIFORM = 0,	/* in [-scale, scale) */
+	TFRS_INITIAL_NORMAL,		/* of that deviation, drawn again beyond twice of it */
+	TFRS_INITIAL_ORTHOGONAL		/* rows of length 1 at right angles to each other; scale is unused */
+} tfrs_initial;
 
 typedef struct tfrs_tensor
 {
-	const char *name;			/* its parts of a model are NAME.table, NAME.slot0, ... */
+	char		name[TFRS_MAX_TENSOR_NAME];	/* its parts of a model are NAME.table, NAME.slot0, ... */
 	bool		of_queries;		/* a row for each query, not for each candidate */
 	bool		has_bias;		/* the last number of a row starts at 0 */
+	bool		dense;			/* every step touches all rows */
+	tfrs_initial initial;
+	float		scale;			/* of the initial values; 0: they are 0 */
 	uint64_t	stream;			/* of its initial values, with the index */
 	uint64_t	index;
-	size_t		rows;			/* V + 1, the last one for ids that training never saw */
+	size_t		rows;			/* V, of a table of ids the last one for those never seen */
 	size_t		dim;			/* D */
 	int			slots;
 	bool		keeps_best;
 	size_t		room;			/* rows of a step's gradient at most */
-	float	   *values;			/* (V + 1, D) */
-	float	   *slot[2];		/* (V + 1, D), or NULL */
-	float	   *best;			/* (V + 1, D) values of the best epoch, or NULL */
+	float	   *values;			/* (V, D) */
+	float	   *slot[2];		/* (V, D), or NULL */
+	float	   *best;			/* (V, D) values of the best epoch, or NULL */
 	size_t		touched;		/* G rows of this step's gradient */
-	uint32_t   *row;			/* (room) */
+	uint32_t   *row;			/* (room), or NULL where dense: row g is g */
 	float	   *gradient;		/* (room, D) */
-	uint32_t   *place;			/* (V + 1) believed where row[place] is the row */
+	uint32_t   *place;			/* (V) believed where row[place] is the row, or NULL where dense */
 } tfrs_tensor;
 
 typedef struct tfrs_tensors
@@ -49,7 +68,7 @@ typedef struct tfrs_tensors
 	size_t		count;
 	tfrs_tensor tensor[TFRS_MAX_TENSORS];
 	/* what every tensor declared from here on has */
-	size_t		dim;
+	size_t		dim;			/* but for dense ones */
 	int			slots;
 	bool		keeps_best;
 	/* the walk over them that is under way */
@@ -69,14 +88,19 @@ typedef struct tfrs_tensors_move
 	float		clip_norm;		/* then their norm over all tensors is at most that; 0: any */
 } tfrs_tensors_move;
 
-/* Another tensor of the list, which has a place for it and does not move. */
+/* Another table of the list, which has a place for it and does not move; its values start uniform
+ * in [-0.05, 0.05) (Keras "uniform").  room: rows that a step touches at most. */
 extern tfrs_tensor *tfrs_tensors_declare(tfrs_tensors *parameters, const char *name,
-											size_t ids, size_t room);
+										 size_t rows, size_t room);
+
+/* Another dense tensor, which starts at 0. */
+extern tfrs_tensor *tfrs_tensors_declare_dense(tfrs_tensors *parameters, const char *name,
+											   size_t rows, size_t dim);
 
 /* Its arrays, as a part of a list. */
 extern void tfrs_tensors_plan(tfrs_plan *plan, tfrs_tensors *parameters);
 
-/* Values uniform in [-0.05, 0.05) (Keras "uniform"), slots at their start.  TFRS_MORE until done. */
+/* Initial values, slots at their start.  TFRS_MORE until done. */
 extern tfrs_status tfrs_tensors_fill_step(tfrs_tensors *parameters,
 											 const tfrs_optimizer *optimizer, uint64_t seed);
 
@@ -95,7 +119,7 @@ extern void tfrs_tensors_restore(tfrs_tensors *parameters);
 /* Forgets the gradients of the step before. */
 extern void tfrs_tensors_forget(tfrs_tensors *parameters);
 
-/* A row's gradient (D), zero at its first touch. */
+/* A row's gradient (D) of a table, zero at its first touch. */
 extern float *tfrs_tensor_gradient(tfrs_tensor *tensor, uint32_t row);
 
 /* The next of distinct rows, none of which is touched: its gradient is left as it is. */

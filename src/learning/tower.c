@@ -150,6 +150,10 @@ tfrs_tower_plan(tfrs_plan *plan, tfrs_tower *tower)
 		TFRS_PLAN(plan, &tower->scale, tower->room);
 	if (tower->dropout > 0)
 		TFRS_PLAN_VECTORS(plan, &tower->keep, tower->room, dim);
+	if (tower->key_dropout > 0)
+		TFRS_PLAN_ZERO(plan, &tower->keyless, tower->room);
+	tower->layers.room = tower->room;
+	tfrs_layers_plan(plan, &tower->layers);
 	for (size_t i = 0; i < tower->encoders; i++)
 		tfrs_encoder_plan(plan, &tower->encoder[i]);
 }
@@ -161,6 +165,13 @@ tfrs_tower_begin(tfrs_tower *tower, size_t rows)
 	tower->rows = rows;
 	tower->shared = 0;
 	tower->done = 0;
+}
+
+void
+tfrs_tower_drop_keys(tfrs_tower *tower, tfrs_random *random)
+{
+	for (size_t row = 0; tower->keyless != NULL && row < tower->rows; row++)
+		tower->keyless[row] = tfrs_random_float(random) < tower->key_dropout;
 }
 
 float *
@@ -206,22 +217,128 @@ drop_components(tfrs_tower *tower, size_t row, float *vector, tfrs_random *rando
 	}
 }
 
-static size_t
-forward_row(tfrs_tower *tower, size_t row, tfrs_random *random)
+/* Where the encoders of a row add, and how far it is to the next row. */
+static float *
+encoded_row(const tfrs_tower *tower, size_t row, size_t *pitch)
 {
-	size_t		dim = tower->shape->dim;
-	float	   *vector = tower->vector + row * dim;
+	bool		layers = tfrs_layers_are(&tower->layers);
+
+	*pitch = layers ? tower->layers.inputs : tower->shape->dim;
+	return (layers ? tower->layers.x : tower->vector) + row * *pitch;
+}
+
+static bool
+is_left_out(const tfrs_tower *tower, const tfrs_encoder *encoder, size_t row)
+{
+	return encoder->of_key && tower->keyless != NULL && tower->keyless[row];
+}
+
+/* Items of a row's lists that encoders take together. */
+static size_t
+items_together(const tfrs_tower *tower, size_t row)
+{
+	size_t		items = 0;
+
+	for (size_t i = 0; i < tower->encoders; i++)
+	{
+		const tfrs_encoder *encoder = &tower->encoder[i];
+
+		if (encoder->kind->forward_rows != NULL && encoder->cells.list != NULL)
+			items += tfrs_ragged_length(encoder->cells.list, tfrs_encoder_entry(encoder, row));
+	}
+	return items;
+}
+
+/* The end of the rows that are passed next: one, or several that are taken together. */
+static size_t
+next_end(const tfrs_tower *tower)
+{
+	size_t		end = tower->done + 1;
+	size_t		most = tower->done + tfrs_size_smaller(tower->rows - tower->done, TFRS_ENCODER_ROWS);
+	size_t		items;
+
+	if (!tower->together)
+		return end;
+	items = items_together(tower, tower->done);
+	for (; end < most; end++)
+	{
+		items += items_together(tower, end);
+		if (items > TFRS_ENCODER_ITEMS)
+			break;
+	}
+	return end;
+}
+
+/* What the layers cost, in rows of D that are read: a product is some ten times as fast. */
+static size_t
+layers_items(const tfrs_tower *tower, size_t rows)
+{
+	return tfrs_layers_work(&tower->layers) * rows / tower->shape->dim / 8;
+}
+
+static size_t
+encode_row(tfrs_tower *tower, size_t row)
+{
+	size_t		pitch;
+	float	   *out = encoded_row(tower, row, &pitch);
 	size_t		items = 1;
+
+	memset(out, 0, pitch * sizeof(float));
+	for (size_t i = 0; i < tower->encoders; i++)
+	{
+		const tfrs_encoder *encoder = &tower->encoder[i];
+
+		if (encoder->kind->forward != NULL && !is_left_out(tower, encoder, row))
+			items += encoder->kind->forward(encoder, row, out + encoder->offset);
+	}
+	return items;
+}
+
+/* What is made of several rows together. */
+static size_t
+encode_together(tfrs_tower *tower, size_t start, size_t end, tfrs_random *random)
+{
+	size_t		pitch;
+	float	   *out = encoded_row(tower, start, &pitch);
+
+	for (size_t i = 0; i < tower->encoders; i++)
+	{
+		tfrs_encoder *encoder = &tower->encoder[i];
+
+		if (encoder->kind->forward_rows != NULL)
+			encoder->kind->forward_rows(encoder, start, end, out + encoder->offset, pitch);
+	}
+	if (!tfrs_layers_are(&tower->layers))
+		return 0;
+	tfrs_layers_forward(&tower->layers, start, end, random,
+						tower->vector + start * tower->shape->dim);
+	return layers_items(tower, end - start);
+}
+
+static void
+end_row(tfrs_tower *tower, size_t row, tfrs_random *random)
+{
+	float	   *vector = tower->vector + row * tower->shape->dim;
 	float		scale;
 
-	memset(vector, 0, dim * sizeof(float));
-	for (size_t i = 0; i < tower->encoders; i++)
-		items += tower->encoder[i].kind->forward(&tower->encoder[i], row, vector);
 	if (tower->keep != NULL)
 		drop_components(tower, row, vector, random);
 	scale = finish(tower->shape, tower->of_candidates, vector);
 	if (tower->scale != NULL)
 		tower->scale[row] = scale;
+}
+
+static size_t
+forward_rows(tfrs_tower *tower, size_t start, size_t end, tfrs_random *random)
+{
+	size_t		items = 0;
+
+	for (size_t row = start; row < end; row++)
+		items += encode_row(tower, row);
+	if (tower->together)
+		items += encode_together(tower, start, end, random);
+	for (size_t row = start; row < end; row++)
+		end_row(tower, row, random);
 	return items;
 }
 
@@ -233,34 +350,85 @@ tfrs_tower_forward_step(tfrs_tower *tower, tfrs_random *random)
 
 	while (status == TFRS_OK && tower->done < tower->rows)
 	{
+		size_t		end = next_end(tower);
+
 		if (items * tower->shape->dim > PIECE_WORK)
 			return TFRS_MORE;
-		items += forward_row(tower, tower->done++, random);
+		items += forward_rows(tower, tower->done, end, random);
+		tower->done = end;
 	}
 	if (status == TFRS_OK)
 		tfrs_tower_begin(tower, tower->rows);
 	return status;
 }
 
-/* Gradient of the row's vector -> that of the sum, in place, and on to the tables. */
-static size_t
-backward_row(tfrs_tower *tower, size_t row)
+/* Gradient of the row's vector -> that of what is finished, in place. */
+static void
+end_row_backward(tfrs_tower *tower, size_t row)
 {
 	size_t		dim = tower->shape->dim;
 	float	   *d_vector = tfrs_tower_gradient(tower) + row * dim;
-	size_t		items = 1;
 
 	finish_backward(tower, tower->vector + row * dim,
 					tower->scale == NULL ? 1.0f : tower->scale[row], d_vector);
 	for (size_t d = 0; tower->keep != NULL && d < tfrs_tower_width(tower->shape); d++)
 		d_vector[d] *= tower->keep[row * dim + d];
+}
+
+/* d_out: the gradient of what the encoders gave. */
+static size_t
+encode_row_backward(tfrs_tower *tower, size_t row, const float *d_out)
+{
+	size_t		items = 1;
+
 	if (tower->distinct)
 	{
 		tfrs_tensor_touch(tower->encoder[0].table, tower->encoder[0].cells.id[row]);
 		return items;
 	}
 	for (size_t i = 0; i < tower->encoders; i++)
-		items += tower->encoder[i].kind->backward(&tower->encoder[i], row, d_vector);
+	{
+		tfrs_encoder *encoder = &tower->encoder[i];
+
+		if (encoder->kind->backward != NULL && !is_left_out(tower, encoder, row))
+			items += encoder->kind->backward(encoder, row, d_out + encoder->offset);
+	}
+	return items;
+}
+
+static void
+encode_together_backward(tfrs_tower *tower, size_t start, size_t end, const float *d_out,
+						 size_t pitch)
+{
+	for (size_t i = 0; i < tower->encoders; i++)
+	{
+		tfrs_encoder *encoder = &tower->encoder[i];
+
+		if (encoder->kind->backward_rows != NULL)
+			encoder->kind->backward_rows(encoder, start, end, d_out + encoder->offset, pitch);
+	}
+}
+
+static size_t
+backward_rows(tfrs_tower *tower, size_t start, size_t end)
+{
+	size_t		pitch = tower->shape->dim;
+	float	   *d_out = tfrs_tower_gradient(tower) + start * pitch;
+	size_t		items = 0;
+
+	for (size_t row = start; row < end; row++)
+		end_row_backward(tower, row);
+	if (tfrs_layers_are(&tower->layers))
+	{
+		tfrs_layers_backward(&tower->layers, start, end, d_out);
+		d_out = tower->layers.d_x;
+		pitch = tower->layers.inputs;
+		items = 2 * layers_items(tower, end - start);
+	}
+	for (size_t row = start; row < end; row++)
+		items += encode_row_backward(tower, row, d_out + (row - start) * pitch);
+	if (tower->together)
+		encode_together_backward(tower, start, end, d_out, pitch);
 	return items;
 }
 
@@ -272,9 +440,12 @@ tfrs_tower_backward_step(tfrs_tower *tower)
 	TFRS_ASSERT(!tower->distinct || tower->encoder[0].table->touched == tower->done);
 	while (tower->done < tower->rows)
 	{
+		size_t		end = next_end(tower);
+
 		if (items * tower->shape->dim > PIECE_WORK)
 			return TFRS_MORE;
-		items += backward_row(tower, tower->done++);
+		items += backward_rows(tower, tower->done, end);
+		tower->done = end;
 	}
 	return pass_shared(tower, tfrs_encoder_share_backward);
 }

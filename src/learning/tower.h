@@ -1,7 +1,8 @@
 /*
- * tower.h: encoders summed to a vector, and the end of it: dropout, L2, temperature, bias.
+ * tower.h: encoders to a vector, and the end of it: dropout, L2, temperature, bias.
  *
- *     x = keep * sum of the encoders;  s = 1 / sqrt(max(sum x^2, 1e-12)), or 1;  y = s x / T
+ *     x = keep * sum of the encoders, or what layers make of all of them side by side;
+ *     s = 1 / sqrt(max(sum x^2, 1e-12)), or 1;  y = s x / T
  *     d_x = s / T (d_y - T^2 y (y . d_y)), and s / T d_y where the floor holds or s is 1
  *
  * The last of the D components is the candidate bias where there is one: a candidate's own number,
@@ -18,6 +19,10 @@
 #include "base/random.h"
 #include "learning/encoder.h"
 #include "learning/history.h"
+#include "learning/layers.h"
+
+/* Of a tower: an id or bags of what was chosen, and features. */
+#define TFRS_MAX_ENCODERS (TFRS_MAX_BAGS + TFRS_MAX_FEATURES)
 
 /* A query tower as a model keeps it. */
 typedef struct tfrs_tower_shape
@@ -73,11 +78,15 @@ typedef struct tfrs_tower
 	const tfrs_tower_shape *shape;
 	bool		of_candidates;
 	float		dropout;		/* of components, before the end */
+	float		key_dropout;	/* share of a batch's rows that encoders of the key are left out of */
 	size_t		encoders;
-	tfrs_encoder encoder[TFRS_MAX_BAGS];
+	tfrs_encoder encoder[TFRS_MAX_ENCODERS];
 	bool		distinct;		/* one embedding of ids that differ: its gradient is the table's */
+	bool		together;		/* some encoders make rows together, or there are layers */
+	tfrs_layers layers;			/* none: encoders are summed */
 	size_t		room;			/* rows of a batch at most */
 	size_t		rows;			/* B of the batch at hand */
+	uint8_t    *keyless;		/* (B) whether the key is left out, or NULL: of none */
 	float	   *vector;			/* (B, D) */
 	float	   *d_vector;		/* (B, D), or NULL where the table has it */
 	float	   *scale;			/* (B) of the L2 norm, or NULL */
@@ -91,6 +100,9 @@ extern void tfrs_tower_plan(tfrs_plan *plan, tfrs_tower *tower);
 
 /* The batch has these rows, whose cells the encoders have. */
 extern void tfrs_tower_begin(tfrs_tower *tower, size_t rows);
+
+/* Draws which of them are without their key; where none ever is, random is not looked at. */
+extern void tfrs_tower_drop_keys(tfrs_tower *tower, tfrs_random *random);
 
 /* Vectors of the rows, then from the gradient of the vectors to those of the tables: TFRS_MORE until
  * done, some milliseconds each.  A table whose gradient is handed over comes before its others. */

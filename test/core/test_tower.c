@@ -288,7 +288,7 @@ gradient_by_tower(const tfrs_tower_shape *shape, bool distinct, const float *x, 
 
 	e.tower = (tfrs_tower) {.shape = shape,.encoders = 1,.distinct = distinct,.room = 1};
 	e.tower.encoder[0].kind = &tfrs_encoder_embedding;
-	e.tower.encoder[0].table = tfrs_tensors_declare(&e.parameters, "query", 2, 1);
+	e.tower.encoder[0].table = tfrs_tensors_declare(&e.parameters, "query", 3, 1);
 	e.tower.encoder[0].cells.id = &id;
 	CHECK_OK(tfrs_plan_take(check_arena(), embedding_arrays, &e, &check_error));
 	memcpy(e.parameters.tensor[0].values + 8, x, 8 * sizeof(float));
