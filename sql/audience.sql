@@ -16,7 +16,7 @@ INSERT INTO purchase
 	FROM generate_series(10, 200, 10) u;
 CREATE INDEX ON purchase (user_id);
 CALL tfrs.create_recommender('shop', 'purchase', 'user_id', 'item_id', at => 'bought_at', candidates => 'item',
-	label => 'name', held_out => 0, options => '{"dim": 16, "history": {"steps": 300}}');
+	label => 'name', held_out => 0, options => '{"dim": 16, "history": {"steps": 300}, "parts": {"together": 5, "next": 2}}');
 CALL tfrs.refresh('shop');
 RESET client_min_messages;
 

@@ -353,6 +353,31 @@ tfrs_score_parts_contributions(const tfrs_score_parts *parts, const tfrs_event_l
 	}
 }
 
+void
+tfrs_part_columns_fill(const tfrs_score_parts *parts, uint32_t candidate,
+					   tfrs_part_columns *columns)
+{
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		for (uint32_t event = 0; parts->shape[p].weight != 0 && event < parts->candidates; event++)
+			columns->value[p][event] = value_of(&parts->neighbours[p], event, candidate);
+}
+
+float
+tfrs_part_columns_sum(const tfrs_score_parts *parts, const tfrs_part_columns *columns,
+					  const tfrs_event_list *list)
+{
+	float		sum = 0;
+
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+	{
+		event_walk	walk = walk_of(&parts->shape[p], list);
+
+		for (; parts->shape[p].weight != 0 && walk.next > walk.first; step_back(&walk))
+			sum += walk.h * columns->value[p][list->candidate[walk.next - 1]];
+	}
+	return sum;
+}
+
 static tfrs_status
 save_part(const tfrs_score_parts *parts, size_t p, tfrs_block_writer *writer, tfrs_error *error)
 {

@@ -79,6 +79,23 @@ extern void tfrs_score_parts_contributions(const tfrs_score_parts *parts,
 										   const tfrs_event_list *list, uint32_t candidate,
 										   double *contribution);
 
+/*
+ * What each event gives to one candidate by each part, for sums over many lists: a column (N) each,
+ * NULL for a part that is not there.
+ */
+typedef struct tfrs_part_columns
+{
+	float	   *value[TFRS_SCORE_PARTS];
+} tfrs_part_columns;
+
+/* Fills columns, which have room where there is a part. */
+extern void tfrs_part_columns_fill(const tfrs_score_parts *parts, uint32_t candidate,
+								   tfrs_part_columns *columns);
+
+/* What the events of a list give to the columns' candidate. */
+extern float tfrs_part_columns_sum(const tfrs_score_parts *parts, const tfrs_part_columns *columns,
+								   const tfrs_event_list *list);
+
 /* Adds the parts of the block; what is pointed to must stay until the writer has copied it. */
 extern tfrs_status tfrs_score_parts_save(const tfrs_score_parts *parts, tfrs_block_writer *writer,
 										 tfrs_error *error);

@@ -2,8 +2,9 @@
  * audience.c: tfrs.audience and tfrs.similar_queries: which queries for a candidate, and which are
  * like another one.
  *
- * All queries of the model are ranked by their vectors of the last training, which are made of what
- * the model has stored.  (To read the interactions of all of them at each call would take seconds.)
+ * All queries of the model are ranked by what the model has stored of them: an audience by the whole
+ * score, the sparse parts included, and queries like another one by the cosine of their vectors.
+ * (To read the interactions of all of them at each call would take seconds.)
  * What is shown is looked up: only queries that the caller sees in the interactions are named, or
  * to who may read the model all of them where the interactions cannot be read.
  */
@@ -15,6 +16,8 @@
 
 #include "base/kernels.h"
 #include "base/limits.h"
+#include "base/team.h"
+#include "server/host/settings.h"
 #include "server/values/candidate_ids.h"
 #include "server/recommender/live_rows.h"
 #include "server/recommender/recommend_call.h"
@@ -29,6 +32,10 @@ enum
 	MIN_SCORE,
 	VERSION
 };
+
+/* Queries that a thread scores at a time, and those of a step: some milliseconds. */
+#define BLOCK_QUERIES ((size_t) 256)
+#define STEP_BLOCKS ((size_t) 64)
 
 PG_FUNCTION_INFO_V1(tfrs_audience);
 PG_FUNCTION_INFO_V1(tfrs_similar_queries);
@@ -66,29 +73,91 @@ check_may_name(const tfrs_recommender *recommender)
 					 "'read').")));
 }
 
-/* The product of each query's vector with another one, or the cosine of the first width numbers. */
+/* What all queries are scored by. */
+typedef struct query_scoring
+{
+	const tfrs_model *model;
+	const float *other;			/* (D) a vector */
+	bool		cosine;			/* of the first width numbers, else the product with it */
+	size_t		width;
+	double		length;			/* of other */
+	tfrs_part_columns columns;	/* what events add, where other is a candidate's vector */
+	float	   *vectors;		/* (threads, D) */
+	float	   *scores;			/* (V) */
+	size_t		first;			/* query of the step at hand, and the end of it */
+	size_t		end;
+} query_scoring;
+
+/* On any thread: works on memory that is there. */
 static void
-score_queries(tfrs_recommend_call *call, const float *other, bool cosine)
+score_block(void *context, int worker, size_t task)
+{
+	query_scoring *scoring = context;
+	const tfrs_model *model = scoring->model;
+	float	   *vector = scoring->vectors + (size_t) worker * model->shape->dim;
+	size_t		first = scoring->first + task * BLOCK_QUERIES;
+
+	for (size_t row = first; row < Min(first + BLOCK_QUERIES, scoring->end); row++)
+	{
+		double		norms = 1;
+		double		product;
+
+		tfrs_model_query(model, (uint32_t) row, vector);
+		product = tfrs_kernels.dot(vector, scoring->other, scoring->width);
+		if (scoring->cosine)
+			norms = scoring->length * tfrs_vector_norm(vector, scoring->width);
+		scoring->scores[row] = norms == 0 ? 0 : (float) (product / norms);
+		if (!scoring->cosine && model->scores.candidates > 0)
+		{
+			tfrs_event_list list = tfrs_events_of(&model->events, (uint32_t) row);
+
+			scoring->scores[row] += tfrs_part_columns_sum(&model->scores, &scoring->columns, &list);
+		}
+	}
+}
+
+static void *
+allocate(size_t count, size_t size)
+{
+	return palloc_extended(count * size + 1, MCXT_ALLOC_HUGE);
+}
+
+/* The scores of all queries. */
+static void
+score_queries(tfrs_recommend_call *call, query_scoring *scoring)
 {
 	const tfrs_model *model = call->model;
-	size_t		width = cosine ? tfrs_tower_width(model->tower) : model->shape->dim;
-	double		length = cosine ? tfrs_vector_norm(other, width) : 1;
 	size_t		count = model->query_ids.count;
-	float	   *vector = palloc(model->shape->dim * sizeof(float));
-	float	   *scores = palloc_extended(count * sizeof(float) + 1, MCXT_ALLOC_HUGE);
+	int			threads = tfrs_settings_threads();
 
-	for (uint32 row = 0; row < count; row++)
+	scoring->model = model;
+	scoring->width = scoring->cosine ? tfrs_tower_width(model->tower) : model->shape->dim;
+	scoring->length = tfrs_vector_norm(scoring->other, scoring->width);
+	scoring->vectors = allocate(threads * model->shape->dim, sizeof(float));
+	scoring->scores = allocate(count, sizeof(float));
+	for (scoring->first = 0; scoring->first < count; scoring->first = scoring->end)
 	{
-		double		norms;
-
-		if (row % 256 == 0)
-			CHECK_FOR_INTERRUPTS();
-		tfrs_model_query(model, row, vector);
-		norms = cosine ? length * tfrs_vector_norm(vector, width) : 1;
-		scores[row] = norms == 0 ? 0
-			: (float) (tfrs_kernels.dot(vector, other, width) / norms);
+		CHECK_FOR_INTERRUPTS();
+		scoring->end = Min(count, scoring->first + STEP_BLOCKS * BLOCK_QUERIES);
+		tfrs_team_run(threads, (scoring->end - scoring->first + BLOCK_QUERIES - 1) / BLOCK_QUERIES,
+					  score_block, scoring);
 	}
-	call->scores = scores;
+	call->scores = scoring->scores;
+}
+
+/* Queries by their score with a candidate. */
+static void
+score_for_candidate(tfrs_recommend_call *call, uint32 candidate)
+{
+	const tfrs_model *model = call->model;
+	float	   *vector = palloc(model->shape->dim * sizeof(float));
+	query_scoring scoring = {.other = vector};
+
+	tfrs_model_candidate(model, candidate, vector);
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		scoring.columns.value[p] = allocate(model->scores.candidates, sizeof(float));
+	tfrs_part_columns_fill(&model->scores, candidate, &scoring.columns);
+	score_queries(call, &scoring);
 }
 
 /* Rows of rank, query and score. */
@@ -137,7 +206,6 @@ tfrs_audience(PG_FUNCTION_ARGS)
 {
 	tfrs_recommend_call call = {0};
 	tfrs_row_list holders;
-	float	   *vector;
 	uint32		candidate;
 	tfrs_id		id;
 
@@ -156,9 +224,7 @@ tfrs_audience(PG_FUNCTION_ARGS)
 		check_may_name(call.recommender);
 		exclude_stored(&call, candidate);
 	}
-	vector = palloc(call.model->shape->dim * sizeof(float));
-	tfrs_model_candidate(call.model, candidate, vector);
-	score_queries(&call, vector, false);
+	score_for_candidate(&call, candidate);
 	put_queries(&call);
 	PG_RETURN_NULL();
 }
@@ -185,7 +251,7 @@ tfrs_similar_queries(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	if (profile.row != TFRS_NO_ROW)
 		tfrs_search_exclude(&call.search, &profile.row, 1);
-	score_queries(&call, vector, true);
+	score_queries(&call, &(query_scoring) {.other = vector, .cosine = true});
 	put_queries(&call);
 	PG_RETURN_NULL();
 }
