@@ -13,7 +13,7 @@
 #include "server/recommender/relation_reference.h"
 
 Oid
-tfrs_column_type(Oid relation, const char *column)
+tfrs_type_of_column(Oid relation, const char *column)
 {
 	AttrNumber	number = get_attnum(relation, column);
 
@@ -25,7 +25,7 @@ tfrs_append_equals(StringInfo sql, Oid relation, const char *column, const char 
 {
 	appendStringInfo(sql, " AND %s OPERATOR(pg_catalog.=) CAST(%s AS %s)", quote_identifier(column),
 					 quote_literal_cstr(value),
-					 format_type_extended(tfrs_column_type(relation, column), -1,
+					 format_type_extended(tfrs_type_of_column(relation, column), -1,
 										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
 }
 
@@ -33,7 +33,7 @@ tfrs_append_equals(StringInfo sql, Oid relation, const char *column, const char 
 static void
 append_value_condition(StringInfo sql, Oid relation, const char *column, JsonbValue *value)
 {
-	if (!OidIsValid(tfrs_column_type(relation, column)))
+	if (!OidIsValid(tfrs_type_of_column(relation, column)))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("%s has no column \"%s\"", tfrs_relation_text(relation), column),

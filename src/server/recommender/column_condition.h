@@ -10,7 +10,7 @@
 #include "utils/jsonb.h"
 
 /* The base type of a column; InvalidOid where there is none. */
-extern Oid	tfrs_column_type(Oid relation, const char *column);
+extern Oid	tfrs_type_of_column(Oid relation, const char *column);
 
 /* Appends " AND column = value"; the value is read as the column's type. */
 extern void tfrs_append_equals(StringInfo sql, Oid relation, const char *column,

@@ -530,7 +530,7 @@ tfrs_live_holders_read(const tfrs_recommender *recommender, const tfrs_model *mo
 	memset(holders, 0, sizeof(*holders));
 	if (!tfrs_live_relation_open(&live, recommender, TFRS_INTERACTIONS))
 		return false;
-	if (!may_hold(tfrs_column_type(live.relation, recommender->candidate_column),
+	if (!may_hold(tfrs_type_of_column(live.relation, recommender->candidate_column),
 				  model->candidate_ids.tag, id))
 		return true;
 	initStringInfo(&sql);
