@@ -58,6 +58,7 @@ tfrs_id_set_init(tfrs_id_set *set, tfrs_arena *arena, tfrs_id_kind kind, uint32_
 	set->arena = arena;
 	set->kind = kind;
 	set->tag = tag;
+	set->most_bytes = TFRS_MAX_ID_BYTES;
 	set->capacity = 1;
 	set->bytes_capacity = 1;
 	set->slot_mask = tfrs_id_slot_count(set->capacity) - 1;
@@ -183,11 +184,11 @@ check_id(const tfrs_id_set *set, tfrs_id id, tfrs_error *error)
 {
 	if (id.kind != set->kind)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "an id of another type than those before");
-	if (id.kind == TFRS_ID_BYTES && id.length > TFRS_MAX_ID_BYTES)
+	if (id.kind == TFRS_ID_BYTES && id.length > set->most_bytes)
 	{
 		tfrs_fail(error, TFRS_TOO_LARGE, "id is too long");
 		tfrs_error_detail(error, "It has %u bytes; at most %zu are allowed.",
-						  (unsigned) id.length, TFRS_MAX_ID_BYTES);
+						  (unsigned) id.length, set->most_bytes);
 		return TFRS_TOO_LARGE;
 	}
 	return TFRS_OK;

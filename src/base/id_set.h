@@ -27,6 +27,7 @@ typedef struct tfrs_id_set
 	size_t		bytes_capacity;
 	uint32_t   *slots;
 	size_t		slot_mask;
+	size_t		most_bytes;		/* of an id; TFRS_MAX_ID_BYTES unless it is set after init */
 } tfrs_id_set;
 
 extern tfrs_status tfrs_id_set_init(tfrs_id_set *set, tfrs_arena *arena, tfrs_id_kind kind,
@@ -35,7 +36,7 @@ extern void tfrs_id_set_free(tfrs_id_set *set);
 
 /*
  * The id's row, given a new one (the old count) where it is not there yet.  Bytes are copied.
- * Errors: memory; TFRS_TOO_LARGE past TFRS_MAX_ROWS, TFRS_MAX_ID_BYTES or TFRS_MAX_PROBES;
+ * Errors: memory; TFRS_TOO_LARGE past TFRS_MAX_ROWS, most_bytes or TFRS_MAX_PROBES;
  * TFRS_INVALID_ARGUMENT for an id of the other kind.  After an error the set is as it was.
  */
 extern tfrs_status tfrs_id_set_add(tfrs_id_set *set, tfrs_id id, uint32_t *row, tfrs_error *error);

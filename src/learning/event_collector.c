@@ -7,6 +7,9 @@
  * Heap sort needs no memory, is never quadratic and can be left after any element, so that a query
  * of millions of rows is sorted in many steps.  It gives the largest element first: what is taken
  * out fills the place from its end on, which is where the heap no longer is.
+ *
+ * Where events have rows of their queries, the interactions are read once more and each is looked
+ * for among the events of its query by time and candidate: so an element needs no place for a row.
  */
 #include "learning/event_collector.h"
 
@@ -96,6 +99,8 @@ arrays(void *object, tfrs_plan *plan)
 		TFRS_PLAN(plan, &collector->at, collector->all);
 	if (collector->options.has_weight)
 		TFRS_PLAN(plan, &collector->weight, collector->all);
+	if (collector->options.has_row)
+		TFRS_PLAN(plan, &collector->row, collector->all);
 }
 
 void
@@ -218,7 +223,10 @@ begin_query(tfrs_event_collector *collector)
 
 	collector->phase = TFRS_COLLECT_DONE;
 	if (collector->done == collector->queries)
+	{
+		collector->phase = collector->options.has_row ? TFRS_COLLECT_BEGIN_ROWS : TFRS_COLLECT_DONE;
 		return;
+	}
 	collector->phase = TFRS_COLLECT_HEAP_BY_CANDIDATE;
 	collector->cursor = (begin[1] - begin[0]) / 2;
 }
@@ -367,10 +375,84 @@ move_element(tfrs_event_collector *collector, tfrs_collected_event *event, size_
 	collector->cursor--;
 }
 
+/* The event of a query at that time with that candidate, or the events' number: none was kept. */
+static uint64_t
+find_event(const tfrs_event_collector *collector, const tfrs_interaction *row)
+{
+	int64_t		at = collector->options.has_time ? row->at : 0;
+	uint64_t	low = collector->offsets[row->query];
+	uint64_t	end = collector->offsets[row->query + 1];
+	uint64_t	high = end;
+
+	while (low < high)
+	{
+		uint64_t	middle = low + (high - low) / 2;
+		int64_t		time = collector->at == NULL ? 0 : collector->at[middle];
+
+		if (time < at || (time == at && collector->candidate[middle] < row->candidate))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < end && collector->candidate[low] == row->candidate &&
+		(collector->at == NULL || collector->at[low] == at))
+		return low;
+	return collector->offsets[collector->queries];
+}
+
+/* Another look at the interactions: an event gets the greatest row of those that it was made of. */
+static tfrs_status
+read_event_rows(tfrs_event_collector *collector, tfrs_error *error)
+{
+	uint64_t	events = collector->offsets[collector->queries];
+	size_t		count;
+	tfrs_status status = tfrs_interactions_read(collector->interactions, collector->rows,
+												STEP_ROWS, &count, error);
+
+	for (size_t i = 0; i < count && status == TFRS_OK; i++)
+	{
+		const tfrs_interaction *row = &collector->rows[i];
+		uint64_t	e = find_event(collector, row);
+
+		if (e < events && (collector->row[e] == TFRS_NO_ROW || row->row > collector->row[e]))
+			collector->row[e] = row->row;
+	}
+	if (status == TFRS_OK && count == 0)
+	{
+		collector->phase = TFRS_COLLECT_FILL_ROWS;
+		collector->done = 0;
+	}
+	return status;
+}
+
+static tfrs_status
+begin_event_rows(tfrs_event_collector *collector, tfrs_error *error)
+{
+	memset(collector->row, 0xFF, collector->offsets[collector->queries] * sizeof(uint32_t));
+	collector->phase = TFRS_COLLECT_READ_ROWS;
+	return tfrs_interactions_rewind(collector->interactions, 0, error);
+}
+
+/* Events that no interaction has made have the row of their query's key. */
+static void
+fill_event_rows(tfrs_event_collector *collector)
+{
+	const uint32_t *row_of = tfrs_interactions_query_rows(collector->interactions)->row_of;
+	size_t		end = end_of_piece(collector->done, collector->queries, STEP_ROWS);
+
+	for (; collector->done < end; collector->done++)
+		for (uint64_t e = collector->offsets[collector->done];
+			 e < collector->offsets[collector->done + 1]; e++)
+			if (collector->row[e] == TFRS_NO_ROW)
+				collector->row[e] = row_of[collector->done];
+	if (end == collector->queries)
+		collector->phase = TFRS_COLLECT_DONE;
+}
+
 static void
 sort_queries(tfrs_event_collector *collector)
 {
-	for (size_t moves = 0; moves < STEP_ROWS && collector->phase != TFRS_COLLECT_DONE; moves++)
+	for (size_t moves = 0; moves < STEP_ROWS && collector->done < collector->queries; moves++)
 	{
 		uint64_t	begin = collector->begin[collector->done];
 		size_t		rows = collector->begin[collector->done + 1] - begin;
@@ -382,11 +464,10 @@ sort_queries(tfrs_event_collector *collector)
 	}
 }
 
-tfrs_status
-tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, tfrs_error *error)
+/* What one step does. */
+static tfrs_status
+run_phase(tfrs_event_collector *collector, tfrs_error *error)
 {
-	tfrs_status status = TFRS_OK;
-
 	switch (collector->phase)
 	{
 		case TFRS_COLLECT_COUNT_STORED:
@@ -402,11 +483,25 @@ tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, 
 				collector->phase = TFRS_COLLECT_READ;
 			break;
 		case TFRS_COLLECT_READ:
-			status = read_rows(collector, error);
+			return read_rows(collector, error);
+		case TFRS_COLLECT_BEGIN_ROWS:
+			return begin_event_rows(collector, error);
+		case TFRS_COLLECT_READ_ROWS:
+			return read_event_rows(collector, error);
+		case TFRS_COLLECT_FILL_ROWS:
+			fill_event_rows(collector);
 			break;
 		default:
 			sort_queries(collector);
 	}
+	return TFRS_OK;
+}
+
+tfrs_status
+tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, tfrs_error *error)
+{
+	tfrs_status status = run_phase(collector, error);
+
 	if (status != TFRS_OK || collector->phase != TFRS_COLLECT_DONE)
 		return status == TFRS_OK ? TFRS_MORE : status;
 	tfrs_plan_release(collector->arena, scratch, collector);
@@ -416,6 +511,7 @@ tfrs_event_collector_step(tfrs_event_collector *collector, tfrs_events *events, 
 	events->candidate = collector->candidate;
 	events->at = collector->at;
 	events->weight = collector->weight;
+	events->row = collector->row;
 	events->several = collector->several;
 	events->later = collector->later;
 	events->length = collector->squares / (double) events->count;

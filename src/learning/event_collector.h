@@ -46,9 +46,9 @@ typedef struct tfrs_event_options
 {
 	bool		has_weight;
 	bool		has_time;
-	bool		has_row;
 	bool		keep_repeats;	/* a candidate chosen again later is another event */
 	const tfrs_stored_events *stored;	/* NULL: none; must outlive the collector */
+	bool		has_row;		/* interactions carry rows of their queries */
 } tfrs_event_options;
 
 typedef enum tfrs_collect_phase
@@ -61,7 +61,9 @@ typedef enum tfrs_collect_phase
 	TFRS_COLLECT_MERGE,
 	TFRS_COLLECT_HEAP_BY_TIME,
 	TFRS_COLLECT_STORE,
+	TFRS_COLLECT_BEGIN_ROWS,
 	TFRS_COLLECT_READ_ROWS,
+	TFRS_COLLECT_FILL_ROWS,
 	TFRS_COLLECT_DONE
 } tfrs_collect_phase;
 

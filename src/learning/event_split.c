@@ -25,6 +25,8 @@ plan_part(tfrs_plan *plan, tfrs_event_part *part, const tfrs_events *all)
 		TFRS_PLAN(plan, &part->at, all->count);
 	if (all->weight != NULL)
 		TFRS_PLAN(plan, &part->weight, all->count);
+	if (all->row != NULL)
+		TFRS_PLAN(plan, &part->row, all->count);
 }
 
 static void
@@ -90,6 +92,8 @@ add_event(const tfrs_events *all, uint64_t event, tfrs_event_part *part)
 		part->at[to] = all->at[event];
 	if (all->weight != NULL)
 		part->weight[to] = all->weight[event];
+	if (all->row != NULL)
+		part->row[to] = all->row[event];
 }
 
 /* The part has all that it gets of a query: what tfrs_events counts of them. */
@@ -261,6 +265,7 @@ finish_part(const tfrs_event_split *split, tfrs_event_part *part)
 	events->candidate = part->candidate;
 	events->at = part->at;
 	events->weight = part->weight;
+	events->row = part->row;
 	events->length = events->count == 0 ? 0 : part->squares / (double) events->count;
 }
 

@@ -120,8 +120,8 @@ extern int	tfrs_feature_rows_compare(const tfrs_feature_rows *rows, uint32_t a, 
 /* TFRS_MORE until the rows have their final numbers; then new_row tells them. */
 extern tfrs_status tfrs_feature_rows_finish_step(tfrs_feature_rows *rows, tfrs_error *error);
 
-/* Bytes held; *content grows by those of the values. */
-extern size_t tfrs_feature_rows_bytes(const tfrs_feature_rows *rows, size_t *content);
+/* Bytes held while rows are collected. */
+extern size_t tfrs_feature_rows_bytes(const tfrs_feature_rows *rows);
 
 /* For reading, after finishing. */
 extern tfrs_rows_view tfrs_feature_rows_view(const tfrs_feature_rows *rows);

@@ -3,30 +3,27 @@
  *
  *     add:     ids -> row numbers of arrival -> the arrival list, spooled past the budget; pairs of
  *              integers wait until there are some, so that their look-ups overlap
- *     finish:  sort ids -> count and renumber rows -> spread over buckets -> deal out crowded ones
- *     epoch:   buckets in random order; each is loaded, sorted and shuffled when its turn comes
+ *     finish:  sort ids, values and their rows -> count and renumber rows -> spread over buckets -> deal out crowded ones
+ *     epoch:   row_epochs.h
  *
- * A finish step handles one block of rows (at most 8,192) or one step of id_sort.  Loading a bucket
- * during an epoch takes below 50 ms for the largest one.
+ * A finish step handles one block of rows (at most 8,192) or one step of id_sort.
  *
- * Ids stay in memory whatever the budget is, since the tables that belong to them do; what they
- * take is taken from the rows' share.  Past TFRS_MAX_BLOCK_BYTES they could not become a model.
+ * Ids and the values of columns stay in memory whatever the budget is, since the tables that belong
+ * to them do; what they take is taken from the rows' share.  Past TFRS_MAX_BLOCK_BYTES they could not become a model.
  */
 #include "learning/interactions.h"
 
 #include <stdlib.h>
 
 #include "base/id_sort.h"
-#include "base/random.h"
-#include "learning/bucket.h"
-#include "learning/spread.h"
-#include "learning/streams.h"
+#include "learning/row_epochs.h"
 
 typedef enum finish_phase
 {
 	COLLECT,
 	SORT_QUERIES,
 	SORT_CANDIDATES,
+	SORT_ROWS,
 	COUNT_ROWS,
 	DEAL_ROWS,
 	FINISHED
@@ -38,7 +35,11 @@ typedef struct id_side
 	tfrs_id_set ids;
 	uint32_t   *new_row;		/* (V) by row of arrival */
 	uint32_t   *counts;			/* (V) interactions of each id */
+	tfrs_key_rows rows;			/* of its columns, where features read some */
 } id_side;
+
+/* The number of arrival of the row of NULLs. */
+#define NULL_ROW 0
 
 /* Rows of integer ids that wait to be looked up together. */
 #define WAITING_ROWS 128
@@ -68,14 +69,10 @@ struct tfrs_interactions
 	tfrs_row_reader reader;		/* of the arrival list: counting, then epochs in input order */
 	tfrs_spread spread;
 
-	/* the epoch */
-	uint32_t	epoch;
-	uint32_t   *bucket_order;	/* (spread.bucket_count) */
-	uint32_t	next_bucket;	/* position in bucket_order */
-	uint32_t	loaded;			/* bucket number in bucket, TFRS_NO_ROW: none */
-	tfrs_bucket bucket;
-	size_t		position;		/* within the bucket or block */
-	const uint8_t *block;		/* input order */
+	tfrs_row_epochs epochs;		/* unless in input order */
+	/* input order */
+	size_t		position;		/* within the block */
+	const uint8_t *block;
 	size_t		block_rows;
 };
 
@@ -102,6 +99,7 @@ free_side(tfrs_arena *arena, id_side *side)
 {
 	if (side->ids.arena != NULL)
 		tfrs_id_set_free(&side->ids);
+	tfrs_key_rows_free(&side->rows);
 	tfrs_arena_release(arena, side->new_row);
 	tfrs_arena_release(arena, side->counts);
 }
@@ -116,9 +114,8 @@ tfrs_interactions_destroy(tfrs_interactions *interactions)
 	free_side(interactions->arena, &interactions->candidate);
 	tfrs_row_queue_free(&interactions->arrival_store, &interactions->arrival);
 	tfrs_row_store_free(&interactions->arrival_store);
+	tfrs_row_epochs_free(&interactions->epochs);
 	tfrs_spread_free(&interactions->spread);
-	tfrs_bucket_free(&interactions->bucket);
-	tfrs_arena_release(interactions->arena, interactions->bucket_order);
 	tfrs_arena_release(interactions->arena, interactions);
 }
 
@@ -136,20 +133,41 @@ tfrs_interactions_set_candidate_type(tfrs_interactions *interactions, tfrs_id_ki
 	return tfrs_id_set_init(&interactions->candidate.ids, interactions->arena, kind, tag, error);
 }
 
-/* Bytes that the ids hold; *content grows by what a model would store of them at least. */
-static size_t
-id_bytes(const tfrs_id_set *set, size_t *content)
+tfrs_status
+tfrs_interactions_set_query_row(tfrs_interactions *interactions,
+								const tfrs_tower_options *options, tfrs_error *error)
 {
+	tfrs_status status = tfrs_key_rows_init(&interactions->query.rows, interactions->arena,
+											options, error);
+
+	interactions->format.has_row = interactions->query.rows.arena != NULL;
+	tfrs_row_store_init(&interactions->arrival_store, interactions->arena, interactions->format,
+						interactions->options.spools);
+	return status;
+}
+
+tfrs_status
+tfrs_interactions_set_candidate_row(tfrs_interactions *interactions,
+									const tfrs_tower_options *options, tfrs_error *error)
+{
+	return tfrs_key_rows_init(&interactions->candidate.rows, interactions->arena, options, error);
+}
+
+/* Bytes that a side holds; *content grows by what a model would store of its ids at least. */
+static size_t
+side_bytes(const id_side *side, size_t *content)
+{
+	const tfrs_id_set *set = &side->ids;
 	size_t		bytes = set->capacity * sizeof(uint64_t);	/* integers or offsets */
 
 	bytes += (set->slot_mask + 1) * sizeof(set->slots[0]) + set->bytes_capacity;
 	*content += set->count * sizeof(uint64_t);
 	if (set->kind == TFRS_ID_BYTES)
 		*content += set->offsets[set->count];
-	return bytes;
+	return bytes + tfrs_key_rows_bytes(&side->rows);
 }
 
-/* The bytes of the budget that the ids leave to the rows. */
+/* The bytes of the budget that ids and values leave to the rows. */
 static size_t
 budget_of_rows(const tfrs_interactions *interactions, size_t *content)
 {
@@ -157,8 +175,8 @@ budget_of_rows(const tfrs_interactions *interactions, size_t *content)
 	size_t		ids;
 
 	*content = 0;
-	ids = id_bytes(&interactions->query.ids, content);
-	ids += id_bytes(&interactions->candidate.ids, content);
+	ids = side_bytes(&interactions->query, content);
+	ids += side_bytes(&interactions->candidate, content);
 	return budget > ids ? budget - ids : 0;
 }
 
@@ -216,7 +234,7 @@ put_waiting(tfrs_interactions *interactions, tfrs_error *error)
 	for (size_t i = 0; status == TFRS_OK && i < count; i++)
 	{
 		tfrs_interaction row = {
-			query[i], candidate[i], waiting->weight[i], TFRS_NO_ROW, waiting->at[i]
+			query[i], candidate[i], waiting->weight[i], NULL_ROW, waiting->at[i]
 		};
 
 		if (row.query == TFRS_NO_ROW)
@@ -235,7 +253,7 @@ static tfrs_status
 put_at_once(tfrs_interactions *interactions, tfrs_id query, tfrs_id candidate, float weight,
 			int64_t at, tfrs_error *error)
 {
-	tfrs_interaction row = {TFRS_NO_ROW, TFRS_NO_ROW, weight, TFRS_NO_ROW, at};
+	tfrs_interaction row = {TFRS_NO_ROW, TFRS_NO_ROW, weight, NULL_ROW, at};
 	tfrs_status status = tfrs_id_set_add(&interactions->query.ids, query, &row.query, error);
 
 	if (status == TFRS_OK)
@@ -263,21 +281,76 @@ tfrs_interactions_add(tfrs_interactions *interactions, tfrs_id query, tfrs_id ca
 	return waiting->count < WAITING_ROWS ? TFRS_OK : put_waiting(interactions, error);
 }
 
+/* A key's number of arrival, and a row of it where the side has rows and there is one. */
+static tfrs_status
+add_key(id_side *side, tfrs_id id, const tfrs_key_given *given, uint32_t *key, uint32_t *row,
+		tfrs_error *error)
+{
+	tfrs_status status = tfrs_id_set_add(&side->ids, id, key, error);
+
+	*row = NULL_ROW;
+	if (status != TFRS_OK || side->rows.arena == NULL || given->value == NULL)
+		return status;
+	return tfrs_key_rows_add(&side->rows, *key, given, row, error);
+}
+
+tfrs_status
+tfrs_interactions_add_rows(tfrs_interactions *interactions, const tfrs_given_row *given,
+						   tfrs_error *error)
+{
+	int64_t		at = interactions->format.has_time ? given->at : 0;
+	tfrs_key_given query = {given->query_value, TFRS_ROW_OF_INTERACTION, at};
+	tfrs_key_given candidate = {given->candidate_value, TFRS_ROW_OF_INTERACTION, at};
+	tfrs_interaction row = {.weight = given->weight,.at = given->at};
+	uint32_t	candidate_row;
+	tfrs_status status = put_waiting(interactions, error);
+
+	if (status == TFRS_OK)
+		status = add_key(&interactions->query, given->query, &query, &row.query, &row.row, error);
+	if (status == TFRS_OK)
+		status = add_key(&interactions->candidate, given->candidate, &candidate, &row.candidate,
+						 &candidate_row, error);
+	return status == TFRS_OK ? put_row(interactions, &row, error) : status;
+}
+
+static tfrs_status
+know_row(id_side *side, tfrs_id id, const tfrs_value *value, tfrs_row_origin origin,
+		 tfrs_error *error)
+{
+	tfrs_key_given given = {value, origin, 0};
+	uint32_t	key;
+	uint32_t	row;
+
+	return add_key(side, id, &given, &key, &row, error);
+}
+
+tfrs_status
+tfrs_interactions_know_query_row(tfrs_interactions *interactions, tfrs_id query,
+								 const tfrs_value *value, tfrs_row_origin origin,
+								 tfrs_error *error)
+{
+	return know_row(&interactions->query, query, value, origin, error);
+}
+
+tfrs_status
+tfrs_interactions_know_candidate_row(tfrs_interactions *interactions, tfrs_id candidate,
+									 const tfrs_value *value, tfrs_row_origin origin,
+									 tfrs_error *error)
+{
+	return know_row(&interactions->candidate, candidate, value, origin, error);
+}
+
 tfrs_status
 tfrs_interactions_know_query(tfrs_interactions *interactions, tfrs_id query, tfrs_error *error)
 {
-	uint32_t	row;
-
-	return tfrs_id_set_add(&interactions->query.ids, query, &row, error);
+	return know_row(&interactions->query, query, NULL, TFRS_ROW_OF_MODEL, error);
 }
 
 tfrs_status
 tfrs_interactions_know_candidate(tfrs_interactions *interactions, tfrs_id candidate,
 								 tfrs_error *error)
 {
-	uint32_t	row;
-
-	return tfrs_id_set_add(&interactions->candidate.ids, candidate, &row, error);
+	return know_row(&interactions->candidate, candidate, NULL, TFRS_ROW_OF_MODEL, error);
 }
 
 static tfrs_status
@@ -319,12 +392,29 @@ begin_counting(tfrs_interactions *interactions, tfrs_error *error)
 	return status;
 }
 
+/* The rows of both sides, one after the other; then counting begins. */
+static tfrs_status
+sort_rows(tfrs_interactions *interactions, tfrs_error *error)
+{
+	id_side    *query = &interactions->query;
+	id_side    *candidate = &interactions->candidate;
+	tfrs_status status = tfrs_key_rows_finish_step(&query->rows, query->new_row, query->ids.count,
+												   error);
+
+	if (status == TFRS_OK)
+		status = tfrs_key_rows_finish_step(&candidate->rows, candidate->new_row,
+										   candidate->ids.count, error);
+	return status == TFRS_OK ? begin_counting(interactions, error) : status;
+}
+
 static void
 renumber(const tfrs_interactions *interactions, const uint8_t *bytes, tfrs_interaction *row)
 {
 	tfrs_row_unpack(interactions->format, bytes, row);
 	row->query = interactions->query.new_row[row->query];
 	row->candidate = interactions->candidate.new_row[row->candidate];
+	if (interactions->format.has_row)
+		row->row = interactions->query.rows.rows.new_row[row->row];
 }
 
 /* Counts the rows of one block of arrival and, unless they are to be read as they came, spreads
@@ -343,6 +433,8 @@ count_block(tfrs_interactions *interactions, tfrs_error *error)
 		renumber(interactions, bytes + i * interactions->arrival_store.width, &row);
 		interactions->query.counts[row.query]++;
 		interactions->candidate.counts[row.candidate]++;
+		if (interactions->format.has_row)
+			interactions->query.rows.row_count[row.row]++;
 		if (!interactions->options.input_order)
 			status = tfrs_spread_add(&interactions->spread, &row, error);
 	}
@@ -353,23 +445,19 @@ count_block(tfrs_interactions *interactions, tfrs_error *error)
 static tfrs_status
 begin_epochs(tfrs_interactions *interactions, tfrs_error *error)
 {
-	tfrs_status status;
-
+	tfrs_key_rows_count_keys(&interactions->candidate.rows, interactions->candidate.new_row,
+							 interactions->candidate.counts);
 	if (interactions->options.input_order)
 		return TFRS_OK;
+	tfrs_key_rows_forget_arrival(&interactions->query.rows);
+	tfrs_key_rows_forget_arrival(&interactions->candidate.rows);
 	tfrs_row_queue_free(&interactions->arrival_store, &interactions->arrival);
 	tfrs_row_store_free(&interactions->arrival_store);
 	tfrs_arena_release(interactions->arena, interactions->query.new_row);
 	tfrs_arena_release(interactions->arena, interactions->candidate.new_row);
 	interactions->query.new_row = interactions->candidate.new_row = NULL;
-	status = TFRS_GET(interactions->arena, &interactions->bucket_order,
-					  interactions->spread.bucket_count, error);
-	if (status == TFRS_OK)
-		status = tfrs_bucket_init(&interactions->bucket, interactions->arena,
-								  interactions->format,
-								  tfrs_spread_largest(&interactions->spread), error);
-	interactions->loaded = TFRS_NO_ROW;
-	return status;
+	return tfrs_row_epochs_begin(&interactions->epochs, &interactions->spread,
+								 interactions->options.seed, error);
 }
 
 /* One step of the phase; TFRS_OK where it has come to its end and the next one can begin. */
@@ -391,10 +479,9 @@ run_phase(tfrs_interactions *interactions, tfrs_error *error)
 				status = begin_sort(interactions, &interactions->candidate, error);
 			return status;
 		case SORT_CANDIDATES:
-			status = tfrs_id_sort_step(&interactions->sort, error);
-			if (status == TFRS_OK)
-				status = begin_counting(interactions, error);
-			return status;
+			return tfrs_id_sort_step(&interactions->sort, error);
+		case SORT_ROWS:
+			return sort_rows(interactions, error);
 		case COUNT_ROWS:
 			return count_block(interactions, error);
 		case DEAL_ROWS:
@@ -453,121 +540,61 @@ tfrs_interactions_candidate_counts(const tfrs_interactions *interactions)
 	return interactions->candidate.counts;
 }
 
+const tfrs_key_rows *
+tfrs_interactions_query_rows(const tfrs_interactions *interactions)
+{
+	return interactions->query.rows.arena == NULL ? NULL : &interactions->query.rows;
+}
+
+const tfrs_key_rows *
+tfrs_interactions_candidate_rows(const tfrs_interactions *interactions)
+{
+	return interactions->candidate.rows.arena == NULL ? NULL : &interactions->candidate.rows;
+}
+
 tfrs_status
 tfrs_interactions_rewind(tfrs_interactions *interactions, uint32_t epoch, tfrs_error *error)
 {
-	tfrs_random random;
-
 	if (interactions->phase != FINISHED)
 		return tfrs_fail(error, TFRS_INVALID_ARGUMENT, "the interactions are not finished");
-	interactions->epoch = epoch;
 	interactions->position = 0;
 	interactions->block_rows = 0;
 	if (interactions->options.input_order)
-	{
 		tfrs_row_reader_begin(&interactions->reader, &interactions->arrival_store,
 							  &interactions->arrival, false);
-		return TFRS_OK;
-	}
-	for (uint32_t i = 0; i < interactions->spread.bucket_count; i++)
-		interactions->bucket_order[i] = i;
-	tfrs_random_init(&random, interactions->options.seed, TFRS_STREAM_BUCKET_ORDER, epoch);
-	tfrs_random_shuffle(&random, interactions->bucket_order, interactions->spread.bucket_count);
-	interactions->next_bucket = 0;
+	else
+		tfrs_row_epochs_rewind(&interactions->epochs, epoch);
 	return TFRS_OK;
 }
 
-/* Brings a bucket into memory in canonical order, unless it is there. */
+/* The next rows in the order in which they came. */
 static tfrs_status
-load_bucket(tfrs_interactions *interactions, uint32_t number, tfrs_error *error)
+read_arrival(tfrs_interactions *interactions, tfrs_interaction *rows, size_t limit, size_t *count,
+			 tfrs_error *error)
 {
-	tfrs_spread *spread = &interactions->spread;
-	tfrs_row_reader reader;
-	const uint8_t *bytes;
-	size_t		count;
-	tfrs_status status;
-
-	if (interactions->loaded == number)
-		return TFRS_OK;
-	interactions->loaded = TFRS_NO_ROW;
-	tfrs_bucket_clear(&interactions->bucket);
-	tfrs_row_reader_begin(&reader, &spread->store, &spread->buckets[number], false);
-	while ((status = tfrs_row_reader_next(&reader, &bytes, &count, error)) == TFRS_OK && count > 0)
-	{
-		for (size_t i = 0; i < count; i++)
-		{
-			tfrs_interaction row;
-
-			tfrs_row_unpack(interactions->format, bytes + i * spread->store.width, &row);
-			tfrs_bucket_put(&interactions->bucket, &row);
-		}
-	}
-	if (status != TFRS_OK)
-		return status;
-	tfrs_bucket_sort(&interactions->bucket);
-	interactions->loaded = number;
-	return TFRS_OK;
-}
-
-/* Turns to the next bucket of the epoch's order. */
-static tfrs_status
-begin_bucket(tfrs_interactions *interactions, tfrs_error *error)
-{
-	uint32_t	number = interactions->bucket_order[interactions->next_bucket++];
-	tfrs_status status = load_bucket(interactions, number, error);
-	tfrs_random random;
-
-	if (status != TFRS_OK)
-		return status;
-	tfrs_random_init(&random, interactions->options.seed, TFRS_STREAM_ROW_ORDER,
-					 (uint64_t) interactions->epoch << 32 | number);
-	tfrs_bucket_shuffle(&interactions->bucket, &random);
-	interactions->block_rows = interactions->bucket.count;
-	return TFRS_OK;
-}
-
-/* Makes the next run of rows current; block_rows is 0 at the epoch's end. */
-static tfrs_status
-begin_run(tfrs_interactions *interactions, tfrs_error *error)
-{
+	size_t		width = interactions->arrival_store.width;
 	tfrs_status status = TFRS_OK;
 
-	interactions->position = 0;
-	interactions->block_rows = 0;
-	if (interactions->options.input_order)
-		return tfrs_row_reader_next(&interactions->reader, &interactions->block,
-									&interactions->block_rows, error);
-	while (status == TFRS_OK && interactions->block_rows == 0 &&
-		   interactions->next_bucket < interactions->spread.bucket_count)
-		status = begin_bucket(interactions, error);
-	return status;
+	*count = 0;
+	if (interactions->position == interactions->block_rows)
+	{
+		interactions->position = 0;
+		status = tfrs_row_reader_next(&interactions->reader, &interactions->block,
+									  &interactions->block_rows, error);
+	}
+	if (status != TFRS_OK)
+		return status;
+	*count = tfrs_size_smaller(limit, interactions->block_rows - interactions->position);
+	for (size_t i = 0; i < *count; i++)
+		renumber(interactions, interactions->block + interactions->position++ * width, &rows[i]);
+	return TFRS_OK;
 }
 
 tfrs_status
 tfrs_interactions_read(tfrs_interactions *interactions, tfrs_interaction *rows, size_t limit,
 					   size_t *count, tfrs_error *error)
 {
-	size_t		left = interactions->block_rows - interactions->position;
-
-	*count = 0;
-	if (left == 0)
-	{
-		tfrs_status status = begin_run(interactions, error);
-
-		if (status != TFRS_OK)
-			return status;
-		left = interactions->block_rows;
-	}
-	*count = limit < left ? limit : left;
-	for (size_t i = 0; i < *count; i++)
-	{
-		size_t		position = interactions->position++;
-
-		if (interactions->options.input_order)
-			renumber(interactions, interactions->block +
-					 position * interactions->arrival_store.width, &rows[i]);
-		else
-			tfrs_bucket_get(&interactions->bucket, position, &rows[i]);
-	}
-	return TFRS_OK;
+	return interactions->options.input_order
+		? read_arrival(interactions, rows, limit, count, error)
+		: tfrs_row_epochs_read(&interactions->epochs, rows, limit, count, error);
 }

@@ -23,7 +23,7 @@
 
 #include "base/arena.h"
 #include "base/id_set.h"
-#include "learning/feature_rows.h"
+#include "learning/key_rows.h"
 #include "learning/row_store.h"
 
 typedef struct tfrs_interactions tfrs_interactions;
@@ -74,20 +74,20 @@ extern tfrs_status tfrs_interactions_add(tfrs_interactions *interactions, tfrs_i
 										 tfrs_id candidate, float weight, int64_t at,
 										 tfrs_error *error);
 
-/* The same with the values (C) of both rows; those of a side without columns may be NULL.  Errors of
- * tfrs_feature_rows_add too. */
-extern tfrs_status tfrs_interactions_add_rows(tfrs_interactions *interactions, tfrs_id query,
-											  tfrs_id candidate, const tfrs_value *query_value,
-											  const tfrs_value *candidate_value, float weight,
-											  int64_t at, tfrs_error *error);
-
-/* Where a row of a key comes from; of two of them the greater one counts, whatever their times. */
-typedef enum tfrs_row_origin
+/* A row with the values of its sides' columns. */
+typedef struct tfrs_given_row
 {
-	TFRS_ROW_OF_MODEL = 1,		/* an earlier training, before this one */
-	TFRS_ROW_OF_INTERACTION,
-	TFRS_ROW_OF_CATALOGUE		/* what is there now, with or without interactions */
-} tfrs_row_origin;
+	tfrs_id		query;
+	tfrs_id		candidate;
+	const tfrs_value *query_value;	/* (C), or NULL: all are NULL */
+	const tfrs_value *candidate_value;	/* likewise */
+	float		weight;
+	int64_t		at;
+} tfrs_given_row;
+
+/* The same with columns.  Errors of tfrs_feature_rows_add too. */
+extern tfrs_status tfrs_interactions_add_rows(tfrs_interactions *interactions,
+											  const tfrs_given_row *given, tfrs_error *error);
 
 /* A key's row that stands in no interaction. */
 extern tfrs_status tfrs_interactions_know_query_row(tfrs_interactions *interactions, tfrs_id query,
@@ -121,23 +121,14 @@ extern const tfrs_id_set *tfrs_interactions_candidates(const tfrs_interactions *
 extern const uint32_t *tfrs_interactions_query_counts(const tfrs_interactions *interactions);
 extern const uint32_t *tfrs_interactions_candidate_counts(const tfrs_interactions *interactions);
 
-/* After finish: what a side's rows are; no options where it has no columns that are read. */
-extern tfrs_rows_view tfrs_interactions_query_rows(const tfrs_interactions *interactions);
-extern tfrs_rows_view tfrs_interactions_candidate_rows(const tfrs_interactions *interactions);
-
-/* (V) the row of each key (that of NULLs where nothing is known of it), or NULL. */
-extern const uint32_t *tfrs_interactions_row_of_query(const tfrs_interactions *interactions);
-extern const uint32_t *tfrs_interactions_row_of_candidate(const tfrs_interactions *interactions);
-
-/* (R) what statistics are weighed with, or NULL: the interactions of each row of queries, and the
- * candidates of each of their rows that have interactions in this or an earlier training. */
-extern const uint32_t *
-tfrs_interactions_query_row_counts(const tfrs_interactions *interactions);
-extern const uint32_t *
-tfrs_interactions_candidate_row_counts(const tfrs_interactions *interactions);
-
-/* Candidates whose interactions had different rows: one of these was chosen. */
-extern size_t tfrs_interactions_candidates_that_differ(const tfrs_interactions *interactions);
+/*
+ * After finish: the rows of a side and those of its keys; NULL where no feature reads a column.
+ * Statistics are weighed with row_count: the interactions of each query's row, and the candidates of
+ * each row that have interactions in this or an earlier training.
+ */
+extern const tfrs_key_rows *tfrs_interactions_query_rows(const tfrs_interactions *interactions);
+extern const tfrs_key_rows *
+tfrs_interactions_candidate_rows(const tfrs_interactions *interactions);
 
 /* Starts an epoch (numbered from 0) and reads its rows in order, at most limit at a time; *count
  * is 0 at the epoch's end. */

@@ -19,7 +19,8 @@ tfrs_training_event_options(const tfrs_train_options *options,
 
 	return (tfrs_event_options) {
 		.has_weight = given->has_weight, .has_time = given->has_time,
-		.keep_repeats = options->history.on && !options->mask_known
+		.keep_repeats = options->history.on && !options->mask_known,
+		.has_row = tfrs_interactions_query_rows(interactions) != NULL
 	};
 }
 
@@ -103,9 +104,11 @@ tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interaction
 	size_t		rows = tfrs_interactions_count(interactions) +
 		(model == NULL ? 0 : model->events.count);
 	const float any_weight = 1.0f;
+	const uint32_t any_row = 0;
 	tfrs_events events = {
 		.queries = queries, .count = rows, .several = queries,
-		.later = all.collecting.has_time ? rows : 0, .weight = &any_weight
+		.later = all.collecting.has_time ? rows : 0, .weight = &any_weight,
+		.row = all.collecting.has_row ? &any_row : NULL
 	};
 	tfrs_train_options used;
 

@@ -185,7 +185,9 @@ CHECK_TEST(stored_events_are_merged)
 		uint32_t	query_rows[] = {6, 1, 1};
 		uint32_t	candidate_rows[] = {2, 3, 3};
 		tfrs_stored_events stored = {&earlier, same, same, query_rows, candidate_rows};
-		tfrs_event_options options = {true, true, repeats, &stored};
+		tfrs_event_options options = {
+			.has_weight = true, .has_time = true, .keep_repeats = repeats, .stored = &stored
+		};
 		collected	result;
 
 		merge(&result, &options);
