@@ -71,6 +71,19 @@ negatives_of(const tfrs_train_options *options, size_t candidates)
 	return negatives;
 }
 
+/* Events of a batch's queries at most, of each as often as it has rows. */
+static size_t
+most_known(const tfrs_descent *descent, size_t rows)
+{
+	const tfrs_descent_counts *counts = &descent->counts;
+	size_t		known;
+
+	if (!tfrs_size_multiply(rows, counts->longest, &known))
+		known = SIZE_MAX;
+	return descent->interactions.has_rows || known < counts->events->count ? known
+		: counts->events->count;
+}
+
 /* The examples, and the most that a batch of them has. */
 static tfrs_examples_most
 size_examples(tfrs_descent *descent)
@@ -87,10 +100,9 @@ size_examples(tfrs_descent *descent)
 	}
 	tfrs_interaction_examples_size(&descent->interactions, descent->options, counts->queries,
 								   counts->rows);
+	descent->interactions.has_rows = tfrs_side_has_rows(&counts->query);
 	tfrs_interaction_examples_most(&descent->interactions, &most);
-	most.known = counts->events->count;
-	if (counts->longest < most.known / most.rows)
-		most.known = most.rows * counts->longest;
+	most.known = most_known(descent, most.rows);
 	return most;
 }
 
@@ -112,6 +124,18 @@ is_tied(const tfrs_descent *descent, uint32_t bag)
 	return descent->options->history.tied && descent->shape.decay[bag] == 0;
 }
 
+static bool
+has_features(const tfrs_descent *descent, bool of_queries)
+{
+	return (of_queries ? &descent->counts.query : &descent->counts.candidate)->features != NULL;
+}
+
+static bool
+is_joined(const tfrs_side_features *side)
+{
+	return side->features != NULL && tfrs_tower_is_joined(side->features->options);
+}
+
 static tfrs_tensor *
 declare_candidates(tfrs_descent *descent, const tfrs_examples_most *most)
 {
@@ -121,10 +145,11 @@ declare_candidates(tfrs_descent *descent, const tfrs_examples_most *most)
 	for (uint32_t b = 0; b < descent->shape.bags; b++)
 		if (is_tied(descent, b))
 			room += most->items[b];
-	tensor = tfrs_tensors_declare(&descent->parameters, "candidate",
+	tensor = tfrs_tensors_declare(&descent->parameters,
+								  has_features(descent, false) ? "candidate.id" : "candidate",
 								  descent->counts.candidates + 1, room);
 	tensor->stream = TFRS_STREAM_CANDIDATE_TABLE;
-	tensor->has_bias = descent->shape.bias;
+	tensor->has_bias = descent->shape.bias && !is_joined(&descent->counts.candidate);
 	return tensor;
 }
 
@@ -156,32 +181,69 @@ declare_bag(tfrs_descent *descent, uint32_t bag, const tfrs_examples_most *most)
 	return tensor;
 }
 
-static void
-size_towers(tfrs_descent *descent, const tfrs_examples_most *most)
+/* Share of a batch's rows that are without their key. */
+static float
+key_dropout(const tfrs_side_features *side)
 {
-	tfrs_tower *query = &descent->query;
-	tfrs_tower *candidate = &descent->candidate;
+	float		share = 0.0f;
 
-	query->shape = candidate->shape = &descent->shape;
-	candidate->of_candidates = true;
-	candidate->room = descent->negatives.room;
-	candidate->distinct = descent->negatives.kind != TFRS_NEGATIVES_REPEATED;
-	candidate->encoder[candidate->encoders++] = (tfrs_encoder) {
-		.kind = &tfrs_encoder_embedding, .table = declare_candidates(descent, most)
-	};
-	query->room = most->rows;
-	query->dropout = descent->options->dropout;
+	if (tfrs_side_has_rows(side))
+		share = side->features->options->id_dropout;
+	return share < 0.0f ? TFRS_KEY_DROPOUT : share;
+}
+
+static void
+size_candidate_tower(tfrs_descent *descent, const tfrs_examples_most *most)
+{
+	tfrs_tower *tower = &descent->candidate;
+	tfrs_tensor *ids = declare_candidates(descent, most);
+
+	tower->shape = &descent->shape;
+	tower->of_candidates = true;
+	tower->room = descent->negatives.room;
+	tower->key_dropout = key_dropout(&descent->counts.candidate);
+	tower->distinct = descent->negatives.kind != TFRS_NEGATIVES_REPEATED &&
+		!has_features(descent, false);
+	if (tfrs_side_has_id(&descent->counts.candidate))
+		tower->encoder[tower->encoders++] = (tfrs_encoder) {
+			.kind = &tfrs_encoder_embedding, .table = ids
+		};
+}
+
+static void
+size_query_tower(tfrs_descent *descent, const tfrs_examples_most *most)
+{
+	tfrs_tower *tower = &descent->query;
+
+	tower->shape = &descent->shape;
+	tower->room = most->rows;
+	tower->dropout = descent->options->dropout;
+	tower->key_dropout = key_dropout(&descent->counts.query);
 	for (uint32_t b = 0; b < descent->shape.bags; b++)
-		query->encoder[query->encoders++] = (tfrs_encoder) {
+		tower->encoder[tower->encoders++] = (tfrs_encoder) {
 			.kind = &tfrs_encoder_bag, .table = declare_bag(descent, b, most),
 			.room = most->shared[b]
 		};
-	if (query->encoders > 0)
+	if (tower->encoders > 0 || !tfrs_side_has_id(&descent->counts.query))
 		return;
-	query->distinct = descent->interactions.merges;
-	query->encoder[query->encoders++] = (tfrs_encoder) {
+	tower->distinct = descent->interactions.merges && !has_features(descent, true);
+	tower->encoder[tower->encoders++] = (tfrs_encoder) {
 		.kind = &tfrs_encoder_embedding, .table = declare_queries(descent, most)
 	};
+}
+
+static void
+size_towers(tfrs_descent *descent, const tfrs_examples_most *most)
+{
+	size_candidate_tower(descent, most);
+	size_query_tower(descent, most);
+	tfrs_feature_towers_declare(&(tfrs_feature_towers) {
+		.parameters = &descent->parameters, .query = &descent->query,
+		.candidate = &descent->candidate, .query_side = &descent->counts.query,
+		.candidate_side = &descent->counts.candidate,
+		.candidate_ids = tfrs_descent_candidates(descent),
+		.query_ids = tfrs_descent_queries(descent)
+	});
 }
 
 void
@@ -225,6 +287,10 @@ tfrs_descent_arrays(void *object, tfrs_plan *plan)
 	tfrs_tower_plan(plan, &descent->candidate);
 	if (descent->options->batch_accuracy.count > 0)
 		TFRS_PLAN(plan, &descent->above, targets);
+	if (tfrs_side_has_rows(&descent->counts.candidate))
+		TFRS_PLAN(plan, &descent->column_row, descent->negatives.room);
+	if (tfrs_side_has_rows(&descent->counts.query))
+		TFRS_PLAN(plan, &descent->query_row, descent->query.room);
 	if (plan->use == TFRS_PLAN_COUNT)
 		tfrs_plan_add(plan, sizeof(*descent) +
 					  tfrs_softmax_bytes(&descent->loss, targets, &descent->loss_options,
@@ -290,7 +356,8 @@ tfrs_descent_candidates(tfrs_descent *descent)
 tfrs_tensor *
 tfrs_descent_queries(tfrs_descent *descent)
 {
-	return descent->shape.bags > 0 ? NULL : descent->query.encoder[0].table;
+	return descent->shape.bags > 0 || !tfrs_side_has_id(&descent->counts.query) ? NULL
+		: descent->query.encoder[0].table;
 }
 
 const tfrs_tensor *
@@ -330,6 +397,67 @@ draw_examples(tfrs_descent *descent, tfrs_error *error)
 	return TFRS_OK;
 }
 
+/* The row of a key, one of count; that of NULLs of one that is not known. */
+static uint32_t
+row_of_key(const tfrs_side_features *side, uint32_t key, size_t count)
+{
+	return side->row_of_key == NULL || key >= count ? side->null_row : side->row_of_key[key];
+}
+
+/* The columns' cells. */
+static void
+set_candidate_cells(tfrs_descent *descent, const uint32_t *candidate, size_t count)
+{
+	const tfrs_side_features *side = &descent->counts.candidate;
+
+	for (size_t j = 0; descent->column_row != NULL && j < count; j++)
+		descent->column_row[j] = row_of_key(side, candidate[j], descent->counts.candidates);
+	if (tfrs_side_has_id(side))
+		descent->candidate.encoder[0].cells.id = candidate;
+	tfrs_feature_tower_cells(&descent->candidate, side, descent->column_row);
+	tfrs_tower_begin(&descent->candidate, count);
+}
+
+/* The row of a query at the time of an example, or where none is told that of its key. */
+static uint32_t
+query_row(const tfrs_descent *descent, size_t example)
+{
+	const tfrs_examples *batch = &descent->batch;
+	uint32_t	row = batch->query_row == NULL ? TFRS_NO_ROW : batch->query_row[example];
+
+	return row != TFRS_NO_ROW ? row
+		: row_of_key(&descent->counts.query, batch->query[example], descent->counts.queries);
+}
+
+static void
+set_query_cells(tfrs_descent *descent)
+{
+	tfrs_tower *tower = &descent->query;
+	size_t		first = tfrs_feature_tower_first(tower, &descent->counts.query);
+
+	for (size_t r = 0; descent->query_row != NULL && r < descent->batch.rows; r++)
+		descent->query_row[r] = query_row(descent, r);
+	for (size_t i = 0; i < first; i++)
+		tower->encoder[i].cells = descent->batch.cells[i];
+	tfrs_feature_tower_cells(tower, &descent->counts.query, descent->query_row);
+	tfrs_tower_begin(tower, descent->batch.rows);
+}
+
+static void
+drop_keys(tfrs_descent *descent)
+{
+	tfrs_tower *towers[] = {&descent->query, &descent->candidate};
+
+	for (int i = 0; i < 2; i++)
+	{
+		tfrs_random random;
+
+		tfrs_random_init(&random, descent->options->seed, TFRS_STREAM_KEY_DROPOUT,
+						 2 * descent->step + (uint64_t) i);
+		tfrs_tower_drop_keys(towers[i], &random);
+	}
+}
+
 /* A batch and its columns, and where the towers read them. */
 static tfrs_status
 draw(tfrs_descent *descent, tfrs_error *error)
@@ -347,11 +475,9 @@ draw(tfrs_descent *descent, tfrs_error *error)
 	status = tfrs_negatives_choose(&descent->negatives, &descent->batch,
 								   samples ? &descent->random : &uniform, error);
 	tfrs_tensors_forget(&descent->parameters);
-	for (size_t i = 0; i < descent->query.encoders; i++)
-		descent->query.encoder[i].cells = descent->batch.cells[i];
-	descent->candidate.encoder[0].cells.id = descent->negatives.candidate;
-	tfrs_tower_begin(&descent->query, descent->batch.rows);
-	tfrs_tower_begin(&descent->candidate, descent->negatives.count);
+	set_query_cells(descent);
+	set_candidate_cells(descent, descent->negatives.candidate, descent->negatives.count);
+	drop_keys(descent);
 	return status;
 }
 
@@ -488,7 +614,7 @@ run_phase(tfrs_descent *descent, tfrs_error *error)
 		case TFRS_DESCENT_DRAW:
 			return draw(descent, error);
 		case TFRS_DESCENT_COLUMNS:
-			return tfrs_tower_forward_step(&descent->candidate, NULL);
+			return tfrs_tower_forward_step(&descent->candidate, &descent->random);
 		case TFRS_DESCENT_ROWS:
 			return tfrs_tower_forward_step(&descent->query, &descent->random);
 		case TFRS_DESCENT_BEGIN_LOSS:
@@ -518,4 +644,50 @@ tfrs_descent_step(tfrs_descent *descent, bool *stepped, tfrs_error *error)
 		return status;
 	descent->phase = *stepped ? TFRS_DESCENT_DRAW : descent->phase + 1;
 	return *stepped && descent->batch.done == descent->batch.total ? TFRS_OK : TFRS_MORE;
+}
+
+/* All rows of the batch at hand, without any dropout. */
+static void
+run_tower(tfrs_tower *tower)
+{
+	if (tower->keyless != NULL)
+		memset(tower->keyless, 0, tower->rows);
+	while (tfrs_tower_forward_step(tower, NULL) == TFRS_MORE)
+		;
+}
+
+void
+tfrs_descent_serve_candidates(tfrs_descent *descent, size_t first, size_t count, float *vectors)
+{
+	tfrs_tower *tower = &descent->candidate;
+	size_t		dim = descent->shape.dim;
+	uint32_t	candidate[TFRS_ENCODER_ROWS];
+
+	TFRS_ASSERT(count <= TFRS_ENCODER_ROWS);
+	for (size_t done = 0; done < count; done += tower->rows)
+	{
+		size_t		rows = tfrs_size_smaller(count - done, tower->room);
+
+		for (size_t i = 0; i < rows; i++)
+			candidate[i] = (uint32_t) (first + done + i);
+		set_candidate_cells(descent, candidate, rows);
+		run_tower(tower);
+		memcpy(vectors + done * dim, tower->vector, rows * dim * sizeof(float));
+	}
+}
+
+void
+tfrs_descent_serve_query(tfrs_descent *descent, uint32_t query, uint32_t row,
+						 const tfrs_ragged *bags, float *vector)
+{
+	tfrs_tower *tower = &descent->query;
+	size_t		first = tfrs_feature_tower_first(tower, &descent->counts.query);
+
+	for (size_t i = 0; i < first; i++)
+		tower->encoder[i].cells = descent->shape.bags == 0 ? (tfrs_cells) {.id = &query}
+		: (tfrs_cells) {.list = &bags[i]};
+	tfrs_feature_tower_cells(tower, &descent->counts.query, &row);
+	tfrs_tower_begin(tower, 1);
+	run_tower(tower);
+	memcpy(vector, tower->vector, descent->shape.dim * sizeof(float));
 }

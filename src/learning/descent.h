@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "learning/feature_tower.h"
 #include "learning/hyperparameters.h"
 #include "learning/interaction_examples.h"
 #include "learning/negatives.h"
@@ -53,6 +54,8 @@ typedef struct tfrs_descent_counts
 	size_t		rows;			/* of the interactions */
 	const tfrs_events *events;	/* that are trained on; no queries where none are known */
 	size_t		longest;		/* events of the query that has most */
+	tfrs_side_features query;	/* what is known of queries and candidates beside their ids */
+	tfrs_side_features candidate;
 } tfrs_descent_counts;
 
 typedef struct tfrs_descent
@@ -73,6 +76,8 @@ typedef struct tfrs_descent
 	tfrs_softmax *softmax;
 	tfrs_softmax_batch loss;	/* of the batch; before the first one its sizes at most */
 	uint32_t   *above;			/* (targets) columns above each, where accuracy is asked for */
+	uint32_t   *column_row;		/* (columns) the row of each column's candidate, with features */
+	uint32_t   *query_row;		/* (B) that of each row's query, with features */
 	const tfrs_warm_start *warm;	/* or NULL */
 	tfrs_random random;			/* of the step's columns and dropout */
 	uint64_t	step;			/* the step under way, from 1 */
@@ -109,7 +114,19 @@ extern void tfrs_descent_free(tfrs_descent *descent);
  */
 extern tfrs_status tfrs_descent_step(tfrs_descent *descent, bool *stepped, tfrs_error *error);
 
-/* The tensor of candidates, that of queries (NULL where they have none), and what a bag reads. */
+/*
+ * Vectors (count, D) of candidates as they are served, those of [first, first + count), where
+ * candidate N is one that nothing is known of; at most TFRS_ENCODER_ROWS at a time, between steps.
+ */
+extern void tfrs_descent_serve_candidates(tfrs_descent *descent, size_t first, size_t count,
+										  float *vectors);
+
+/* The vector (D) of a query with the features of a row, as it is served: of its id, where V is one that
+ * is not known, or where the tower is one of events of its bags, each of one list.  Between steps. */
+extern void tfrs_descent_serve_query(tfrs_descent *descent, uint32_t query, uint32_t row,
+									 const tfrs_ragged *bags, float *vector);
+
+/* The tensor of candidates' ids, that of queries (NULL where they have none), and what a bag reads. */
 extern tfrs_tensor *tfrs_descent_candidates(tfrs_descent *descent);
 extern tfrs_tensor *tfrs_descent_queries(tfrs_descent *descent);
 extern const tfrs_tensor *tfrs_descent_bag(const tfrs_descent *descent, uint32_t bag);

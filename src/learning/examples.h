@@ -19,8 +19,9 @@
 typedef struct tfrs_examples
 {
 	size_t		rows;			/* B; 0 where an epoch ended with nothing left to train on */
-	tfrs_cells	cells[TFRS_MAX_BAGS];	/* of each encoder of the query tower */
+	tfrs_cells	cells[TFRS_MAX_BAGS];	/* of each encoder of the query's key */
 	const uint32_t *query;		/* (B) */
+	const uint32_t *query_row;	/* (B) the numbers of their rows (feature_rows.h), or NULL */
 	tfrs_ragged target;			/* candidates of each row and their weights, in any order; one may
 								 * be there several times */
 	bool		hides_targets;	/* a row's targets are no negatives of each other */

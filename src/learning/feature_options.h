@@ -119,12 +119,21 @@ typedef struct tfrs_tower_options
 	uint32_t	features;		/* beside the key, which has the table of ids (and the history) */
 	tfrs_feature_options feature[TFRS_MAX_FEATURES];
 	uint32_t	no_id;			/* 1: the key is no feature */
-	uint32_t	layers;			/* dense layers before the one of dim; 0: what features give is summed */
+	uint32_t	layers;			/* dense layers before the one of dim */
 	uint32_t	layer[TFRS_MAX_LAYERS];
 	uint32_t	activation;		/* tfrs_activation, of all but the last layer */
 	uint32_t	cross_layers;	/* before the dense ones */
 	float		layer_dropout;
 	float		id_dropout;		/* share of a step's rows whose key is left out; negative: chosen */
+	uint32_t	joined;			/* 1: a dense layer of dim takes what features give side by side, as
+								 * with layers of any kind; 0: it is summed */
 } tfrs_tower_options;
+
+/* Whether features stand side by side before layers, instead of being summed. */
+static inline bool
+tfrs_tower_is_joined(const tfrs_tower_options *options)
+{
+	return options->joined || options->layers > 0 || options->cross_layers > 0;
+}
 
 #endif							/* TFRS_FEATURE_OPTIONS_H */

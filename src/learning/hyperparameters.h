@@ -139,6 +139,10 @@ typedef struct tfrs_train_options
 	int			threads;		/* not part of the model */
 } tfrs_train_options;
 
+/* Share of a step's rows whose key is left out where a tower has other features and the options leave
+ * it open. */
+#define TFRS_KEY_DROPOUT 0.3f
+
 /* The largest dim that may be chosen for so many candidates, or the one that is given. */
 extern uint32_t tfrs_train_options_most_dim(const tfrs_train_options *options, size_t candidates);
 

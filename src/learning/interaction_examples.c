@@ -30,8 +30,8 @@ void
 tfrs_interaction_examples_most(const tfrs_interaction_examples *source, tfrs_examples_most *most)
 {
 	*most = (tfrs_examples_most) {
-		.rows = source->merges ? tfrs_size_smaller(source->capacity, source->queries + 1)
-		: source->capacity,
+		.rows = source->merges && !source->has_rows
+		? tfrs_size_smaller(source->capacity, source->queries + 1) : source->capacity,
 		.positives = source->capacity, .targets = source->capacity
 	};
 	most->items[0] = most->rows;
@@ -46,6 +46,8 @@ tfrs_interaction_examples_plan(tfrs_plan *plan, tfrs_interaction_examples *sourc
 	TFRS_PLAN(plan, &source->row, capacity);
 	TFRS_PLAN(plan, &source->positive, capacity);
 	TFRS_PLAN(plan, &source->query, capacity);
+	if (source->has_rows)
+		TFRS_PLAN(plan, &source->query_row, capacity);
 	TFRS_PLAN(plan, &source->number, capacity);
 	TFRS_PLAN_ZERO(plan, &source->place, source->queries + 1);
 	TFRS_PLAN(plan, &source->start, capacity + 1);
@@ -123,16 +125,26 @@ read_rows(tfrs_interaction_examples *source, tfrs_error *error)
 	return source->held < source->capacity && source->read < source->count ? TFRS_MORE : TFRS_OK;
 }
 
-/* The example of a row of that query: that of an earlier row, or another one. */
-static uint32_t
-example_of(tfrs_interaction_examples *source, size_t *examples, uint32_t query)
+/* Whether a row of the interactions belongs to an example that there is. */
+static bool
+is_example(const tfrs_interaction_examples *source, uint32_t example, const tfrs_interaction *row)
 {
-	uint32_t	place = source->place[query];
+	return source->query[example] == row->query &&
+		(!source->has_rows || source->query_row[example] == row->row);
+}
 
-	if (source->merges && place < *examples && source->query[place] == query)
+/* The example of a row: that of an earlier one like it, or another one. */
+static uint32_t
+example_of(tfrs_interaction_examples *source, size_t *examples, const tfrs_interaction *row)
+{
+	uint32_t	place = source->place[row->query];
+
+	if (source->merges && place < *examples && is_example(source, place, row))
 		return place;
-	source->place[query] = (uint32_t) *examples;
-	source->query[*examples] = query;
+	source->place[row->query] = (uint32_t) *examples;
+	source->query[*examples] = row->query;
+	if (source->has_rows)
+		source->query_row[*examples] = row->row;
 	return (uint32_t) (*examples)++;
 }
 
@@ -165,7 +177,7 @@ make_examples(tfrs_interaction_examples *source, tfrs_examples *batch)
 
 	for (size_t i = 0; i < source->held; i++)
 	{
-		source->number[i] = example_of(source, &examples, source->row[i].query);
+		source->number[i] = example_of(source, &examples, &source->row[i]);
 		source->positive[i] = source->row[i].candidate;
 	}
 	group_rows(source, examples);
@@ -182,6 +194,7 @@ make_examples(tfrs_interaction_examples *source, tfrs_examples *batch)
 	}
 	batch->rows = examples;
 	batch->query = batch->cells[0].id = source->query;
+	batch->query_row = source->query_row;
 	batch->positives = batch->items = source->held;
 	batch->units = (double) source->held;
 	batch->positive = source->positive;

@@ -2,8 +2,9 @@
  * interaction_examples.h: examples out of the interactions themselves, epoch by epoch.
  *
  * A batch is some rows of the interactions in the order of the epoch (TFRS's way).  Rows of one
- * query are one example with several targets, unless every row is to be an example of its own: then
- * example i has the one target that row i chose (the plain form, hard negatives).
+ * query are one example with several targets, where its features are the same in all of them, unless
+ * every row is to be an example of its own: then example i has the one target that row i chose (the
+ * plain form, hard negatives).
  *
  * Rows weigh count(query)^-w times their own weight, 1 on the average, w the option query_weight; a
  * share of them may be taken for rows of an unknown query (id_dropout), so that its row of the table
@@ -27,6 +28,7 @@ typedef struct tfrs_interaction_examples
 	size_t		queries;		/* V */
 	size_t		capacity;		/* rows of a batch at most */
 	bool		merges;			/* rows of one query are one example */
+	bool		has_rows;		/* a query's features may differ from row to row */
 	uint32_t	epoch;			/* from 1 */
 	uint64_t	batch;			/* batches of the epoch so far */
 	size_t		read;			/* rows of the epoch so far */
@@ -36,13 +38,14 @@ typedef struct tfrs_interaction_examples
 	tfrs_interaction *row;		/* (capacity) */
 	uint32_t   *positive;		/* (capacity) */
 	uint32_t   *query;			/* (capacity) of each example: distinct, where rows are merged */
+	uint32_t   *query_row;		/* (capacity) of each example, where there are rows */
 	uint32_t   *number;			/* (capacity) example of each row */
 	uint32_t   *place;			/* (V + 1) example of a query, believed where query[place] is it */
 	uint32_t   *start;			/* (capacity + 1) rows of each example */
 	uint32_t   *order;			/* (capacity) rows grouped by example */
 } tfrs_interaction_examples;
 
-/* Sizes, before anything is taken; queries and count may be upper bounds. */
+/* Sizes, before anything is taken; queries and count may be upper bounds.  has_rows is set behind. */
 extern void tfrs_interaction_examples_size(tfrs_interaction_examples *source,
 										   const tfrs_train_options *options, size_t queries,
 										   size_t count);

@@ -111,6 +111,8 @@ tfrs_state_examples_plan(tfrs_plan *plan, tfrs_state_examples *states, tfrs_exam
 		TFRS_PLAN(plan, &states->pool[kind].state, states->pool[kind].count);
 	TFRS_PLAN(plan, &states->row_query, rows);
 	TFRS_PLAN(plan, &states->row_state, rows);
+	if (states->events->row != NULL)
+		TFRS_PLAN(plan, &states->row_number, rows);
 	TFRS_PLAN(plan, &states->row_group, rows);
 	for (uint32_t b = 0; b < states->shape->bags; b++)
 		plan_lists(plan, &states->bag[b], rows, most.items[b]);
@@ -261,6 +263,14 @@ push_target(tfrs_state_examples *states, tfrs_ragged *target, uint64_t event, fl
 	tfrs_ragged_push(target, states->events->candidate[event], weight);
 }
 
+/* The features of a row are those of an event that it is to lead to. */
+static void
+take_features(tfrs_state_examples *states, size_t row, uint64_t event)
+{
+	if (states->row_number != NULL)
+		states->row_number[row] = states->events->row[event];
+}
+
 /* Whether the row is taken for that of an unknown query, of which no events are seen. */
 static bool
 is_unknown(const tfrs_state_examples *states, tfrs_random *random)
@@ -272,10 +282,11 @@ is_unknown(const tfrs_state_examples *states, tfrs_random *random)
 
 /* Pushes the events that stay into the bag of all, if there is one, and hides the others. */
 static void
-push_parts(tfrs_state_examples *states, tfrs_ragged *target, uint32_t query, bool unknown,
+push_parts(tfrs_state_examples *states, tfrs_ragged *target, size_t row, bool unknown,
 		   tfrs_random *random)
 {
 	const tfrs_history_options *options = &states->options->history;
+	uint32_t	query = states->row_query[row];
 	uint64_t	first = states->events->offsets[query];
 	size_t		count = tfrs_events_of(states->events, query).count;
 	float		share = options->hidden_low +
@@ -284,6 +295,7 @@ push_parts(tfrs_state_examples *states, tfrs_ragged *target, uint32_t query, boo
 	size_t		always_kept = (always_hidden + 1 +
 							   tfrs_random_below(random, (uint32_t) count - 1)) % count;
 
+	take_features(states, row, first + always_hidden);
 	for (size_t i = 0; i < count; i++)
 	{
 		bool		hidden = tfrs_random_float(random) < share;
@@ -310,7 +322,7 @@ hide_row(tfrs_state_examples *states, tfrs_ragged *target, size_t row, tfrs_rand
 	size_t		targets = target->count;
 	size_t		kept = states->bag[0].count;
 
-	push_parts(states, target, query, is_unknown(states, random), random);
+	push_parts(states, target, row, is_unknown(states, random), random);
 	scale_from(target, targets, powf(count, 1.0f - states->options->query_weight) /
 			   (float) (target->count - targets));
 	scale_from(&states->bag[0], kept, 1.0f / sqrtf((float) (states->bag[0].count - kept)));
@@ -331,6 +343,7 @@ next_row(tfrs_state_examples *states, tfrs_ragged *target, size_t row, tfrs_rand
 	size_t		event = states->row_state[row] - first;
 	float		weight = powf((float) list.count, -states->options->query_weight);
 
+	take_features(states, row, states->row_state[row]);
 	for (size_t i = event; i < list.count && list.at[i] == list.at[event]; i++)
 		push_target(states, target, first + i, weight);
 	list.count = is_unknown(states, random) ? 0 : event;
@@ -411,6 +424,7 @@ one_row(tfrs_state_examples *states, tfrs_ragged *target, size_t row, tfrs_rando
 	uint32_t	query = states->row_query[row];
 	size_t		count = tfrs_events_of(states->events, query).count;
 
+	take_features(states, row, states->row_state[row]);
 	push_target(states, target, states->row_state[row],
 				powf((float) count, -states->options->query_weight));
 	if (is_unknown(states, random))
@@ -493,6 +507,7 @@ tfrs_state_examples_draw(tfrs_state_examples *states, tfrs_examples *batch)
 	forget_groups(states);
 	batch->rows = batch->items = states->rows;
 	batch->query = states->row_query;
+	batch->query_row = states->row_number;
 	batch->positives = batch->target.count;
 	batch->positive = batch->target.item;
 	batch->units = states->options->reduction == TFRS_REDUCTION_SUM ? (double) states->rows : 1.0;

@@ -76,6 +76,8 @@ typedef struct tfrs_state_examples
 	size_t		rows;			/* B */
 	uint32_t   *row_query;		/* (capacity) */
 	uint32_t   *row_state;		/* (capacity) as in the pool */
+	uint32_t   *row_number;		/* (capacity) the query's row (feature_rows.h) at the target's event, of
+								 * several hidden ones the first that is hidden always; or NULL */
 	uint32_t   *row_group;		/* (capacity) its list in shared, kind one */
 	tfrs_ragged shared;			/* kind one: what the bags of all of a query's rows have together */
 	tfrs_ragged bag[TFRS_MAX_BAGS];

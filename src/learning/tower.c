@@ -321,7 +321,7 @@ end_row(tfrs_tower *tower, size_t row, tfrs_random *random)
 	float	   *vector = tower->vector + row * tower->shape->dim;
 	float		scale;
 
-	if (tower->keep != NULL)
+	if (tower->keep != NULL && random != NULL)
 		drop_components(tower, row, vector, random);
 	scale = finish(tower->shape, tower->of_candidates, vector);
 	if (tower->scale != NULL)

@@ -105,7 +105,7 @@ extern void tfrs_tower_begin(tfrs_tower *tower, size_t rows);
 extern void tfrs_tower_drop_keys(tfrs_tower *tower, tfrs_random *random);
 
 /* Vectors of the rows, then from the gradient of the vectors to those of the tables: TFRS_MORE until
- * done, some milliseconds each.  A table whose gradient is handed over comes before its others. */
+ * done, some milliseconds each; random: NULL where nothing is dropped.  A table whose gradient is handed over comes before its others. */
 extern tfrs_status tfrs_tower_forward_step(tfrs_tower *tower, tfrs_random *random);
 extern tfrs_status tfrs_tower_backward_step(tfrs_tower *tower);
 

@@ -56,6 +56,7 @@ extern void malformed(const char *format,...) __attribute__((noreturn, format(pr
 typedef struct quantity
 {
 	const char *name;
+	double		times;			/* what the tolerance is multiplied by; 0: 1 */
 	double		largest;		/* |expected| */
 	double		worst;			/* |got - expected| */
 	double		got;
@@ -79,6 +80,9 @@ extern void case_begin(conformance_case *checked, const char *suite, const char 
 /* row and column say where in the quantity; both 0 for a single number. */
 extern void case_near(conformance_case *checked, const char *quantity, double got, double expected,
 					  size_t row, size_t column);
+
+/* A quantity that float32 loses more of, over many steps. */
+extern void case_allow(conformance_case *checked, const char *quantity, double times);
 extern void case_problem(conformance_case *checked, const char *format,...)
 			__attribute__((format(printf, 2, 3)));
 
@@ -96,5 +100,6 @@ extern void conform_hand(void);
 extern void conform_ranking(void);
 extern void conform_features(void);
 extern void conform_layers(void);
+extern void conform_two_tower(void);
 
 #endif							/* TFRS_CONFORMANCE_H */

@@ -483,7 +483,10 @@ CHECK_TEST(an_estimate_that_overflows_is_no_number)
 	{
 		tfrs_train_options options = small_options();
 		tfrs_events events = {.queries = SIZE_MAX / 4,.count = 1,.several = 1};
-		tfrs_descent_counts counts = {SIZE_MAX / 4, SIZE_MAX / 4, 1, &events, 1};
+		tfrs_descent_counts counts = {
+			.queries = SIZE_MAX / 4, .candidates = SIZE_MAX / 4, .rows = 1, .events = &events,
+			.longest = 1
+		};
 		tfrs_descent descent;
 		size_t		bytes = 0;
 
