@@ -167,10 +167,10 @@ array_of_ids(const tfrs_live_relation *live, const tfrs_id_view *ids, const uint
 
 /* What the statement has found: these may be shown. */
 static void
-take_candidates(const tfrs_id_view *ids, asked_row *asked, size_t count, bool *available,
-				char **labels)
+take_candidates(const tfrs_id_view *ids, asked_row *asked, size_t count, tfrs_shown *shown)
 {
 	TupleDesc	columns = SPI_tuptable->tupdesc;
+	int			first = columns->natts - shown->columns + 1;
 	tfrs_id_reader reader;
 
 	qsort(asked, count, sizeof(asked_row), compare_asked);
@@ -187,25 +187,22 @@ take_candidates(const tfrs_id_view *ids, asked_row *asked, size_t count, bool *a
 		found = bsearch(&key, asked, count, sizeof(asked_row), compare_asked);
 		if (found == NULL)
 			continue;
-		available[found->place] = true;
-		if (columns->natts > 1)
-			labels[found->place] = SPI_getvalue(row, columns, 2);
+		shown->available[found->place] = true;
+		if (first > 2)
+			shown->labels[found->place] = SPI_getvalue(row, columns, 2);
+		for (int c = 0; c < shown->columns; c++)
+			shown->values[found->place * shown->columns + c] = SPI_getvalue(row, columns, first + c);
 	}
 }
 
-/* Of rows that are asked for: (count) each. */
-typedef struct tfrs_shown
-{
-	bool	   *available;
-	char	  **labels;
-} tfrs_shown;
-
-/* The key and label of candidates that may be shown. */
+/* The key and label of candidates that may be shown, and the columns that are asked for. */
 static void
-append_candidates(StringInfo sql, const tfrs_live_relation *live)
+append_candidates(StringInfo sql, const tfrs_live_relation *live, const tfrs_shown *shown)
 {
 	append_column(sql, "SELECT ", live->id_column);
 	append_column(sql, ", ", live->recommender->label_column);
+	for (int c = 0; c < shown->columns; c++)
+		append_column(sql, ", ", shown->column[c]);
 	appendStringInfo(sql, " FROM %s WHERE ", tfrs_relation_text(live->relation));
 	if (live->recommender->available_column != NULL)
 		appendStringInfo(sql, "%s IS NOT FALSE AND ",
@@ -229,13 +226,23 @@ look_up(const tfrs_live_relation *live, const char *sql, const tfrs_id_view *ids
 	tfrs_live_relation_select(live, sql, get_array_type(tfrs_live_relation_parameter_type(live)),
 							  keys);
 	MemoryContextSwitchTo(caller);
-	take_candidates(ids, asked, count, shown->available, shown->labels);
+	take_candidates(ids, asked, count, shown);
 	end_reading(&scope);
+}
+
+/* All may be shown, or none until it is found. */
+static void
+begin_shown(tfrs_shown *shown, size_t count, bool all)
+{
+	memset(shown->available, all, count * sizeof(bool));
+	memset(shown->labels, 0, count * sizeof(char *));
+	if (shown->columns > 0)
+		memset(shown->values, 0, count * shown->columns * sizeof(char *));
 }
 
 void
 tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
-							 const uint32 *rows, size_t count, bool *available, char **labels)
+						  const uint32 *rows, size_t count, tfrs_shown *shown)
 {
 	StringInfoData sql;
 	tfrs_live_relation live;
@@ -243,16 +250,15 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 
 	read = tfrs_live_has_candidates(recommender) &&
 		tfrs_live_relation_open(&live, recommender, TFRS_CANDIDATES);
-	memset(available, !read, count * sizeof(bool));
-	memset(labels, 0, count * sizeof(char *));
+	begin_shown(shown, count, !read);
 	if (!read || count == 0)
 		return;
 	tfrs_live_relation_check_index(&live);
 	initStringInfo(&sql);
-	append_candidates(&sql, &live);
+	append_candidates(&sql, &live, shown);
 	appendStringInfo(&sql, "%s OPERATOR(pg_catalog.=) ANY ($1)",
 					 tfrs_live_relation_id_text(&live));
-	look_up(&live, sql.data, ids, rows, count, &(tfrs_shown) {available, labels});
+	look_up(&live, sql.data, ids, rows, count, shown);
 }
 
 /* The queries of rows that count. */
@@ -269,14 +275,13 @@ append_queries(StringInfo sql, const tfrs_recommender *recommender)
 
 void
 tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
-					   const uint32 *rows, size_t count, bool *available, char **labels)
+					   const uint32 *rows, size_t count, tfrs_shown *shown)
 {
 	StringInfoData sql;
 	tfrs_live_relation live;
 	bool		read = tfrs_live_relation_open(&live, recommender, TFRS_INTERACTIONS);
 
-	memset(available, !read, count * sizeof(bool));
-	memset(labels, 0, count * sizeof(char *));
+	begin_shown(shown, count, !read);
 	if (!read || count == 0)
 		return;
 	tfrs_live_relation_check_index(&live);
@@ -284,7 +289,7 @@ tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *
 	append_queries(&sql, recommender);
 	appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) ANY ($1)",
 					 tfrs_live_relation_id_text(&live));
-	look_up(&live, sql.data, ids, rows, count, &(tfrs_shown) {available, labels});
+	look_up(&live, sql.data, ids, rows, count, shown);
 }
 
 void
@@ -327,31 +332,30 @@ tfrs_live_events_statement(const tfrs_recommender *recommender, Oid collation)
 
 void
 tfrs_live_candidates_read_all(const tfrs_recommender *recommender, const tfrs_id_view *ids,
-								 bool *available, char **labels)
+							  tfrs_shown *shown)
 {
 	asked_row  *asked = palloc_extended(ids->count * sizeof(asked_row) + 1, MCXT_ALLOC_HUGE);
 	MemoryContext caller = CurrentMemoryContext;
 	tfrs_run_as scope;
 	StringInfoData sql;
 	tfrs_live_relation live;
-	bool		look_up;
+	bool		read;
 
-	look_up = tfrs_live_has_candidates(recommender) &&
+	read = tfrs_live_has_candidates(recommender) &&
 		tfrs_live_relation_open(&live, recommender, TFRS_CANDIDATES);
-	memset(available, !look_up, ids->count * sizeof(bool));
-	memset(labels, 0, ids->count * sizeof(char *));
-	if (!look_up)
+	begin_shown(shown, ids->count, !read);
+	if (!read)
 		return;
 	for (size_t i = 0; i < ids->count; i++)
 		asked[i] = (asked_row) {(uint32) i, (uint32) i};
 	initStringInfo(&sql);
-	append_candidates(&sql, &live);
+	append_candidates(&sql, &live, shown);
 	appendStringInfo(&sql, "%s IS NOT NULL", quote_identifier(live.id_column));
 	begin_reading(&scope, recommender);
 	if (SPI_execute(sql.data, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the candidates");
 	MemoryContextSwitchTo(caller);
-	take_candidates(ids, asked, ids->count, available, labels);
+	take_candidates(ids, asked, ids->count, shown);
 	end_reading(&scope);
 }
 
@@ -366,6 +370,12 @@ lock_needed(const tfrs_recommender *recommender, Oid relation, tfrs_role role)
 						recommender->references[role].name, recommender->name)));
 	LockRelationOid(relation, AccessShareLock);
 	tfrs_recommender_check_columns(recommender, relation);
+}
+
+void
+tfrs_live_candidates_lock(const tfrs_recommender *recommender)
+{
+	lock_needed(recommender, recommender->candidates, TFRS_CANDIDATES);
 }
 
 static char *
@@ -492,7 +502,7 @@ tfrs_live_within_read(const tfrs_recommender *recommender, Jsonb *within, const 
 				 errmsg("recommender \"%s\" has no relation of candidates", recommender->name),
 				 errdetail("\"within\" names columns of it."),
 				 errhint("CALL tfrs.alter_recommender(name, candidates => ...) names one.")));
-	lock_needed(recommender, recommender->candidates, TFRS_CANDIDATES);
+	tfrs_live_candidates_lock(recommender);
 	initStringInfo(&sql);
 	append_column(&sql, "SELECT ", recommender->candidate_key);
 	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->candidates));

@@ -19,19 +19,26 @@
  * were dropped, the profile stays that of the model. */
 extern void tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile);
 
-/*
- * Of each of the candidates (rows of the model's) whether it may be shown, and its label, palloc'd
- * text or NULL.  available, labels: (count)
- */
+/* What is read of rows (count): the caller gives the arrays. */
+typedef struct tfrs_shown
+{
+	bool	   *available;		/* (count) may be shown */
+	char	  **labels;			/* (count) palloc'd text or NULL */
+	int			columns;		/* other columns that are asked for, of candidates only */
+	char	  **column;			/* (columns) their names */
+	char	  **values;			/* (count, columns) palloc'd text or NULL */
+} tfrs_shown;
+
+/* Of each of the candidates (rows of the model's) whether it may be shown, its label, and what else is
+ * asked for. */
 extern void tfrs_live_candidates_read(const tfrs_recommender *recommender,
-										 const tfrs_id_view *ids, const uint32 *rows,
-										 size_t count, bool *available, char **labels);
+									  const tfrs_id_view *ids, const uint32 *rows, size_t count,
+									  tfrs_shown *shown);
 
 /* The same of queries (rows of the model's): those may be shown that the caller sees in rows that
  * count.  They have no labels.  Where the interactions cannot be read all may. */
 extern void tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
-								   const uint32 *rows, size_t count, bool *available,
-								   char **labels);
+								   const uint32 *rows, size_t count, tfrs_shown *shown);
 
 /* The model's queries that have chosen a candidate (a row of the model's); false where the
  * interactions cannot be read. */
@@ -66,6 +73,9 @@ extern void tfrs_live_counts_read(const tfrs_recommender *recommender, const tfr
 extern tfrs_row_list tfrs_live_within_read(const tfrs_recommender *recommender, Jsonb *within,
 										   const tfrs_id_view *ids);
 
+/* Locks the candidates' relation for reading as the caller; ERROR where it is gone. */
+extern void tfrs_live_candidates_lock(const tfrs_recommender *recommender);
+
 /* Whether candidates are looked up at all: they have a relation. */
 static inline bool
 tfrs_live_has_candidates(const tfrs_recommender *recommender)
@@ -86,9 +96,8 @@ extern void tfrs_live_lock(const tfrs_recommender *recommender);
  */
 extern char *tfrs_live_events_statement(const tfrs_recommender *recommender, Oid collation);
 
-/* The same of all candidates (N); available and labels, palloc'd, are (N). */
+/* What tfrs_live_candidates_read finds, of all candidates (N). */
 extern void tfrs_live_candidates_read_all(const tfrs_recommender *recommender,
-											 const tfrs_id_view *ids, bool *available,
-											 char **labels);
+										  const tfrs_id_view *ids, tfrs_shown *shown);
 
 #endif							/* TFRS_LIVE_ROWS_H */

@@ -29,6 +29,8 @@
 #include "server/host/bridge.h"
 #include "server/values/candidate_ids.h"
 #include "server/host/compat.h"
+#include "server/search/model_query.h"
+#include "server/recommender/pick_rules.h"
 #include "server/search/query_slice.h"
 #include "server/recommender/profile_cursor.h"
 #include "server/recommender/recommendation_table.h"
@@ -47,7 +49,8 @@ enum
 	INCLUDE_SEEN,
 	IN_ONE_TRANSACTION,
 	TOLERANCE,
-	VERSION
+	VERSION,
+	RULES						/* four of them */
 };
 
 /* Rows of a slice, and queries: a transaction of some tenths of a second. */
@@ -72,6 +75,9 @@ typedef struct materialize_job
 	bool		include_seen;
 	double		tolerance;
 	char	  **labels;			/* (N) */
+	tfrs_pick_rules rules;
+	char	  **values;			/* (N, columns of the rules) */
+	size_t		k;				/* rows of a query: what is searched for may be more */
 	tfrs_recommendation_table table;
 	tfrs_profile_cursor cursor;	/* over the interactions */
 	tfrs_query_slice slice;
@@ -118,9 +124,13 @@ read_candidates(materialize_job *job)
 	uint32	   *hidden = allocate(ids->count, sizeof(uint32));
 	size_t		shown_count = 0;
 	size_t		hidden_count = 0;
+	tfrs_shown	read;
 
 	job->labels = allocate(ids->count, sizeof(char *));
-	tfrs_live_candidates_read_all(job->recommender, ids, available, job->labels);
+	job->values = allocate(ids->count * job->rules.columns, sizeof(char *));
+	read = (tfrs_shown) {available, job->labels, job->rules.columns, job->rules.column,
+	job->values};
+	tfrs_live_candidates_read_all(job->recommender, ids, &read);
 	for (size_t row = 0; row < ids->count; row++)
 	{
 		if (!available[row])
@@ -153,8 +163,17 @@ open_model(materialize_job *job)
 static void
 prepare_slices(materialize_job *job)
 {
-	size_t		k = Min(job->slice.search.k, job->block->index.count);
+	size_t		k;
 
+	job->k = job->slice.search.k;
+	if (tfrs_pick_rules_choose(&job->rules))
+	{
+		tfrs_selection selection = tfrs_pick_rules_selection(&job->rules, job->k, job->model,
+															 &job->block->index);
+
+		job->slice.search.k = tfrs_selection_ask(&selection);
+	}
+	k = Min(job->slice.search.k, job->block->index.count);
 	job->slice.model = job->model;
 	job->slice.candidates = &job->block->candidates;
 	job->slice.index = &job->block->index;
@@ -207,12 +226,82 @@ allocate_rows(tfrs_recommendation_rows *rows, size_t count)
 	rows->sources = allocate(count, sizeof(char *));
 }
 
+/* The best k candidates of a query of the slice, one after another and not with all. */
+static tfrs_hit *
+find_more(const materialize_job *job, size_t query, size_t k, size_t *count)
+{
+	const tfrs_query_slice *slice = &job->slice;
+	tfrs_hit   *hits = allocate(k, sizeof(tfrs_hit));
+	tfrs_search search = slice->popular[query] ? slice->search : slice->searches[query];
+	tfrs_arena	arena;
+	tfrs_error	error;
+
+	search.k = k;
+	if (slice->popular[query])
+	{
+		*count = tfrs_popular_candidates(job->model, slice->candidates, &search, hits);
+		return hits;
+	}
+	tfrs_bridge_arena(&arena, CurrentMemoryContext, tfrs_settings_memory_bytes());
+	tfrs_check(tfrs_index_search(slice->index, slice->vectors + query * slice->index->dim, &search,
+								 &arena, hits, count, &error), &error);
+	tfrs_arena_free(&arena);
+	return hits;
+}
+
+/* Whether the rules choose k of the hits, or have all to choose from; *hits becomes their choice. */
+static bool
+choose(const materialize_job *job, const tfrs_hit **hits, size_t *count, bool is_all)
+{
+	const tfrs_pick_rules *rules = &job->rules;
+	tfrs_selection selection = tfrs_pick_rules_selection(rules, job->k, job->model,
+														 job->slice.index);
+	char	  **values = allocate(*count * rules->columns, sizeof(char *));
+	uint32_t   *picked = allocate(job->k, sizeof(uint32_t));
+	tfrs_hit   *chosen = allocate(job->k, sizeof(tfrs_hit));
+	bool		enough;
+
+	for (size_t i = 0; i < *count && rules->columns > 0; i++)
+		memcpy(values + i * rules->columns,
+			   job->values + (size_t) (*hits)[i].row * rules->columns,
+			   rules->columns * sizeof(char *));
+	selection.hits = *hits;
+	selection.count = *count;
+	selection.is_all = is_all;
+	enough = tfrs_pick_rules_run(rules, &selection, values, picked, count);
+	for (size_t i = 0; enough && i < *count; i++)
+		chosen[i] = (*hits)[picked[i]];
+	*hits = enough ? chosen : *hits;
+	pfree(values);
+	pfree(picked);
+	return enough;
+}
+
+/* What is given to a query of the slice. */
+static const tfrs_hit *
+hits_of(const materialize_job *job, size_t query, size_t *count)
+{
+	const tfrs_hit *hits = tfrs_query_slice_hits(&job->slice, query, count);
+	size_t		all = job->block->index.count;
+	size_t		ask = job->slice.k;
+
+	if (!tfrs_pick_rules_choose(&job->rules))
+		return hits;
+	while (!choose(job, &hits, count, *count < ask || ask == all))
+	{
+		ask = Min(4 * ask, all);
+		CHECK_FOR_INTERRUPTS();
+		hits = find_more(job, query, ask, count);
+	}
+	return hits;
+}
+
 static void
 add_rows(const materialize_job *job, tfrs_recommendation_rows *rows, size_t query_number)
 {
 	const slice_query *query = &job->queries[query_number];
 	size_t		count;
-	const tfrs_hit *hits = tfrs_query_slice_hits(&job->slice, query_number, &count);
+	const tfrs_hit *hits = hits_of(job, query_number, &count);
 	tfrs_id_writer writer = {0};
 
 	tfrs_id_writer_init(&writer, &job->block->candidates, job->table.candidate_type,
@@ -262,7 +351,7 @@ write_slice(materialize_job *job, bool is_last)
 	tfrs_recommendation_rows rows = {0};
 
 	tfrs_query_slice_answer(&job->slice);
-	allocate_rows(&rows, job->slice.waiting * job->slice.k);
+	allocate_rows(&rows, job->slice.waiting * Min(job->k, job->slice.k));
 	for (size_t i = 0; i < job->slice.waiting; i++)
 		add_rows(job, &rows, i);
 	set_bounds(job, &rows, is_last);
@@ -387,14 +476,18 @@ lock_sources(materialize_job *job)
 
 /* Up to the cursor, for which the snapshot was taken. */
 static void
-open_all(materialize_job *job, text *target, int k)
+open_all(FunctionCallInfo fcinfo, materialize_job *job, int k)
 {
+	text	   *target = PG_GETARG_TEXT_PP(TARGET);
+
 	tfrs_recommendation_table_lock(&job->table, target, job->commits);
 	lock_sources(job);
 	open_model(job);
 	tfrs_recommendation_table_open(&job->table, job->recommender, target, k);
 	job->slice.search.k = (size_t) job->table.k;
+	tfrs_pick_rules_read(fcinfo, RULES, job->recommender, &job->rules);
 	read_candidates(job);
+	tfrs_pick_rules_boost(&job->rules, &job->block->candidates, &job->slice.search);
 	prepare_slices(job);
 	open_interactions(job);
 	PopActiveSnapshot();
@@ -420,8 +513,7 @@ tfrs_materialize(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, job);
 	job->recommender = tfrs_recommender_find(text_to_cstring(PG_GETARG_TEXT_PP(RECOMMENDER)));
 	begin_own_transactions(job);
-	open_all(job, PG_GETARG_TEXT_PP(TARGET),
-			 PG_ARGISNULL(K) ? -1 : (int) tfrs_search_k(fcinfo, K));
+	open_all(fcinfo, job, PG_ARGISNULL(K) ? -1 : (int) tfrs_search_k(fcinfo, K));
 	answer_queries(job);
 	tfrs_profile_cursor_close(&job->cursor);
 	tfrs_recommendation_table_close(&job->table);

@@ -32,6 +32,7 @@ enum
 	UNKNOWN,
 	VERSION,
 	MIN_SCORE,
+	RULES,						/* four of them */
 	SIMILAR_MIN_SCORE = AMONG + 1,	/* similar */
 	SIMILAR_VERSION,
 	EXPLAIN_CANDIDATE = QUERY + 1,	/* explain */
@@ -41,7 +42,8 @@ enum
 	FROM_AVOID,
 	FROM_K,
 	FROM_MIN_SCORE = FROM_K + 3,
-	FROM_VERSION
+	FROM_VERSION,
+	FROM_RULES
 };
 
 PG_FUNCTION_INFO_V1(tfrs_recommend);
@@ -76,6 +78,7 @@ answer(tfrs_recommend_call *call, const tfrs_profile *profile, tfrs_unknown unkn
 	float	   *vector = palloc(call->model->shape->dim * sizeof(float));
 	tfrs_shown_list list;
 
+	tfrs_pick_rules_boost(call->rules, call->candidates, &call->search);
 	call->query = vector;
 	call->answer = tfrs_profile_answer(profile, unknown, vector);
 	if (call->answer == TFRS_ANSWER_NOTHING)
@@ -87,11 +90,13 @@ answer(tfrs_recommend_call *call, const tfrs_profile *profile, tfrs_unknown unkn
 	tfrs_call_put(call, &list, tfrs_answer_name(call->answer, call->model));
 }
 
-/* (name, query, k, exclude, among, include_seen, unknown, version, min_score) from first on */
+/* (name, query, k, exclude, among, include_seen, unknown, version, min_score, most, diversity,
+ * boost, share) from first on */
 static void
 recommend(FunctionCallInfo fcinfo, int first)
 {
 	tfrs_recommend_call call = {0};
+	tfrs_pick_rules rules;
 	tfrs_profile profile;
 	tfrs_id		id;
 
@@ -99,6 +104,8 @@ recommend(FunctionCallInfo fcinfo, int first)
 		return;
 	tfrs_call_open(&call, PG_GETARG_DATUM(first + RECOMMENDER),
 				   tfrs_search_version(fcinfo, first + VERSION));
+	tfrs_pick_rules_read(fcinfo, first + RULES, call.recommender, &rules);
+	call.rules = &rules;
 	if (!tfrs_call_id(fcinfo, first + QUERY, &call.model->query_ids, "query", &id))
 		return;
 	tfrs_search_rows(fcinfo, first + K, call.candidates, &call.search);
@@ -142,11 +149,13 @@ list_argument(const tfrs_recommend_call *call, int argument, const char *name)
 	return list;
 }
 
-/* (name, candidates, avoid, k, exclude, among, min_score, version) from first on */
+/* (name, candidates, avoid, k, exclude, among, min_score, version, most, diversity, boost, share) from
+ * first on */
 static void
 recommend_from(FunctionCallInfo fcinfo, int first)
 {
 	tfrs_recommend_call call = {0};
+	tfrs_pick_rules rules;
 	tfrs_profile profile;
 	tfrs_row_list list;
 	tfrs_row_list avoid;
@@ -155,6 +164,8 @@ recommend_from(FunctionCallInfo fcinfo, int first)
 		return;
 	tfrs_call_open(&call, PG_GETARG_DATUM(first + RECOMMENDER),
 				   tfrs_search_version(fcinfo, first + FROM_VERSION));
+	tfrs_pick_rules_read(fcinfo, first + FROM_RULES, call.recommender, &rules);
+	call.rules = &rules;
 	list = list_argument(&call, first + FROM_LIST, "candidates");
 	avoid = list_argument(&call, first + FROM_AVOID, "avoid");
 	tfrs_row_list_sort(&avoid);

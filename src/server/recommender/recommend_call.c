@@ -160,30 +160,88 @@ find_hits(const tfrs_recommend_call *call, const tfrs_search *search, tfrs_hit *
 	return count;
 }
 
+static int
+rule_columns(const tfrs_recommend_call *call)
+{
+	return call->rules == NULL ? 0 : call->rules->columns;
+}
+
+/* Moves what is known of a place of the list to another one. */
+static void
+move(tfrs_shown_list *list, size_t to, size_t from, int columns)
+{
+	list->hits[to] = list->hits[from];
+	list->labels[to] = list->labels[from];
+	if (columns > 0)
+		memmove(list->values + to * columns, list->values + from * columns,
+				columns * sizeof(char *));
+}
+
 void
 tfrs_call_keep_available(const tfrs_recommend_call *call, tfrs_shown_list *list, size_t k)
 {
+	int			columns = rule_columns(call);
 	uint32	   *rows = palloc_extended(list->count * sizeof(uint32) + 1, MCXT_ALLOC_HUGE);
 	bool	   *available = palloc_extended(list->count + 1, MCXT_ALLOC_HUGE);
 	size_t		kept = 0;
+	tfrs_shown	shown;
 
 	list->labels = palloc_extended(list->count * sizeof(char *) + 1, MCXT_ALLOC_HUGE);
+	list->values = palloc_extended(list->count * columns * sizeof(char *) + 1, MCXT_ALLOC_HUGE);
+	shown = (tfrs_shown) {available, list->labels, columns,
+	columns == 0 ? NULL : call->rules->column, list->values};
 	for (size_t i = 0; i < list->count; i++)
 		rows[i] = list->hits[i].row;
 	if (call->of_queries)
-		tfrs_live_queries_read(call->recommender, call->candidates, rows, list->count, available,
-							   list->labels);
+		tfrs_live_queries_read(call->recommender, call->candidates, rows, list->count, &shown);
 	else
-		tfrs_live_candidates_read(call->recommender, call->candidates, rows, list->count,
-								  available, list->labels);
+		tfrs_live_candidates_read(call->recommender, call->candidates, rows, list->count, &shown);
 	for (size_t i = 0; i < list->count && kept < k; i++)
-	{
-		if (!available[i])
-			continue;
-		list->hits[kept] = list->hits[i];
-		list->labels[kept++] = list->labels[i];
-	}
+		if (available[i])
+			move(list, kept++, i, columns);
 	list->count = kept;
+}
+
+/* Keeps of the list what the rules choose, in the order of the choice; false: it does not suffice. */
+static bool
+choose(const tfrs_recommend_call *call, tfrs_shown_list *list, size_t k, bool is_all)
+{
+	tfrs_selection selection = tfrs_pick_rules_selection(call->rules, k, call->model,
+														 &call->block->index);
+	uint32	   *picked = palloc_extended(k * sizeof(uint32) + 1, MCXT_ALLOC_HUGE);
+	tfrs_hit   *hits = palloc_extended(k * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE);
+	char	  **labels = palloc_extended(k * sizeof(char *) + 1, MCXT_ALLOC_HUGE);
+	size_t		count;
+
+	selection.hits = list->hits;
+	selection.count = list->count;
+	selection.is_all = is_all;
+	if (!tfrs_pick_rules_run(call->rules, &selection, list->values, picked, &count))
+		return false;
+	for (size_t i = 0; i < count; i++)
+	{
+		hits[i] = list->hits[picked[i]];
+		labels[i] = list->labels[picked[i]];
+	}
+	list->hits = hits;
+	list->labels = labels;
+	list->count = count;
+	return true;
+}
+
+/* How many candidates are searched for in the first place. */
+static size_t
+first_ask(const tfrs_recommend_call *call, size_t k, bool looks_up, bool chooses)
+{
+	tfrs_selection selection;
+	size_t		ask = k;
+
+	if (chooses)
+	{
+		selection = tfrs_pick_rules_selection(call->rules, k, call->model, &call->block->index);
+		ask = tfrs_selection_ask(&selection);
+	}
+	return looks_up && k > 0 ? ask + SPARE(k) : ask;
 }
 
 tfrs_shown_list
@@ -192,19 +250,22 @@ tfrs_call_find(const tfrs_recommend_call *call)
 	size_t		all = call->candidates->count;
 	size_t		k = Min(call->search.k, all);
 	bool		looks_up = call->of_queries || tfrs_live_has_candidates(call->recommender);
-	size_t		ask = looks_up && k > 0 ? k + SPARE(k) : k;
-	tfrs_shown_list	list;
+	bool		chooses = call->rules != NULL && tfrs_pick_rules_choose(call->rules);
+	size_t		ask = first_ask(call, k, looks_up, chooses);
+	tfrs_shown_list list;
 
 	for (;; ask *= 4)
 	{
 		tfrs_search search = call->search;
 		size_t		found;
+		bool		is_all;
 
 		search.k = ask = Min(ask, all);
 		list.hits = palloc_extended(ask * sizeof(tfrs_hit) + 1, MCXT_ALLOC_HUGE);
 		found = list.count = find_hits(call, &search, list.hits);
-		tfrs_call_keep_available(call, &list, k);
-		if (list.count == k || found < ask || ask == all)
+		is_all = found < ask || ask == all;
+		tfrs_call_keep_available(call, &list, chooses ? found : k);
+		if (chooses ? choose(call, &list, k, is_all) : list.count == k || is_all)
 			return list;
 		pfree(list.hits);
 	}

@@ -17,6 +17,7 @@
 
 #include "server/values/block_cache.h"
 #include "server/values/candidate_ids.h"
+#include "server/recommender/pick_rules.h"
 #include "server/recommender/profile.h"
 #include "server/recommender/registry.h"
 
@@ -32,6 +33,7 @@ typedef struct tfrs_recommend_call
 	bool		of_queries;
 	tfrs_id_writer writer;
 	tfrs_search search;
+	const tfrs_pick_rules *rules;	/* NULL: none */
 	tfrs_answer answer;			/* where it comes from */
 	const float *query;			/* (D) */
 	const float *scores;		/* (N) that candidates have without a search, or NULL */
@@ -43,6 +45,7 @@ typedef struct tfrs_shown_list
 {
 	tfrs_hit   *hits;
 	char	  **labels;
+	char	  **values;			/* (count, columns of the rules) */
 	size_t		count;
 } tfrs_shown_list;
 
@@ -69,7 +72,7 @@ extern void tfrs_call_keep_available(const tfrs_recommend_call *call, tfrs_shown
 									 size_t k);
 
 /*
- * The best k candidates that may be shown.  More are searched for than are wanted, four times as
+ * The best k candidates that may be shown and that the rules choose.  More are searched for than are wanted, four times as
  * many in each round: so the last round costs most, and k means k unless there are fewer.
  */
 extern tfrs_shown_list tfrs_call_find(const tfrs_recommend_call *call);

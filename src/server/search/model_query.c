@@ -110,10 +110,15 @@ tfrs_popular_candidates(const tfrs_model *model, const tfrs_id_view *candidates,
 		uint32_t	trained = own ? row
 			: tfrs_id_view_find(&model->candidate_ids, tfrs_id_view_get(candidates, row));
 		float		score = trained == TFRS_NO_ROW ? 0 : popularity_of(model, trained);
+		size_t		place;
 
 		if (row % 65536 == 0)
 			CHECK_FOR_INTERRUPTS();
-		tfrs_collector_offer(&collector, score, row);
+		place = tfrs_place_of_row(search->adjusted, search->adjusted_count, row);
+		if (place < search->adjusted_count && search->adjusted[place] == row)
+			tfrs_collector_offer_adjusted(&collector, score + search->adjustment[place], row);
+		else
+			tfrs_collector_offer(&collector, score, row);
 	}
 	tfrs_topk_finish(&collector.topk);
 	return collector.topk.count;

@@ -126,12 +126,39 @@ finish(const tfrs_model *model, const tfrs_id_view *candidates, tfrs_adjustment 
 										adjusted->count);
 }
 
-static void
-put(const tfrs_adjustment *adjusted, tfrs_search *search)
+void
+tfrs_search_add_adjustment(tfrs_search *search, const tfrs_adjustment *adjusted)
 {
-	search->adjusted = adjusted->rows;
-	search->adjustment = adjusted->values;
-	search->adjusted_count = adjusted->count;
+	size_t		count = search->adjusted_count + adjusted->count;
+	size_t		i = 0;
+	size_t		j = 0;
+	size_t		merged = 0;
+	uint32_t   *rows;
+	float	   *values;
+
+	if (search->adjusted_count == 0)
+	{
+		search->adjusted = adjusted->rows;
+		search->adjustment = adjusted->values;
+		search->adjusted_count = adjusted->count;
+		return;
+	}
+	rows = allocate(count, sizeof(uint32_t));
+	values = allocate(count, sizeof(float));
+	for (; i < search->adjusted_count || j < adjusted->count; merged++)
+	{
+		bool		first = j == adjusted->count ||
+			(i < search->adjusted_count && search->adjusted[i] <= adjusted->rows[j]);
+		bool		second = i == search->adjusted_count ||
+			(j < adjusted->count && adjusted->rows[j] <= search->adjusted[i]);
+
+		rows[merged] = first ? search->adjusted[i] : adjusted->rows[j];
+		values[merged] = (first ? search->adjustment[i++] : 0);
+		values[merged] += (second ? adjusted->values[j++] : 0);
+	}
+	search->adjusted = rows;
+	search->adjustment = values;
+	search->adjusted_count = merged;
 }
 
 void
@@ -152,7 +179,7 @@ tfrs_search_adjust(const tfrs_model *model, const tfrs_id_view *candidates,
 	adjusted.count = tfrs_part_sums_take(sums, adjusted.rows, adjusted.values);
 	kept_is_used = false;
 	finish(model, candidates, &adjusted);
-	put(&adjusted, search);
+	tfrs_search_add_adjustment(search, &adjusted);
 }
 
 size_t
@@ -224,7 +251,7 @@ tfrs_adjuster_run(tfrs_adjuster *adjuster, tfrs_search *searches)
 	for (size_t i = 0; i < adjuster->count; i++)
 	{
 		finish(adjuster->model, adjuster->candidates, &adjuster->adjusted[i]);
-		put(&adjuster->adjusted[i], &searches[i]);
+		tfrs_search_add_adjustment(&searches[i], &adjuster->adjusted[i]);
 	}
 	adjuster->count = 0;
 }

@@ -11,7 +11,7 @@
 #include "retrieval/collector.h"
 
 /*
- * Puts what the events of the list add to candidates' scores into search->adjusted, in the current
+ * Adds what the events of the list add to candidates' scores to search->adjusted, in the current
  * memory context.  candidates: the model's own, or those of an index, which are told by their ids.
  */
 extern void tfrs_search_adjust(const tfrs_model *model, const tfrs_id_view *candidates,
@@ -25,8 +25,11 @@ typedef struct tfrs_adjustment
 	size_t		count;			/* at most, before they are summed */
 } tfrs_adjustment;
 
+/* Adds adjustments to those that a search has. */
+extern void tfrs_search_add_adjustment(tfrs_search *search, const tfrs_adjustment *adjusted);
+
 /*
- * The same for many queries on all threads: begin, then add and run again and again.  Lies in the
+ * tfrs_search_adjust for many queries on all threads: begin, then add and run again and again.  Lies in the
  * memory context of begin; what run makes lies in that of the caller.
  */
 typedef struct tfrs_adjuster
