@@ -253,7 +253,7 @@ CALL tfrs.alter_recommender('empty', weight => 'stars', options => '{"dim": 8, "
 BEGIN;
 CALL tfrs.refresh('empty');
 ROLLBACK;
-UPDATE shop.rating SET stars = -3 WHERE ctid = (SELECT max(ctid) FROM shop.rating WHERE film_id = 1 AND user_id = 7);
+UPDATE shop.rating SET stars = 'NaN' WHERE ctid = (SELECT max(ctid) FROM shop.rating WHERE film_id = 1 AND user_id = 7);
 CALL tfrs.refresh('empty');
 \set VERBOSITY terse
 

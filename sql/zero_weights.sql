@@ -51,10 +51,11 @@ BEGIN
 	END LOOP;
 	RAISE WARNING 'new rows: %', new_rows;
 END $$;
--- a new row of weight 0 hides nothing and changes nothing, NULL is 1
+-- what has a new row of weight 0 was seen: it is left out as what was chosen is, and changes nothing else; NULL is 1
 CREATE TABLE before AS SELECT candidate, score FROM tfrs.recommend('rated', 3, 1);
 INSERT INTO with_zeros SELECT 3, candidate::int, 0, now() FROM before;
-SELECT r.candidate = before.candidate AND r.score = before.score AS the_same FROM before, tfrs.recommend('rated', 3, 1) r;
+SELECT count(*) AS shown FROM before, tfrs.recommend('rated', 3, 30) r WHERE r.candidate = before.candidate;
+SELECT r.score = before.score AS the_same FROM before, tfrs.recommend('rated', 3, 30, include_seen => true) r WHERE r.candidate = before.candidate;
 INSERT INTO with_zeros SELECT 3, candidate::int, NULL, now() FROM before;
 SELECT r.candidate = before.candidate AS the_same FROM before, tfrs.recommend('rated', 3, 1) r;
 CALL tfrs.materialize('rated', 'rated_recommendation', k => 3, include_seen => true);

@@ -45,8 +45,8 @@ static void
 add_events(tfrs_profile *profile)
 {
 	TupleDesc	columns = SPI_tuptable->tupdesc;
-	bool		has_time = columns->natts > 1;
-	Oid			at_type = has_time ? getBaseType(SPI_gettypeid(columns, 2)) : InvalidOid;
+	bool		has_time = columns->natts > 2;
+	Oid			at_type = has_time ? getBaseType(SPI_gettypeid(columns, 3)) : InvalidOid;
 	const tfrs_id_view *ids = &profile->model->candidate_ids;
 	tfrs_id_reader reader;
 
@@ -57,18 +57,21 @@ add_events(tfrs_profile *profile)
 		int64		at = 0;
 		NullableDatum value;
 		uint32		candidate;
+		double		weight;
 
 		value.value = SPI_getbinval(row, columns, 1, &value.isnull);
 		if (value.isnull)
 			continue;
 		candidate = tfrs_id_view_find(ids, tfrs_id_read_as(&reader, ids->tag, value.value,
 														   "candidate"));
+		value.value = SPI_getbinval(row, columns, 2, &value.isnull);
+		weight = DatumGetFloat8(value.value);
 		if (has_time)
 		{
-			value.value = SPI_getbinval(row, columns, 2, &value.isnull);
+			value.value = SPI_getbinval(row, columns, 3, &value.isnull);
 			at = tfrs_time_of(at_type, &value);
 		}
-		tfrs_profile_add(profile, candidate, at);
+		tfrs_profile_add(profile, candidate, at, weight);
 	}
 }
 
@@ -77,6 +80,17 @@ append_column(StringInfo sql, const char *before, const char *column)
 {
 	if (column != NULL)
 		appendStringInfo(sql, "%s%s", before, quote_identifier(column));
+}
+
+/* The weight of a row, never NULL. */
+static void
+append_weight(StringInfo sql, const tfrs_recommender *recommender)
+{
+	if (recommender->weight_column == NULL)
+		appendStringInfoString(sql, ", 1::pg_catalog.float8");
+	else
+		appendStringInfo(sql, ", COALESCE(%s::pg_catalog.float8, 1)",
+						 quote_identifier(recommender->weight_column));
 }
 
 /*
@@ -117,10 +131,10 @@ tfrs_live_events_read(const tfrs_recommender *recommender, tfrs_profile *profile
 		return;
 	initStringInfo(&sql);
 	append_column(&sql, "SELECT ", recommender->candidate_column);
+	append_weight(&sql, recommender);
 	append_column(&sql, ", ", recommender->at_column);
 	appendStringInfo(&sql, " FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
 					 tfrs_relation_text(live.relation), tfrs_live_relation_id_text(&live));
-	append_weight_condition(&sql, recommender);
 	begin_reading(&scope, recommender);
 	tfrs_live_relation_select(&live, sql.data, type, query);
 	MemoryContextSwitchTo(caller);
@@ -261,7 +275,7 @@ tfrs_live_candidates_read(const tfrs_recommender *recommender, const tfrs_id_vie
 	look_up(&live, sql.data, ids, rows, count, shown);
 }
 
-/* The queries of rows that count. */
+/* The queries of rows. */
 static void
 append_queries(StringInfo sql, const tfrs_recommender *recommender)
 {
@@ -270,7 +284,6 @@ append_queries(StringInfo sql, const tfrs_recommender *recommender)
 	append_column(sql, " WHERE ", recommender->query_column);
 	append_column(sql, " IS NOT NULL AND ", recommender->candidate_column);
 	appendStringInfoString(sql, " IS NOT NULL");
-	append_weight_condition(sql, recommender);
 }
 
 void
@@ -287,6 +300,7 @@ tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *
 	tfrs_live_relation_check_index(&live);
 	initStringInfo(&sql);
 	append_queries(&sql, recommender);
+	append_weight_condition(&sql, recommender);
 	appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) ANY ($1)",
 					 tfrs_live_relation_id_text(&live));
 	look_up(&live, sql.data, ids, rows, count, shown);
@@ -318,12 +332,12 @@ tfrs_live_events_statement(const tfrs_recommender *recommender, Oid collation)
 	initStringInfo(&sql);
 	append_column(&sql, "SELECT ", recommender->query_column);
 	append_column(&sql, ", ", recommender->candidate_column);
+	append_weight(&sql, recommender);
 	append_column(&sql, ", ", recommender->at_column);
 	appendStringInfo(&sql, " FROM %s", tfrs_relation_text(recommender->interactions));
 	append_column(&sql, " WHERE ", recommender->query_column);
 	append_column(&sql, " IS NOT NULL AND ", recommender->candidate_column);
 	appendStringInfoString(&sql, " IS NOT NULL");
-	append_weight_condition(&sql, recommender);
 	append_column(&sql, " ORDER BY ", recommender->query_column);
 	if (OidIsValid(collation))
 		appendStringInfo(&sql, " COLLATE %s", tfrs_collation_text(collation));

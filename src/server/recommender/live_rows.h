@@ -40,8 +40,8 @@ extern void tfrs_live_candidates_read(const tfrs_recommender *recommender,
 extern void tfrs_live_queries_read(const tfrs_recommender *recommender, const tfrs_id_view *ids,
 								   const uint32 *rows, size_t count, tfrs_shown *shown);
 
-/* The model's queries that have chosen a candidate (a row of the model's); false where the
- * interactions cannot be read. */
+/* The model's queries that have a row of a candidate (a row of the model's), whatever its weight; false
+ * where the interactions cannot be read. */
 extern bool tfrs_live_holders_read(const tfrs_recommender *recommender, const tfrs_model *model,
 								   uint32 candidate, tfrs_row_list *holders);
 
@@ -90,7 +90,7 @@ tfrs_live_has_candidates(const tfrs_recommender *recommender)
 extern void tfrs_live_lock(const tfrs_recommender *recommender);
 
 /*
- * All of it, for all queries: a statement.  Its columns are query, candidate and, where there is
+ * All of it, for all queries: a statement.  Its columns are query, candidate, weight and, where there is
  * one, time, none but the time NULL, in the order of the query by that collation; InvalidOid: the
  * query's type has none.
  */

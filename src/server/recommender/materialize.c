@@ -204,14 +204,11 @@ add_query(materialize_job *job, Datum value, const tfrs_profile *profile)
 
 	query->value = value;
 	query->answer = tfrs_profile_answer(profile, TFRS_UNKNOWN_POPULAR, vector);
+	tfrs_profile_exclude(profile, job->include_seen, search);
 	if (query->answer == TFRS_ANSWER_POPULAR)
-	{
 		tfrs_query_slice_add_popular(&job->slice);
-		return;
-	}
-	if (!job->include_seen)
-		tfrs_profile_exclude(profile, search);
-	tfrs_query_slice_add(&job->slice, &profile->list);
+	else
+		tfrs_query_slice_add(&job->slice, &profile->list);
 }
 
 static void
@@ -232,13 +229,15 @@ find_more(const materialize_job *job, size_t query, size_t k, size_t *count)
 {
 	const tfrs_query_slice *slice = &job->slice;
 	tfrs_hit   *hits = allocate(k, sizeof(tfrs_hit));
-	tfrs_search search = slice->popular[query] ? slice->search : slice->searches[query];
+	tfrs_search search = slice->searches[query];
 	tfrs_arena	arena;
 	tfrs_error	error;
 
 	search.k = k;
-	if (slice->popular[query])
+	if (slice->popular[query] != NULL)
 	{
+		search.has_among = slice->search.has_among;
+		search.among_count = slice->search.among_count;
 		*count = tfrs_popular_candidates(job->model, slice->candidates, &search, hits);
 		return hits;
 	}
@@ -391,7 +390,8 @@ answer_queries(materialize_job *job)
 		caller = MemoryContextSwitchTo(job->slice.memory);
 		query = tfrs_profile_cursor_query(&job->cursor, last_query(job));
 		more = tfrs_profile_cursor_read(&job->cursor, job->model, query, &profile);
-		add_query(job, query, &profile);
+		if (profile.chosen)
+			add_query(job, query, &profile);
 		MemoryContextSwitchTo(caller);
 	}
 	write_slice(job, true);

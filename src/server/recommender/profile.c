@@ -55,12 +55,36 @@ tfrs_profile_set_live(tfrs_profile *profile)
 	profile->live = true;
 }
 
-void
-tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at)
+static void
+add_mark(tfrs_profile *profile, uint32 candidate, bool disliked)
 {
-	profile->chosen = true;
-	if (candidate != TFRS_NO_ROW)
+	if (profile->mark_count == profile->mark_room)
+	{
+		size_t		room = Max(2 * profile->mark_room, LEAST_ROOM);
+		tfrs_profile_mark *marks = palloc_extended(room * sizeof(tfrs_profile_mark),
+												   MCXT_ALLOC_HUGE);
+
+		if (profile->mark_count > 0)
+			memcpy(marks, profile->marks, profile->mark_count * sizeof(tfrs_profile_mark));
+		profile->marks = marks;
+		profile->mark_room = room;
+	}
+	profile->marks[profile->mark_count++] = (tfrs_profile_mark) {candidate, disliked};
+}
+
+/* Training takes weights as floats: what is rounded to 0 is 0. */
+void
+tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at, double weight)
+{
+	bool		counts = !((float) weight <= 0);
+
+	profile->chosen = profile->chosen || counts;
+	if (candidate == TFRS_NO_ROW)
+		return;
+	if (counts)
 		append(profile, candidate, profile->has_time ? at : 0);
+	else
+		add_mark(profile, candidate, (float) weight < 0);
 }
 
 static int
@@ -199,7 +223,17 @@ tfrs_profile_adjust(const tfrs_profile *profile, tfrs_search *search)
 }
 
 void
-tfrs_profile_exclude(const tfrs_profile *profile, tfrs_search *search)
+tfrs_profile_exclude(const tfrs_profile *profile, bool include_seen, tfrs_search *search)
 {
-	tfrs_search_exclude(search, profile->list.candidate, profile->list.count);
+	uint32_t   *rows = palloc_extended(profile->mark_count * sizeof(uint32_t) + 1,
+									   MCXT_ALLOC_HUGE);
+	size_t		count = 0;
+
+	for (size_t i = 0; i < profile->mark_count; i++)
+		if (profile->marks[i].disliked || !include_seen)
+			rows[count++] = profile->marks[i].candidate;
+	if (count > 0)
+		tfrs_search_exclude(search, rows, count);
+	if (!include_seen)
+		tfrs_search_exclude(search, profile->list.candidate, profile->list.count);
 }

@@ -34,6 +34,13 @@ typedef struct tfrs_profile_event
 	uint32		candidate;
 } tfrs_profile_event;
 
+/* A candidate that was shown or disliked, and is no event. */
+typedef struct tfrs_profile_mark
+{
+	uint32		candidate;
+	bool		disliked;
+} tfrs_profile_mark;
+
 /* Lies in the current memory context of begin. */
 typedef struct tfrs_profile
 {
@@ -46,6 +53,9 @@ typedef struct tfrs_profile
 	tfrs_profile_event *events; /* (room) after finish those of the list */
 	size_t		count;
 	size_t		room;
+	tfrs_profile_mark *marks;	/* (mark_room) */
+	size_t		mark_count;
+	size_t		mark_room;
 	tfrs_event_list list;		/* the merged events, after finish */
 } tfrs_profile;
 
@@ -66,9 +76,12 @@ extern void tfrs_profile_of_list(tfrs_profile *profile, const tfrs_model *model,
 /* Events are those of the interactions, not those that the model has stored. */
 extern void tfrs_profile_set_live(tfrs_profile *profile);
 
-/* An event of the interactions, of one of the model's candidates or TFRS_NO_ROW; at is looked at
- * only where events have times. */
-extern void tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at);
+/*
+ * A row of the interactions, of one of the model's candidates or TFRS_NO_ROW; at is looked at only
+ * where events have times.  By its weight it is an event, or at 0 something that was seen and not
+ * liked, or below 0 something that is disliked.
+ */
+extern void tfrs_profile_add(tfrs_profile *profile, uint32 candidate, int64 at, double weight);
 
 extern void tfrs_profile_finish(tfrs_profile *profile);
 
@@ -80,9 +93,10 @@ extern tfrs_answer tfrs_profile_answer(const tfrs_profile *profile, tfrs_unknown
 extern void tfrs_profile_adjust(const tfrs_profile *profile, tfrs_search *search);
 
 /*
- * Adds the candidates of the events to search->excluded, a new list in the current memory
- * context.
+ * Adds to search->excluded, a new list in the current memory context, what is disliked, and, unless it
+ * is to be included, what was seen: the candidates of the events and of rows of weight 0.
  */
-extern void tfrs_profile_exclude(const tfrs_profile *profile, tfrs_search *search);
+extern void tfrs_profile_exclude(const tfrs_profile *profile, bool include_seen,
+								 tfrs_search *search);
 
 #endif							/* TFRS_PROFILE_H */

@@ -31,8 +31,8 @@ prepare_readers(tfrs_profile_cursor *cursor)
 		tfrs_statement_report_renamed(cursor->recommender->interactions);
 	tfrs_id_reader_init(&cursor->query_reader, query, "query");
 	tfrs_id_reader_init(&cursor->candidate_reader, candidate, "candidate");
-	cursor->at_type = columns->natts < 3 ? InvalidOid
-		: getBaseType(TupleDescAttr(columns, 2)->atttypid);
+	cursor->at_type = columns->natts < 4 ? InvalidOid
+		: getBaseType(TupleDescAttr(columns, 3)->atttypid);
 	get_typlenbyval(query, &cursor->length, &cursor->by_value);
 }
 
@@ -150,10 +150,10 @@ add_event(const tfrs_profile_cursor *cursor, tfrs_profile *profile)
 	{
 		NullableDatum time;
 
-		time.value = column_value(cursor, 3, &time.isnull);
+		time.value = column_value(cursor, 4, &time.isnull);
 		at = tfrs_time_of(cursor->at_type, &time);
 	}
-	tfrs_profile_add(profile, row, at);
+	tfrs_profile_add(profile, row, at, DatumGetFloat8(column_value(cursor, 3, &null)));
 }
 
 bool

@@ -111,8 +111,7 @@ recommend(FunctionCallInfo fcinfo, int first)
 	tfrs_search_rows(fcinfo, first + K, call.candidates, &call.search);
 	call.search.min_score = tfrs_search_min_score(fcinfo, first + MIN_SCORE);
 	tfrs_call_profile(&call, id, &profile);
-	if (!boolean_argument(fcinfo, first + INCLUDE_SEEN))
-		tfrs_profile_exclude(&profile, &call.search);
+	tfrs_profile_exclude(&profile, boolean_argument(fcinfo, first + INCLUDE_SEEN), &call.search);
 	answer(&call, &profile, unknown_argument(fcinfo, first + UNKNOWN), NULL);
 }
 
@@ -172,7 +171,7 @@ recommend_from(FunctionCallInfo fcinfo, int first)
 	tfrs_search_rows(fcinfo, first + FROM_K, call.candidates, &call.search);
 	call.search.min_score = tfrs_search_min_score(fcinfo, first + FROM_MIN_SCORE);
 	tfrs_profile_of_list(&profile, call.model, list.rows, list.count);
-	tfrs_profile_exclude(&profile, &call.search);
+	tfrs_profile_exclude(&profile, false, &call.search);
 	tfrs_search_exclude(&call.search, avoid.rows, avoid.count);
 	answer(&call, &profile, TFRS_UNKNOWN_POPULAR, &avoid);
 }

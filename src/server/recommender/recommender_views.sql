@@ -141,7 +141,7 @@ COMMENT ON COLUMN recommender_status.trained_at IS 'when the version in use was 
 COMMENT ON COLUMN recommender_status.published_at IS 'when it was put to use';
 COMMENT ON COLUMN recommender_status.age_seconds IS 'seconds since the version in use was trained';
 COMMENT ON COLUMN recommender_status.rows IS
-	'interactions that there were then, but for those without a query or a candidate, or of weight 0';
+	'interactions that there were then, but for those without a query or a candidate, or of a weight of 0 or below';
 COMMENT ON COLUMN recommender_status.estimated_new_rows IS
 	'interactions since then, by the statistics; NULL for a view';
 COMMENT ON COLUMN recommender_status.last_run_state IS

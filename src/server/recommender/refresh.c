@@ -316,7 +316,7 @@ report(const refresh *refresh)
 				(errmsg("recommender \"%s\": version %d is in use%s", refresh->name,
 						run->version, worth(run)),
 				 skipped == 0 ? 0 : errdetail(UINT64_FORMAT " rows without a query or a candidate, "
-											  "or of weight 0, were left out.", skipped)));
+											  "or of a weight of 0 or below, were left out.", skipped)));
 }
 
 static void

@@ -77,6 +77,17 @@ add_to_sum(tfrs_source_sum *sum, const tfrs_row_ids *ids, float weight, int64 at
 	sum->lanes[1] += tfrs_random_mix(hash ^ LANE_SALT);
 }
 
+/* A dislike, whose weight is negative, is nothing that training learns from. */
+static float
+weight_of(const NullableDatum *value, const char *column)
+{
+	double		weight = value->isnull ? 1 : DatumGetFloat8(value->value);
+
+	if (weight < 0 && weight >= -TFRS_MOST_WEIGHT)
+		return 0;
+	return (float) tfrs_weight_of(value, column);
+}
+
 static bool
 receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -96,7 +107,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	if (tfrs_collection_ids(collection, &values[QUERY], &values[CANDIDATE], &ids))
 	{
 		float		weight = collection->has_weight ?
-			(float) tfrs_weight_of(&values[column++], to->weight_column) : 1;
+			weight_of(&values[column++], to->weight_column) : 1;
 		int64		at = collection->has_time ? tfrs_time_of(to->at_type, &values[column]) : 0;
 
 		if (tfrs_collection_counts(collection, weight))

@@ -41,7 +41,8 @@ tfrs_query_slice_begin(tfrs_query_slice *slice, size_t room)
 	slice->room = room;
 	slice->waiting = slice->adjusted = 0;
 	slice->k = most_hits(slice);
-	slice->popular = allocate(room, sizeof(bool));
+	slice->popular = allocate(room, sizeof(tfrs_hit *));
+	slice->popular_counts = allocate(room, sizeof(size_t));
 	slice->searches = allocate(room, sizeof(tfrs_search));
 	slice->vectors = allocate(room * slice->index->dim, sizeof(float));
 	slice->hits = allocate(room * slice->k, sizeof(tfrs_hit));
@@ -67,31 +68,37 @@ tfrs_query_slice_add(tfrs_query_slice *slice, const tfrs_event_list *events)
 {
 	if (slice->model != NULL)
 		slice->adjusted += tfrs_adjuster_add(&slice->adjuster, events);
-	slice->popular[slice->waiting++] = false;
+	slice->popular[slice->waiting++] = NULL;
 }
 
-static void
-find_popular(tfrs_query_slice *slice)
+static tfrs_hit *
+find_popular(const tfrs_query_slice *slice, const tfrs_search *search, MemoryContext context,
+			 size_t *count)
 {
-	slice->popular_hits = MemoryContextAllocHuge(slice->context, slice->k * sizeof(tfrs_hit) + 1);
-	slice->popular_count = tfrs_popular_candidates(slice->model, slice->candidates,
-												   &slice->search, slice->popular_hits);
+	tfrs_hit   *hits = MemoryContextAllocHuge(context, slice->k * sizeof(tfrs_hit) + 1);
+
+	*count = tfrs_popular_candidates(slice->model, slice->candidates, search, hits);
+	return hits;
 }
 
 void
 tfrs_query_slice_add_popular(tfrs_query_slice *slice)
 {
 	static const tfrs_event_list none = {0};
-	float	   *vector;
-	tfrs_search *search = tfrs_query_slice_next(slice, &vector);
+	size_t		i = slice->waiting;
+	tfrs_search *search = &slice->searches[i];
+	bool		own = search->excluded_count != slice->search.excluded_count;
 
-	memset(vector, 0, slice->index->dim * sizeof(float));
+	if (!own && slice->popular_hits == NULL)
+		slice->popular_hits = find_popular(slice, search, slice->context, &slice->popular_count);
+	tfrs_query_slice_add(slice, &none);
+	slice->popular[i] = slice->popular_hits;
+	slice->popular_counts[i] = slice->popular_count;
+	if (own)
+		slice->popular[i] = find_popular(slice, search, slice->memory, &slice->popular_counts[i]);
+	memset(slice->vectors + i * slice->index->dim, 0, slice->index->dim * sizeof(float));
 	search->has_among = true;	/* nothing to search for */
 	search->among_count = 0;
-	if (slice->popular_hits == NULL)
-		find_popular(slice);
-	tfrs_query_slice_add(slice, &none);
-	slice->popular[slice->waiting - 1] = true;
 }
 
 bool
@@ -121,8 +128,8 @@ tfrs_query_slice_answer(tfrs_query_slice *slice)
 const tfrs_hit *
 tfrs_query_slice_hits(const tfrs_query_slice *slice, size_t i, size_t *count)
 {
-	*count = slice->popular[i] ? slice->popular_count : slice->counts[i];
-	return slice->popular[i] ? slice->popular_hits : slice->hits + i * slice->k;
+	*count = slice->popular[i] != NULL ? slice->popular_counts[i] : slice->counts[i];
+	return slice->popular[i] != NULL ? slice->popular[i] : slice->hits + i * slice->k;
 }
 
 void

@@ -32,12 +32,13 @@ typedef struct tfrs_query_slice
 	size_t		waiting;
 	size_t		adjusted;		/* rows that these adjust at most */
 	size_t		k;				/* min(search.k, N) */
-	bool	   *popular;		/* (room) no vector: what is popular in general */
+	tfrs_hit  **popular;		/* (room) no vector, but what is popular in general; else NULL */
+	size_t	   *popular_counts; /* (room) of these */
 	tfrs_search *searches;		/* (room) */
 	float	   *vectors;		/* (room, D) */
 	tfrs_hit   *hits;			/* (room, k) */
 	size_t	   *counts;			/* (room) */
-	tfrs_hit   *popular_hits;	/* (k); NULL: not needed yet */
+	tfrs_hit   *popular_hits;	/* (k) for all that exclude nothing of their own; NULL: not needed yet */
 	size_t		popular_count;
 } tfrs_query_slice;
 
@@ -55,7 +56,8 @@ extern tfrs_search *tfrs_query_slice_next(const tfrs_query_slice *slice, float *
  * or none. */
 extern void tfrs_query_slice_add(tfrs_query_slice *slice, const tfrs_event_list *events);
 
-/* Adds a query that nothing is known of: it gets what is popular in general. */
+/* Adds a query that nothing is known of, whose search was put there: it gets what is popular in general
+ * and not excluded. */
 extern void tfrs_query_slice_add_popular(tfrs_query_slice *slice);
 
 extern bool tfrs_query_slice_is_full(const tfrs_query_slice *slice);
