@@ -60,7 +60,7 @@ tfrs_content_fit_bytes(const tfrs_events *events, size_t candidates, size_t word
 
 	tfrs_layout_place(&layout, words, 2 * sizeof(uint64_t));
 	tfrs_layout_place(&layout, events->count, sizeof(uint32_t));
-	tfrs_layout_place(&layout, candidates + 1, 8 * (size_t) threads + 21);
+	tfrs_layout_place(&layout, candidates + 1, 8 * (size_t) threads + 25);
 	tfrs_layout_place(&layout, candidates, near * (4 * sizeof(uint32_t) + 1));
 	*bytes = layout.bytes;
 	return layout.fits;
@@ -93,6 +93,7 @@ tfrs_content_fit_free(tfrs_content_fit *fit)
 	tfrs_arena_release(fit->arena, fit->candidate);
 	tfrs_arena_release(fit->arena, fit->value);
 	tfrs_arena_release(fit->arena, fit->scale);
+	tfrs_arena_release(fit->arena, fit->level);
 	memset(fit, 0, sizeof(*fit));
 }
 
@@ -135,6 +136,8 @@ get_columns(tfrs_content_fit *fit, tfrs_error *error)
 		status = TFRS_GET_ZERO(arena, &fit->offsets, n + 1, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET_ZERO(arena, &fit->scale, n, error);
+	if (status == TFRS_OK)
+		status = TFRS_GET_ZERO(arena, &fit->level, n, error);
 	return status;
 }
 
@@ -443,10 +446,18 @@ fit_curve(tfrs_content_fit *fit)
 	solve(fit->matrix, fit->curve);
 }
 
-/* The values of a column, and its scale. */
+/* How often a query has candidate j. */
+static float
+share_of_queries(const tfrs_content_fit *fit, size_t j)
+{
+	return (float) (fit->query_start[j + 1] - fit->query_start[j]) / (float) fit->events->queries;
+}
+
+/* The values of a column, its scale and its level. */
 static uint64_t
 draw_column(tfrs_content_fit *fit, size_t candidate)
 {
+	float		whole = is_known(fit, candidate) ? 1 : NEW_SCALE;
 	float	   *value = fit->similarity + candidate * fit->near;
 	float		most = 0;
 
@@ -459,11 +470,13 @@ draw_column(tfrs_content_fit *fit, size_t candidate)
 		for (int p = 0; p < TFRS_CONTENT_POWERS; p++)
 			sum += fit->curve[p] * power[p];
 		value[i] = (float) sum;
+		fit->level[candidate] += whole * value[i] *
+			share_of_queries(fit, fit->nearest[candidate * fit->near + i]);
 		most = fmaxf(most, fabsf(value[i]));
 	}
 	for (size_t i = 0; i < fit->near_count[candidate]; i++)
 		value[i] = most > 0 ? value[i] * INT8_MAX / most : 0;
-	fit->scale[candidate] = most / INT8_MAX * (is_known(fit, candidate) ? 1 : NEW_SCALE);
+	fit->scale[candidate] = most / INT8_MAX * whole;
 	return CANDIDATE_WORK;
 }
 
@@ -553,4 +566,15 @@ tfrs_content_fit_step(tfrs_content_fit *fit, tfrs_neighbours *result, tfrs_error
 		fit->scale
 	};
 	return TFRS_OK;
+}
+
+void
+tfrs_content_fit_weigh_known(tfrs_content_fit *fit, float share)
+{
+	for (size_t i = 0; i < fit->candidates; i++)
+		if (tfrs_content_is_known(fit->content, i))
+		{
+			fit->scale[i] *= share;
+			fit->level[i] *= share;
+		}
 }

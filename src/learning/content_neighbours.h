@@ -63,6 +63,7 @@ typedef struct tfrs_content_fit
 	uint32_t   *candidate;		/* (M) */
 	int8_t	   *value;			/* (M) */
 	float	   *scale;			/* (N) */
+	float	   *level;			/* (N) what a candidate gains on an average over the queries */
 } tfrs_content_fit;
 
 /* The content and the events must outlive the fit.  Error: memory. */
@@ -73,6 +74,9 @@ extern tfrs_status tfrs_content_fit_begin(tfrs_content_fit *fit, tfrs_arena *are
 /* TFRS_MORE until done; then result points into the fit, which holds nothing else.  Error: memory. */
 extern tfrs_status tfrs_content_fit_step(tfrs_content_fit *fit, tfrs_neighbours *result,
 										 tfrs_error *error);
+
+/* Multiplies the values of known candidates by that share, once the fit is done. */
+extern void tfrs_content_fit_weigh_known(tfrs_content_fit *fit, float share);
 extern void tfrs_content_fit_free(tfrs_content_fit *fit);
 
 /* Adds to *bytes what is taken for so many words of P in all; false where that overflows. */

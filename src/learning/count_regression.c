@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define PENALTY 10.0f
+#define PENALTY 5.0f
 #define MOST_ROUNDS 15
 #define MOST_MOVE 2.0
 #define SMALL_MOVE 1e-2

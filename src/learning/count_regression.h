@@ -1,7 +1,7 @@
 /*
  * count_regression.h: how often a candidate is chosen, told by its content: a Poisson regression.
  *
- *     ln E[c_i / mean c] = P_i g + g0,  penalty 10 |g|^2
+ *     ln E[c_i / mean c] = P_i g + g0,  penalty 5 |g|^2
  *
  * over the known candidates, c_i being how often each was chosen.  Newton steps, each solved by
  * ridge.h: the weights are what is expected, mu_i, and the target (c_i / mean c - mu_i) / mu_i.  A step

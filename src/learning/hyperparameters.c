@@ -77,7 +77,7 @@ history_default(tfrs_history_options *history)
 static void
 parts_default(tfrs_part_options *parts)
 {
-	*parts = (tfrs_part_options) {{-1.0f, -1.0f}, -1.0f, -1.0f, true};
+	*parts = (tfrs_part_options) {{-1.0f, -1.0f, -1.0f}, -1.0f, -1.0f, true};
 }
 
 void
@@ -388,9 +388,9 @@ check_validation(const tfrs_validation_options *validation, bool history)
 static const char *
 check_parts(const tfrs_part_options *parts)
 {
-	for (int p = 0; p < 2; p++)
+	for (int p = 0; p < 3; p++)
 		if (!(parts->weight[p] <= 10000.0f))
-			return "together and next must be at most 10000";
+			return "together, next and content must be at most 10000";
 	return parts->towers <= 1.0f && parts->recent <= 1.0f ? NULL
 		: "towers and recent must be at most 1";
 }

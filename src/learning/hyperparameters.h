@@ -99,7 +99,7 @@ typedef struct tfrs_validation_options
  */
 typedef struct tfrs_part_options
 {
-	float		weight[2];		/* of the parts together and next; 0: none */
+	float		weight[3];		/* of the parts together, next and content; 0: none */
 	float		towers;
 	float		recent;			/* how far recent popularity takes the place of that of all time */
 	bool		pilot;			/* false: what is not given is not chosen */

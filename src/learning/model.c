@@ -83,11 +83,7 @@ check_counts(const tfrs_model *model, const model_side *side, tfrs_error *error)
 	uint64_t	sum = 0;
 
 	for (size_t i = 0; i < side->ids->count; i++)
-	{
-		if ((*side->counts)[i] == 0)
-			return corrupt(error, "An id has no row.");
 		sum += (*side->counts)[i];
-	}
 	if (sum != model->shape->rows)
 		return corrupt(error, "The counts of its ids do not add up to its rows.");
 	return TFRS_OK;
@@ -255,7 +251,7 @@ check_score(const tfrs_model_score *score, tfrs_error *error)
 		if (!(score->mixture[h] >= 0 && score->mixture[h] <= 1.001f))
 			return corrupt(error, "Its popularity is no mixture.");
 	if (!(score->towers > 0 && score->towers <= 1) || !(score->recent >= 0 && score->recent <= 1) ||
-		score->trending > 1 || score->reserved != 0)
+		score->trending > 1 || !(score->content >= 0 && score->content <= 10000))
 		return corrupt(error, "The weights of its score are out of range.");
 	return TFRS_OK;
 }

@@ -66,7 +66,7 @@ typedef struct tfrs_model_score
 	float		recent;			/* added to a bias that many times: ln p of now less that of all time */
 	float		mixture[TFRS_POPULARITY_PARTS];	/* weights of the half-lives */
 	uint32_t	trending;		/* 1: unknown queries get what is popular now */
-	uint32_t	reserved;
+	float		content;		/* weight of the part by content for known candidates */
 } tfrs_model_score;
 
 typedef struct tfrs_model_optimizer

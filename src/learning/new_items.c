@@ -8,8 +8,9 @@
 
 #include "base/kernels.h"
 
-#define PENALTY 2.0f
+#define PENALTY 4.0f
 #define BLEND 0.5f
+#define CAUTION 0.5
 
 /* Candidates of a step. */
 #define STEP_CANDIDATES ((size_t) 1 << 14)
@@ -36,12 +37,29 @@ tfrs_new_items_bytes(size_t candidates, size_t words, size_t dim, size_t *bytes)
 	return layout.fits;
 }
 
+/* The fourth root of each count; their mean over the known candidates is 1. */
+static void
+weigh(tfrs_new_items *items)
+{
+	const tfrs_content *content = items->data.content;
+	double		sum = 0;
+	size_t		known = 0;
+
+	for (size_t i = 0; i < content->candidates; i++)
+	{
+		items->weight[i] = sqrtf(sqrtf((float) content->counts[i]));
+		sum += items->weight[i];
+		known += tfrs_content_is_known(content, i);
+	}
+	for (size_t i = 0; i < content->candidates && known > 0; i++)
+		items->weight[i] *= (float) ((double) known / sum);
+}
+
 tfrs_status
 tfrs_new_items_begin(tfrs_new_items *items, tfrs_arena *arena, const tfrs_new_items_data *data,
 					 tfrs_error *error)
 {
 	const tfrs_content *content = data->content;
-	double		mean;
 	tfrs_status status;
 
 	memset(items, 0, sizeof(*items));
@@ -58,9 +76,7 @@ tfrs_new_items_begin(tfrs_new_items *items, tfrs_arena *arena, const tfrs_new_it
 		tfrs_new_items_free(items);
 		return status;
 	}
-	mean = tfrs_content_mean_count(content);
-	for (size_t i = 0; i < content->candidates; i++)
-		items->weight[i] = (float) (content->counts[i] / mean);
+	weigh(items);
 	return TFRS_OK;
 }
 
@@ -190,34 +206,35 @@ count(tfrs_new_items *items, tfrs_error *error)
 	return TFRS_MORE;
 }
 
-/* a1 of bias = a0 ln(c / mean c) + a1 over the known. */
+/* P_i g of a candidate. */
 static double
-average_bias(const tfrs_new_items *items)
+counted(const tfrs_new_items *items, size_t candidate)
 {
 	const tfrs_content *content = items->data.content;
-	double		n = 0;
-	double		x = 0;
-	double		y = 0;
-	double		xx = 0;
-	double		xy = 0;
+	double		sum = 0;
+
+	for (uint64_t e = content->offsets[candidate]; e < content->offsets[candidate + 1]; e++)
+		sum += (double) content->value[e] * items->counts.parameter[content->word[e]];
+	return sum;
+}
+
+/* What is added to P_i g. */
+static double
+level_of(const tfrs_new_items *items)
+{
+	const tfrs_content *content = items->data.content;
+	size_t		dim = items->data.dim;
+	double		sum = 0;
+	size_t		known = 0;
 
 	for (size_t i = 0; i < content->candidates; i++)
 	{
-		double		logarithm = tfrs_content_is_known(content, i) ? log(items->weight[i]) : 0;
-		double		bias = items->data.candidates[i * items->data.dim + width_of(&items->data)];
-
 		if (!tfrs_content_is_known(content, i))
 			continue;
-		n++;
-		x += logarithm;
-		y += bias;
-		xx += logarithm * logarithm;
-		xy += logarithm * bias;
+		sum += (double) items->data.candidates[i * dim + dim - 1] - counted(items, i);
+		known++;
 	}
-	if (n == 0)
-		return 0;
-	/* where all were chosen equally often: their mean */
-	return y / n - x / n * ((xy - x * y / n) / fmax(xx - x * x / n, 1e-6 * n));
+	return known > 0 ? sum / (double) known - CAUTION : 0;
 }
 
 static tfrs_status
@@ -228,9 +245,9 @@ map_bias(tfrs_new_items *items)
 
 	if (!items->data.bias)
 		return TFRS_OK;
-	for (size_t w = 0; w <= words; w++)
+	for (size_t w = 0; w < words; w++)
 		items->result[w * dim + dim - 1] = items->counts.parameter[w];
-	items->result[words * dim + dim - 1] += (float) average_bias(items);
+	items->result[words * dim + dim - 1] = (float) level_of(items);
 	tfrs_count_regression_free(&items->counts);
 	return TFRS_OK;
 }

@@ -39,6 +39,7 @@ enum
 {
 	TRY_NEXT,
 	TRY_TOGETHER,
+	TRY_CONTENT,
 	TRY_TOWERS,
 	TRY_RECENT,
 	LIST,
@@ -54,6 +55,7 @@ typedef struct grid
 static const grid grids[] = {
 	[TRY_NEXT] = {8, {0, 1.25f, 2.5f, 5, 10, 20, 40, 80}},
 	[TRY_TOGETHER] = {8, {0, 1.25f, 2.5f, 5, 10, 20, 40, 80}},
+	[TRY_CONTENT] = {7, {0, 1.25f, 2.5f, 5, 10, 20, 40}},
 	[TRY_TOWERS] = {4, {0.25f, 0.5f, 0.75f, 1}},
 	[TRY_RECENT] = {5, {0, 0.25f, 0.5f, 0.75f, 1}}
 };
@@ -68,6 +70,8 @@ tried_weight(tfrs_part_choice *choice)
 			return &choice->weights.part[TFRS_NEXT];
 		case TRY_TOGETHER:
 			return &choice->weights.part[TFRS_TOGETHER];
+		case TRY_CONTENT:
+			return &choice->weights.part[TFRS_LIKE_CONTENT];
 		case TRY_TOWERS:
 			return &choice->weights.towers;
 		default:
@@ -76,21 +80,26 @@ tried_weight(tfrs_part_choice *choice)
 }
 
 static bool
+part_is_open(const tfrs_part_choice *choice, size_t part)
+{
+	return !choice->test.given.part[part] && choice->test.fit->neighbours[part].count > 0;
+}
+
+static bool
 is_open(const tfrs_part_choice *choice)
 {
-	const tfrs_part_fit *fit = choice->test.fit;
-
 	switch (choice->tried)
 	{
 		case TRY_NEXT:
-			return !choice->test.given.part[TFRS_NEXT] && fit->neighbours[TFRS_NEXT].count > 0;
+			return part_is_open(choice, TFRS_NEXT);
 		case TRY_TOGETHER:
-			return !choice->test.given.part[TFRS_TOGETHER] &&
-				fit->neighbours[TFRS_TOGETHER].count > 0;
+			return part_is_open(choice, TFRS_TOGETHER);
+		case TRY_CONTENT:
+			return part_is_open(choice, TFRS_LIKE_CONTENT);
 		case TRY_TOWERS:
 			return !choice->test.given.towers;
 		default:
-			return !choice->test.given.recent && fit->recent != NULL;
+			return !choice->test.given.recent && choice->test.fit->recent != NULL;
 	}
 }
 
@@ -141,7 +150,7 @@ get_memory(tfrs_part_choice *choice, tfrs_error *error)
 	size_t		lists = choice->test.withheld->lists;
 	tfrs_status status = TFRS_GET(arena, &choice->list, lists, error);
 
-	choice->scratch_stride = 4 * choice->candidates + choice->test.shape->dim;
+	choice->scratch_stride = (TFRS_SCORE_PARTS + 2) * choice->candidates + choice->test.shape->dim;
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &choice->gain,
 						  tfrs_size_smaller(lists, MOST_QUERIES) * MOST_GRID, error);
@@ -210,9 +219,14 @@ scores_of_worker(const tfrs_part_choice *choice, int worker)
 	float	   *scratch = choice->scratch + (size_t) worker * choice->scratch_stride;
 	size_t		n = choice->candidates;
 
-	return (query_scores) {
-		{scratch, scratch + n}, scratch + 2 * n, scratch + 3 * n, scratch + 4 * n
+	query_scores scores = {
+		.towers = scratch + TFRS_SCORE_PARTS * n, .score = scratch + (TFRS_SCORE_PARTS + 1) * n,
+		.vector = scratch + (TFRS_SCORE_PARTS + 2) * n
 	};
+
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		scores.part[p] = scratch + p * n;
+	return scores;
 }
 
 static void
@@ -224,7 +238,7 @@ fill_part(const tfrs_part_choice *choice, size_t part, const tfrs_event_list *li
 	memset(score, 0, choice->candidates * sizeof(float));
 	if (choice->test.fit->neighbours[part].count == 0)
 		return;
-	parts.shape[part] = tfrs_score_part_of((tfrs_neighbour_kind) part, 1);
+	parts.shape[part] = tfrs_score_part_of(part, 1);
 	parts.neighbours[part] = choice->test.fit->neighbours[part];
 	tfrs_score_parts_add(&parts, part, list, sums);
 	for (size_t i = 0; i < sums->count; i++)
@@ -256,7 +270,8 @@ mix(const tfrs_part_choice *choice, const tfrs_part_weights *weights, query_scor
 	for (size_t c = 0; c < choice->candidates; c++)
 		scores->score[c] = weights->towers * scores->towers[c] +
 			weights->part[TFRS_TOGETHER] * scores->part[TFRS_TOGETHER][c] +
-			weights->part[TFRS_NEXT] * scores->part[TFRS_NEXT][c];
+			weights->part[TFRS_NEXT] * scores->part[TFRS_NEXT][c] +
+			weights->part[TFRS_LIKE_CONTENT] * scores->part[TFRS_LIKE_CONTENT][c];
 	for (size_t c = 0; recent != NULL && weights->recent != 0 && c < choice->candidates; c++)
 		scores->score[c] += weights->recent * (recent->end[c] - recent->all[c]);
 }

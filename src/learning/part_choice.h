@@ -1,13 +1,14 @@
 /*
  * part_choice.h: how much each part of a score weighs, by what it does for events that were withheld.
  *
- *     score = a (tower(q) . tower(c)) + w1 together + w2 next + g (ln p_end(c) - ln p_all(c))
+ *     score = a (tower(q) . tower(c)) + w1 together + w2 next + w3 content
+ *             + g (ln p_end(c) - ln p_all(c))
  *
- * In the order w2, w1, a, g each weight is tried while the others stay; it is changed if that gains
- * more than a standard error over the queries (two where these are few), so what does nothing stays off, and what was there
- * before stays as it is.  The gain of a query is the mean over its withheld events of
- * 1 / log2(1 + rank), ranked among the candidates that it neither has nor has withheld and that have
- * been trained on.
+ * In the order w2, w1, w3, a, g each weight is tried while the others stay; it is changed if that
+ * gains more than a standard error over the queries (two where these are few), so what does
+ * nothing stays off, and what was there before stays as it is.  The gain of a query is the mean
+ * over its withheld events of 1 / log2(1 + rank), ranked among the candidates that it neither has
+ * nor has withheld and that have been trained on.
  *
  * Queries that are not shown at all tell which list such ones get: what is popular now, or of all time.
  */
@@ -26,7 +27,7 @@
 /* Weights of a score's parts. */
 typedef struct tfrs_part_weights
 {
-	float		part[TFRS_SCORE_PARTS];	/* w1, w2 */
+	float		part[TFRS_SCORE_PARTS];	/* w1, w2, w3 */
 	float		towers;			/* a */
 	float		recent;			/* g */
 	bool		trending;		/* unknown queries get the largest p_end */

@@ -29,16 +29,11 @@ tfrs_part_fit_bytes(const tfrs_events *events, size_t candidates, int threads, s
 }
 
 void
-tfrs_part_fit_begin(tfrs_part_fit *fit, tfrs_arena *arena, const tfrs_events *events,
-					size_t candidates, const bool wanted[TFRS_SCORE_PARTS], int threads)
+tfrs_part_fit_begin(tfrs_part_fit *fit, tfrs_arena *arena, const tfrs_part_fit_data *data)
 {
 	memset(fit, 0, sizeof(*fit));
 	fit->arena = arena;
-	fit->events = events;
-	fit->candidates = candidates;
-	fit->threads = threads;
-	fit->wanted[TFRS_TOGETHER] = wanted[TFRS_TOGETHER];
-	fit->wanted[TFRS_NEXT] = wanted[TFRS_NEXT] && events->at != NULL;
+	fit->data = *data;
 }
 
 void
@@ -46,8 +41,9 @@ tfrs_part_fit_free(tfrs_part_fit *fit)
 {
 	if (fit->arena == NULL)
 		return;
-	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+	for (size_t p = 0; p < TFRS_LIKE_CONTENT; p++)
 		tfrs_neighbour_fit_free(&fit->fit[p]);
+	tfrs_content_fit_free(&fit->content);
 	tfrs_popularity_fit_free(&fit->popularity);
 	memset(fit, 0, sizeof(*fit));
 }
@@ -55,19 +51,37 @@ tfrs_part_fit_free(tfrs_part_fit *fit)
 static bool
 is_wanted(const tfrs_part_fit *fit)
 {
-	return fit->phase == POPULARITY ? fit->events->at != NULL : fit->wanted[fit->phase];
+	const tfrs_part_fit_data *data = &fit->data;
+	bool		timed = data->events->at != NULL;
+
+	switch (fit->phase)
+	{
+		case POPULARITY:
+			return timed;
+		case TFRS_LIKE_CONTENT:
+			return data->wanted[TFRS_LIKE_CONTENT] && data->content != NULL;
+		case TFRS_NEXT:
+			return data->wanted[TFRS_NEXT] && timed;
+		default:
+			return data->wanted[fit->phase];
+	}
 }
 
 static tfrs_status
 begin(tfrs_part_fit *fit, tfrs_error *error)
 {
+	const tfrs_part_fit_data *data = &fit->data;
+
 	fit->begun = true;
 	if (fit->phase == POPULARITY)
-		return tfrs_popularity_fit_begin(&fit->popularity, fit->arena, fit->events,
-										 fit->candidates, error);
+		return tfrs_popularity_fit_begin(&fit->popularity, fit->arena, data->events,
+										 data->candidates, error);
+	if (fit->phase == TFRS_LIKE_CONTENT)
+		return tfrs_content_fit_begin(&fit->content, fit->arena, data->content, data->events,
+									  data->threads, error);
 	return tfrs_neighbour_fit_begin(&fit->fit[fit->phase], fit->arena,
-									(tfrs_neighbour_kind) fit->phase, fit->events,
-									fit->candidates, fit->threads, error);
+									(tfrs_neighbour_kind) fit->phase, data->events,
+									data->candidates, data->threads, error);
 }
 
 static tfrs_status
@@ -80,8 +94,10 @@ step(tfrs_part_fit *fit, tfrs_error *error)
 		status = begin(fit, error);
 		return status == TFRS_OK ? TFRS_MORE : status;
 	}
-	if (fit->phase < POPULARITY)
+	if (fit->phase < TFRS_LIKE_CONTENT)
 		return tfrs_neighbour_fit_step(&fit->fit[fit->phase], &fit->neighbours[fit->phase], error);
+	if (fit->phase == TFRS_LIKE_CONTENT)
+		return tfrs_content_fit_step(&fit->content, &fit->neighbours[fit->phase], error);
 	status = tfrs_popularity_fit_step(&fit->popularity);
 	if (status == TFRS_OK)
 		fit->recent = &fit->popularity.result;

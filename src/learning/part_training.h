@@ -20,6 +20,8 @@ typedef struct tfrs_part_training
 	tfrs_arena *arena;
 	tfrs_pilot	pilot;
 	tfrs_part_weights weights;
+	const tfrs_content *content;	/* of the candidates, or NULL */
+	bool		content_given;	/* how much it weighs */
 	tfrs_part_fit fit;
 	tfrs_score_parts scores;	/* as they are served */
 	tfrs_model_score score;

@@ -175,10 +175,14 @@ static void
 begin_parts(tfrs_pilot *pilot)
 {
 	const tfrs_part_options *options = &pilot->options.parts;
-	bool		wanted[TFRS_SCORE_PARTS] = {options->weight[0] != 0, options->weight[1] != 0};
+	tfrs_part_fit_data data = {
+		.events = &pilot->split.training.events, .content = pilot->training.content,
+		.candidates = pilot->candidates, .threads = pilot->options.threads
+	};
 
-	tfrs_part_fit_begin(&pilot->parts, pilot->arena, &pilot->split.training.events,
-						pilot->candidates, wanted, pilot->options.threads);
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		data.wanted[p] = options->weight[p] != 0;
+	tfrs_part_fit_begin(&pilot->parts, pilot->arena, &data);
 }
 
 static tfrs_status
@@ -193,12 +197,11 @@ begin_choice(tfrs_pilot *pilot, tfrs_error *error)
 		.withheld = &pilot->split.tested,
 		.fit = &pilot->parts,
 		.threads = pilot->options.threads,
-		.given = {
-			{options->weight[0] >= 0, options->weight[1] >= 0}, options->towers > 0,
-			options->recent >= 0
-		}
+		.given = {.towers = options->towers > 0, .recent = options->recent >= 0}
 	};
 
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		test.given.part[p] = options->weight[p] >= 0;
 	for (uint32_t b = 0; b < pilot->descent.shape.bags; b++)
 		pilot->bag[b] = tfrs_serving_bag(&pilot->serving, b);
 	if (!pilot->descent.shape.bias || !pilot->has_window)

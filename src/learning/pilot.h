@@ -31,6 +31,7 @@ typedef struct tfrs_pilot_training
 	tfrs_descent_counts counts;
 	tfrs_descent_data data;
 	const uint32_t *query_counts;	/* (V) */
+	const tfrs_content *content;	/* of the candidates, or NULL */
 } tfrs_pilot_training;
 
 /* How far a pilot is. */

@@ -29,14 +29,14 @@
 #define DECAYED_UNITS 65536.0f
 
 /* Prefixes of the parts' names, as the writer keeps them. */
-static const char *const prefixes[TFRS_SCORE_PARTS] = {"together.", "next."};
+static const char *const prefixes[TFRS_SCORE_PARTS] = {"together.", "next.", "content."};
 
 tfrs_score_part_shape
-tfrs_score_part_of(tfrs_neighbour_kind kind, float weight)
+tfrs_score_part_of(size_t part, float weight)
 {
 	return (tfrs_score_part_shape) {
-		.weight = weight, .decay = kind == TFRS_NEXT ? SERVE_DECAY : 1.0f,
-		.length = kind == TFRS_NEXT ? TFRS_STATE_EVENTS : 0
+		.weight = weight, .decay = part == TFRS_NEXT ? SERVE_DECAY : 1.0f,
+		.length = part == TFRS_NEXT ? TFRS_STATE_EVENTS : 0
 	};
 }
 
@@ -489,13 +489,16 @@ tfrs_score_parts_load(tfrs_score_parts *parts, const tfrs_block *block, size_t c
 					  tfrs_error *error)
 {
 	tfrs_status status = TFRS_OK;
+	bool		some = false;
 
 	memset(parts, 0, sizeof(*parts));
 	parts->candidates = candidates;
 	for (size_t p = 0; p < TFRS_SCORE_PARTS && status == TFRS_OK; p++)
 		if (tfrs_block_has(block, tfrs_part_name_of(prefixes[p], "shape").text))
 			status = load_part(parts, p, block, error);
-	if (parts->shape[TFRS_TOGETHER].weight == 0 && parts->shape[TFRS_NEXT].weight == 0)
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		some = some || parts->shape[p].weight != 0;
+	if (!some)
 		parts->candidates = 0;
 	return status;
 }

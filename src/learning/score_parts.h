@@ -6,12 +6,14 @@
  *     together   h is 1 for every event of the query
  *     next       h is 0.5^age for its last 20 events; age is the number of later event times, and of
  *                later events where there are no times
+ *     content    h is 1 for every event; S is told by what candidates consist of
+ *                (content_neighbours.h), so new candidates have one too
  *
  * A query's events touch some hundreds or thousands of candidates: their sums are added to the inner
  * product, and every other candidate's score is the product alone.
  *
- * Parts of the block, under "together." and "next.": "shape" tfrs_score_part_shape, "offsets" uint64
- * (N + 1), "candidate" uint32 (M), "value" int8 (M), "scale" float (N).
+ * Parts of the block, under "together.", "next." and "content.": "shape" tfrs_score_part_shape,
+ * "offsets" uint64 (N + 1), "candidate" uint32 (M), "value" int8 (M), "scale" float (N).
  */
 #ifndef TFRS_SCORE_PARTS_H
 #define TFRS_SCORE_PARTS_H
@@ -25,7 +27,9 @@
 #include "learning/history.h"
 #include "learning/neighbours.h"
 
-#define TFRS_SCORE_PARTS 2
+/* TFRS_TOGETHER and TFRS_NEXT come before it. */
+#define TFRS_LIKE_CONTENT 2
+#define TFRS_SCORE_PARTS 3
 
 typedef struct tfrs_score_part_shape
 {
@@ -35,7 +39,7 @@ typedef struct tfrs_score_part_shape
 	uint32_t	reserved;
 } tfrs_score_part_shape;
 
-/* Of TFRS_TOGETHER and TFRS_NEXT; a part whose weight is 0 has no values. */
+/* By part; one whose weight is 0 has no values. */
 typedef struct tfrs_score_parts
 {
 	size_t		candidates;		/* N; 0: there are no parts */
@@ -44,7 +48,7 @@ typedef struct tfrs_score_parts
 } tfrs_score_parts;
 
 /* How a part is served with that weight. */
-extern tfrs_score_part_shape tfrs_score_part_of(tfrs_neighbour_kind kind, float weight);
+extern tfrs_score_part_shape tfrs_score_part_of(size_t part, float weight);
 
 /* Sums by candidate of one query; between two queries all are 0. */
 typedef struct tfrs_part_sums
@@ -61,7 +65,7 @@ extern tfrs_status tfrs_part_sums_get(tfrs_part_sums *sums, tfrs_arena *arena, s
 									  tfrs_error *error);
 extern void tfrs_part_sums_release(tfrs_part_sums *sums, tfrs_arena *arena);
 
-/* Adds what the events of the list give; part: one of the two, or TFRS_SCORE_PARTS for both. */
+/* Adds what the events of the list give; part: one of them, or TFRS_SCORE_PARTS for all. */
 extern void tfrs_score_parts_add(const tfrs_score_parts *parts, size_t part,
 								 const tfrs_event_list *list, tfrs_part_sums *sums);
 

@@ -102,7 +102,7 @@ copy_tied(tfrs_serving *serving)
 	return TFRS_MORE;
 }
 
-const float *
+float *
 tfrs_serving_bag(const tfrs_serving *serving, uint32_t bag)
 {
 	return is_tied(serving, bag) ? serving->tied : tfrs_descent_bag(serving->descent, bag)->values;

@@ -60,6 +60,6 @@ extern void tfrs_serving_free(tfrs_serving *serving);
 extern tfrs_status tfrs_serving_step(tfrs_serving *serving);
 
 /* The table that a bag reads, as it is stored. */
-extern const float *tfrs_serving_bag(const tfrs_serving *serving, uint32_t bag);
+extern float *tfrs_serving_bag(const tfrs_serving *serving, uint32_t bag);
 
 #endif							/* TFRS_SERVING_H */

@@ -1,8 +1,9 @@
 /*
  * trainer.c: what comes before the descent of a training, and after it.
  *
- *     training_data.h -> [hold some events out] -> [measure their lift -> weigh what stands beside the
- *     tower] -> descend <-> [validate] -> serve -> [fit what stands beside it] -> trained
+ *     training_data.h -> [content] -> [hold some events out] -> [measure their lift -> weigh what
+ *     stands beside the tower] -> descend <-> [validate] -> serve -> [new candidates] -> [fit what
+ *     stands beside the tower] -> trained
  *
  * Each arrow is a phase of the step machine; one step does one bounded piece of one phase.
  */
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "learning/content_training.h"
 #include "learning/descent.h"
 #include "learning/epoch_log.h"
 #include "learning/lift.h"
@@ -24,12 +26,14 @@
 typedef enum train_phase
 {
 	PREPARE,
+	BUILD_CONTENT,
 	HOLD_OUT,
 	MEASURE,
 	CHOOSE_PARTS,
 	DESCEND,
 	VALIDATE,
 	SERVE,
+	FILL_NEW,
 	FIT_PARTS,
 	TRAINED
 } train_phase;
@@ -48,6 +52,7 @@ struct tfrs_trainer
 	train_phase resumed;		/* after VALIDATE */
 	tfrs_epoch_log log;
 	tfrs_serving serving;
+	tfrs_content_training content;	/* of the candidates, where it is told */
 	tfrs_part_training beside;	/* of its score, with a history tower */
 	tfrs_model_parts parts;		/* what save adds lives here */
 	tfrs_model_optimizer optimizer;
@@ -88,12 +93,19 @@ tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena, const tfrs_train_o
 }
 
 void
+tfrs_trainer_tell_content(tfrs_trainer *trainer, const tfrs_content_source *source)
+{
+	tfrs_content_training_init(&trainer->content, trainer->arena, source);
+}
+
+void
 tfrs_trainer_destroy(tfrs_trainer *trainer)
 {
 	if (trainer == NULL)
 		return;
 	tfrs_validation_free(&trainer->validation);
 	tfrs_part_training_free(&trainer->beside);
+	tfrs_content_training_free(&trainer->content);
 	tfrs_serving_free(&trainer->serving);
 	tfrs_training_data_free(&trainer->data);
 	tfrs_lift_free(&trainer->lift);
@@ -159,7 +171,8 @@ descent_of(const tfrs_trainer *trainer)
 			.interactions = interactions, .warm = tfrs_training_data_warm(&trainer->data),
 			.split = trainer->options.validation.on ? &trainer->validation.split : NULL
 		},
-		.query_counts = tfrs_training_data_query_rows(&trainer->data)
+		.query_counts = tfrs_training_data_query_rows(&trainer->data),
+		.content = tfrs_content_training_rows(&trainer->content)
 	};
 }
 
@@ -255,8 +268,19 @@ measure(tfrs_trainer *trainer, tfrs_error *error)
 static tfrs_status
 prepare(tfrs_trainer *trainer, tfrs_error *error)
 {
-	const tfrs_training_data *data = &trainer->data;
 	tfrs_status status = tfrs_training_data_step(&trainer->data, error);
+
+	if (status == TFRS_OK)
+		trainer->phase = BUILD_CONTENT;
+	return status;
+}
+
+static tfrs_status
+build_content(tfrs_trainer *trainer, tfrs_error *error)
+{
+	const tfrs_training_data *data = &trainer->data;
+	const uint32_t *counts = tfrs_training_data_candidate_rows(data);
+	tfrs_status status = tfrs_content_training_build_step(&trainer->content, counts, error);
 
 	if (status != TFRS_OK)
 		return status;
@@ -265,7 +289,7 @@ prepare(tfrs_trainer *trainer, tfrs_error *error)
 	trainer->phase = HOLD_OUT;
 	return tfrs_validation_begin(&trainer->validation, trainer->arena, &trainer->options,
 								 &data->events, tfrs_training_data_candidates(data),
-								 tfrs_training_data_candidate_rows(data), error);
+								 counts, error);
 }
 
 static tfrs_status
@@ -371,6 +395,17 @@ serve(tfrs_trainer *trainer, tfrs_error *error)
 		status = tfrs_serving_step(&trainer->serving);
 	if (status != TFRS_OK)
 		return status;
+	trainer->phase = FILL_NEW;
+	return tfrs_content_training_fill_begin(&trainer->content, &trainer->serving, error);
+}
+
+static tfrs_status
+fill_new(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_content_training_fill_step(&trainer->content, error);
+
+	if (status != TFRS_OK)
+		return status;
 	trainer->phase = trainer->options.history.on ? FIT_PARTS : TRAINED;
 	if (trainer->options.history.on)
 		tfrs_part_training_fit_begin(&trainer->beside, &trainer->data.events,
@@ -403,6 +438,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case PREPARE:
 			status = prepare(trainer, error);
 			break;
+		case BUILD_CONTENT:
+			status = build_content(trainer, error);
+			break;
 		case HOLD_OUT:
 			status = hold_out(trainer, error);
 			break;
@@ -420,6 +458,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 			break;
 		case SERVE:
 			status = serve(trainer, error);
+			break;
+		case FILL_NEW:
+			status = fill_new(trainer, error);
 			break;
 		case FIT_PARTS:
 			status = fit_parts(trainer, error);
@@ -448,6 +489,7 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 	switch (trainer->phase)
 	{
 		case PREPARE:
+		case BUILD_CONTENT:
 			return "collecting events";
 		case HOLD_OUT:
 			return "holding events out";
@@ -456,6 +498,7 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 		case CHOOSE_PARTS:
 			return "choosing weights";
 		case SERVE:
+		case FILL_NEW:
 		case FIT_PARTS:
 		case TRAINED:
 			return "finishing";

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/block.h"
+#include "learning/content.h"
 #include "learning/hyperparameters.h"
 #include "learning/interactions.h"
 #include "learning/model.h"
@@ -46,6 +47,13 @@ extern tfrs_status tfrs_trainer_begin(tfrs_trainer **trainer, tfrs_arena *arena,
 									  tfrs_error *error);
 extern tfrs_status tfrs_trainer_step(tfrs_trainer *trainer, tfrs_train_progress *progress,
 									 tfrs_error *error);
+
+/*
+ * What candidates consist of, by their numbers among those of the interactions; before the first
+ * step.  Candidates without interactions are ranked by it.  What it points to must outlive the
+ * trainer.
+ */
+extern void tfrs_trainer_tell_content(tfrs_trainer *trainer, const tfrs_content_source *source);
 
 /* What the next step does, in words for the user. */
 extern const char *tfrs_trainer_phase(const tfrs_trainer *trainer);

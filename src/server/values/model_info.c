@@ -284,6 +284,7 @@ append_score(StringInfo json, const tfrs_model *model)
 	appendStringInfoString(json, ", \"score\": {");
 	append_part(json, "together", &model->scores, TFRS_TOGETHER);
 	append_part(json, "next", &model->scores, TFRS_NEXT);
+	append_part(json, "content", &model->scores, TFRS_LIKE_CONTENT);
 	appendStringInfoString(json, "\"towers\": ");
 	tfrs_options_write_float(json, score->towers);
 	appendStringInfoString(json, ", \"recent\": ");
