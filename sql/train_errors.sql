@@ -81,9 +81,6 @@ SELECT train(query, candidate, '{"preset": "keras"}') FROM rows;
 SELECT train(query, candidate, '{"order": "random"}') FROM rows;
 SELECT train(query, candidate, '{"optimizer": "sgd", "epsilon": 1e-7}') FROM rows;
 SELECT train(query, candidate, '{"optimizer": "sgd", "beta_1": 0.9}') FROM rows;
--- promised, not built
-SELECT train(query, candidate, '{"candidate": {}}') FROM rows;
-SELECT train(query, candidate, '{"query": {}}') FROM rows;
 -- not the same for all rows; the same value in another form is the same
 SELECT train(query, candidate, jsonb_build_object('dim', 2 + query % 2)) FROM rows;
 SELECT train(query, candidate, CASE WHEN query > 0 THEN '{"dim": 2}'::jsonb END) FROM rows;
@@ -147,7 +144,6 @@ SELECT pg_temp.code(s) FROM unnest(ARRAY[
 	$$SET LOCAL tfrs.max_memory = '1MB'; SELECT tfrs.train(i, i, '{"dim": 1000}') FROM generate_series(1, 1000) AS i$$,
 	$$SELECT tfrs.train(query, candidate, '{"preset": "tfrs", "learning_rate": 1e30}') FROM rows$$,
 	$$SELECT tfrs.train(query, candidate, '{"epoch": 1}') FROM rows$$,
-	$$SELECT tfrs.train(query, candidate, '{"query": {}}') FROM rows$$,
 	$$SELECT tfrs.train(query::numeric, candidate) FROM rows$$,
 	$$SELECT tfrs.train(rows, candidate) FROM rows$$]) AS s;
 

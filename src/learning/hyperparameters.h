@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/limits.h"
+#include "learning/feature_options.h"
 #include "learning/history.h"
 #include "learning/loss_options.h"
 #include "learning/optimizer.h"
@@ -137,6 +138,8 @@ typedef struct tfrs_train_options
 	bool		average_unknown;	/* unknown slot = count-weighted mean of the trained rows */
 	tfrs_loss_form form;		/* for tests and the bench */
 	int			threads;		/* not part of the model */
+	const tfrs_tower_options *query_tower;	/* and its rows; NULL: an id and nothing else */
+	const tfrs_tower_options *candidate_tower;
 } tfrs_train_options;
 
 /* Share of a step's rows whose key is left out where a tower has other features and the options leave

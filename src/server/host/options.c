@@ -8,6 +8,7 @@
 
 #include "common/shortest_dec.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/numeric.h"
 #include "utils/varlena.h"
 
@@ -115,6 +116,19 @@ describe_choices(const tfrs_option_choice *choices, StringInfo text)
 	}
 }
 
+/* Whether the elements of an array go into the field itself. */
+static bool
+is_array(const tfrs_option_key *key)
+{
+	return key->type == TFRS_OPTION_FLOATS || key->type == TFRS_OPTION_DOUBLES;
+}
+
+static size_t
+most_elements(const tfrs_option_key *key)
+{
+	return key->size / (key->type == TFRS_OPTION_FLOATS ? sizeof(float) : sizeof(double));
+}
+
 /* What a key takes, for "It must be ...". */
 static char *
 describe(const tfrs_option_key *key)
@@ -132,12 +146,16 @@ describe(const tfrs_option_key *key)
 	else if (key->type == TFRS_OPTION_FLOAT)
 		appendStringInfo(&text, "a number %s %g and at most %.6g",
 						 key->above_zero ? "above" : "of at least", key->low, key->high);
-	else if (key->type == TFRS_OPTION_FLOATS)
+	else if (is_array(key))
 		appendStringInfo(&text, "an array of at most %zu numbers %s %g and at most %.6g",
-						 key->size / sizeof(float), key->above_zero ? "above" : "of at least",
+						 most_elements(key), key->above_zero ? "above" : "of at least",
 						 key->low, key->high);
+	else if (key->type == TFRS_OPTION_TEXT)
+		appendStringInfo(&text, "a string of 1 to %zu bytes", key->size - 1);
 	else if (key->type == TFRS_OPTION_OBJECT)
 		appendStringInfoString(&text, "an object, or false");
+	else if (key->type == TFRS_OPTION_OTHER)
+		appendStringInfoString(&text, key->takes);
 	else
 		describe_choices(key->choices, &text);
 	return text.data;
@@ -173,9 +191,9 @@ read_number(const tfrs_option_key *key, const JsonbValue *value, double *number)
 	text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 	*number = strtod(text, NULL);
 	pfree(text);
-	if (key->type != TFRS_OPTION_INTEGER && key->type != TFRS_OPTION_INTEGERS)
+	if (key->type == TFRS_OPTION_FLOAT || key->type == TFRS_OPTION_FLOATS)
 		*number = (float) *number;
-	else if (*number != floor(*number))
+	else if (key->type != TFRS_OPTION_DOUBLES && *number != floor(*number))
 		return false;
 	return *number >= key->low && *number <= key->high && !(key->above_zero && *number <= 0);
 }
@@ -227,13 +245,13 @@ read_choice(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const 
 }
 
 static void
-read_floats(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
+read_numbers(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
 			void *target)
 {
 	JsonbContainer *array = value->type == jbvBinary ? value->val.binary.data : NULL;
 	uint32		count = array != NULL && JsonContainerIsArray(array) ? JsonContainerSize(array) : 0;
 
-	if (array == NULL || !JsonContainerIsArray(array) || count > key->size / sizeof(float))
+	if (array == NULL || !JsonContainerIsArray(array) || count > most_elements(key))
 		report_bad_value(scheme, key);
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -241,9 +259,23 @@ read_floats(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const 
 
 		if (!read_number(key, getIthJsonbValueFromContainer(array, i), &number))
 			report_bad_value(scheme, key);
-		((float *) ((char *) target + key->offset))[i] = (float) number;
+		if (key->type == TFRS_OPTION_FLOATS)
+			((float *) ((char *) target + key->offset))[i] = (float) number;
+		else
+			((double *) ((char *) target + key->offset))[i] = number;
 	}
 	*(uint32 *) ((char *) target + key->count_offset) = count;
+}
+
+static void
+read_text(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
+		  char *field)
+{
+	if (value->type != jbvString || value->val.string.len == 0 ||
+		(size_t) value->val.string.len >= key->size)
+		report_bad_value(scheme, key);
+	memset(field, 0, key->size);
+	memcpy(field, value->val.string.val, (size_t) value->val.string.len);
 }
 
 static void
@@ -265,6 +297,7 @@ static void
 read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const JsonbValue *value,
 		   void *target)
 {
+	char	   *field = (char *) target + key->offset;
 	double		number = 0;
 
 	switch (key->type)
@@ -275,13 +308,13 @@ read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const J
 			store_integer(target, key, (uint64) number);
 			break;
 		case TFRS_OPTION_INTEGERS:
-			if (!read_integers(key, value, (void *) ((char *) target + key->offset)))
+			if (!read_integers(key, value, (void *) field))
 				report_bad_value(scheme, key);
 			break;
 		case TFRS_OPTION_FLOAT:
 			if (!read_number(key, value, &number))
 				report_bad_value(scheme, key);
-			*(float *) ((char *) target + key->offset) = (float) number;
+			*(float *) field = (float) number;
 			break;
 		case TFRS_OPTION_BOOL:
 			if (value->type != jbvBool)
@@ -293,7 +326,15 @@ read_value(const tfrs_option_scheme *scheme, const tfrs_option_key *key, const J
 			read_choice(scheme, key, value, target);
 			break;
 		case TFRS_OPTION_FLOATS:
-			read_floats(scheme, key, value, target);
+		case TFRS_OPTION_DOUBLES:
+			read_numbers(scheme, key, value, target);
+			break;
+		case TFRS_OPTION_TEXT:
+			read_text(scheme, key, value, field);
+			break;
+		case TFRS_OPTION_OTHER:
+			if (!key->read(value, field))
+				report_bad_value(scheme, key);
 			break;
 		case TFRS_OPTION_OBJECT:
 			read_object(scheme, key, value, target);
@@ -392,17 +433,29 @@ tfrs_options_write_float(StringInfo json, float value)
 	appendStringInfoString(json, text);
 }
 
-static void
-write_floats(const tfrs_option_key *key, const void *target, StringInfo json)
+void
+tfrs_options_write_double(StringInfo json, double value)
 {
-	const float *values = (const float *) ((const char *) target + key->offset);
+	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+	double_to_shortest_decimal_buf(value, text);
+	appendStringInfoString(json, text);
+}
+
+static void
+write_numbers(const tfrs_option_key *key, const void *target, StringInfo json)
+{
+	const void *values = (const char *) target + key->offset;
 	uint32		count = *(const uint32 *) ((const char *) target + key->count_offset);
 
 	appendStringInfoChar(json, '[');
 	for (uint32 i = 0; i < count; i++)
 	{
 		appendStringInfoString(json, i > 0 ? ", " : "");
-		tfrs_options_write_float(json, values[i]);
+		if (key->type == TFRS_OPTION_FLOATS)
+			tfrs_options_write_float(json, ((const float *) values)[i]);
+		else
+			tfrs_options_write_double(json, ((const double *) values)[i]);
 	}
 	appendStringInfoChar(json, ']');
 }
@@ -416,54 +469,78 @@ write_integers(const tfrs_option_integers *integers, StringInfo json)
 }
 
 static void
-write_value(const tfrs_option_key *key, const void *target, StringInfo json)
+write_word(const tfrs_option_key *key, int value, StringInfo json)
 {
 	const tfrs_option_choice *choice = key->choices;
-	uint64		integer;
 
-	if (key->type == TFRS_OPTION_FLOAT)
+	while (choice->name != NULL && choice->value != value)
+		choice++;
+	Assert(choice->name != NULL);
+	appendStringInfo(json, "\"%s\"", choice->name);
+}
+
+static void
+write_value(const tfrs_option_key *key, const void *target, StringInfo json)
+{
+	const void *field = (const char *) target + key->offset;
+
+	switch (key->type)
 	{
-		tfrs_options_write_float(json, *(const float *) ((const char *) target + key->offset));
-		return;
-	}
-	if (key->type == TFRS_OPTION_FLOATS)
-	{
-		write_floats(key, target, json);
-		return;
-	}
-	if (key->type == TFRS_OPTION_OBJECT)
-	{
-		if (fetch_integer(target, key) != 0)
-			tfrs_options_write(key->scheme, target, json);
-		else
-			appendStringInfoString(json, "false");
-		return;
-	}
-	if (key->type == TFRS_OPTION_INTEGERS)
-	{
-		write_integers((const void *) ((const char *) target + key->offset), json);
-		return;
-	}
-	integer = fetch_integer(target, key);
-	if (key->type == TFRS_OPTION_INTEGER)
-		appendStringInfo(json, UINT64_FORMAT, integer);
-	else if (key->type == TFRS_OPTION_BOOL)
-		appendStringInfoString(json, integer != 0 ? "true" : "false");
-	else
-	{
-		while (choice->name != NULL && choice->value != (int) integer)
-			choice++;
-		Assert(choice->name != NULL);
-		appendStringInfo(json, "\"%s\"", choice->name);
+		case TFRS_OPTION_FLOAT:
+			tfrs_options_write_float(json, *(const float *) field);
+			break;
+		case TFRS_OPTION_FLOATS:
+		case TFRS_OPTION_DOUBLES:
+			write_numbers(key, target, json);
+			break;
+		case TFRS_OPTION_TEXT:
+			escape_json(json, field);
+			break;
+		case TFRS_OPTION_OTHER:
+			key->write(field, json);
+			break;
+		case TFRS_OPTION_OBJECT:
+			if (fetch_integer(target, key) != 0)
+				tfrs_options_write(key->scheme, target, json);
+			else
+				appendStringInfoString(json, "false");
+			break;
+		case TFRS_OPTION_INTEGERS:
+			write_integers(field, json);
+			break;
+		case TFRS_OPTION_INTEGER:
+			appendStringInfo(json, UINT64_FORMAT, fetch_integer(target, key));
+			break;
+		case TFRS_OPTION_BOOL:
+			appendStringInfoString(json, fetch_integer(target, key) != 0 ? "true" : "false");
+			break;
+		case TFRS_OPTION_CHOICE:
+			write_word(key, (int) fetch_integer(target, key), json);
+			break;
+		case TFRS_OPTION_ACTION:
+		case TFRS_OPTION_LATER:
+			break;				/* not written */
 	}
 }
 
-/* An array of integers that was not given has no value that could be given. */
+/* Whether it was not given and has no value that could be given. */
 static bool
 is_empty(const tfrs_option_key *key, const void *target)
 {
-	return key->type == TFRS_OPTION_INTEGERS &&
-		((const tfrs_option_integers *) ((const char *) target + key->offset))->count == 0;
+	const void *field = (const char *) target + key->offset;
+
+	if (key->type == TFRS_OPTION_INTEGERS)
+		return ((const tfrs_option_integers *) field)->count == 0;
+	if (key->type == TFRS_OPTION_OTHER)
+		return key->is_given != NULL && !key->is_given(field);
+	if (!key->optional)
+		return false;
+	if (is_array(key))
+		return *(const uint32 *) ((const char *) target + key->count_offset) == 0;
+	if (key->type == TFRS_OPTION_TEXT)
+		return *(const char *) field == '\0';
+	return key->type == TFRS_OPTION_FLOAT ? *(const float *) field == 0
+		: fetch_integer(target, key) == 0;
 }
 
 void

@@ -22,7 +22,10 @@ typedef enum tfrs_option_type
 	TFRS_OPTION_CHOICE,			/* words for the values of an enum or bool */
 	TFRS_OPTION_ACTION,			/* a choice that has an effect but no field to write back */
 	TFRS_OPTION_FLOATS,			/* an array of floats; the number of them in a uint32 field */
+	TFRS_OPTION_DOUBLES,		/* the same of doubles */
+	TFRS_OPTION_TEXT,			/* a string into an array of char; "": none */
 	TFRS_OPTION_OBJECT,			/* keys of their own for the same struct; false switches them off */
+	TFRS_OPTION_OTHER,			/* by functions of the key's own */
 	TFRS_OPTION_LATER			/* known, not supported yet */
 } tfrs_option_type;
 
@@ -57,8 +60,17 @@ typedef struct tfrs_option_key
 	double		high;
 	bool		above_zero;
 
-	/* arrays: where their length goes; at most size / sizeof(float) elements */
+	/* what is 0 or "" was not given, and is not written */
+	bool		optional;
+
+	/* arrays: where their length goes; at most as many elements as the field has room for */
 	size_t		count_offset;
+
+	/* other: read returns false for a value that is not as takes says */
+	const char *takes;			/* "an integer, or an array of two" */
+	bool		(*read) (const JsonbValue *value, void *field);
+	void		(*write) (const void *field, StringInfo json);
+	bool		(*is_given) (const void *field);	/* NULL: always written */
 
 	/* objects: their keys; apply(target, true or false) comes first, the field says which it was */
 	const struct tfrs_option_scheme *scheme;
@@ -103,7 +115,8 @@ extern void tfrs_options_write(const tfrs_option_scheme *scheme, const void *tar
 /* Sorts the values and leaves out what is repeated; returns how many are left. */
 extern uint32 tfrs_options_distinct(uint32 *values, uint32 count);
 
-/* Appends a JSON number that reads back as the same float; value must be finite. */
+/* Append a JSON number that reads back as the same one; value must be finite. */
 extern void tfrs_options_write_float(StringInfo json, float value);
+extern void tfrs_options_write_double(StringInfo json, double value);
 
 #endif							/* TFRS_OPTIONS_H */

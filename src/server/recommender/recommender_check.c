@@ -224,10 +224,10 @@ check_interactions(const tfrs_recommender *recommender)
 static void
 check_value(const tfrs_recommender *recommender, const tfrs_field *field)
 {
-	tfrs_train_options options;
+	tfrs_train_request request;
 
 	if (field->type == TFRS_FIELD_OPTIONS)
-		tfrs_train_options_read(&options, tfrs_field_options(field, recommender));
+		tfrs_train_options_read(&request, tfrs_field_options(field, recommender));
 	else if (field->type == TFRS_FIELD_REAL || field->type == TFRS_FIELD_INTEGER)
 		check_range(field, tfrs_field_number(field, recommender));
 }

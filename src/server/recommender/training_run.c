@@ -173,6 +173,7 @@ set_collection(tfrs_training_run *run)
 {
 	tfrs_collection *all = &run->all;
 	size_t		budget = tfrs_bridge_maintenance_memory();
+	MemoryContext old_context = MemoryContextSwitchTo(run->context);
 
 	all->context = run->context;
 	all->lasting = true;
@@ -180,9 +181,10 @@ set_collection(tfrs_training_run *run)
 	all->candidate_column = run->recommender->candidate_column;
 	all->budget = holds_out(run) ? budget / 2 : budget;
 	if (starting_model(run) != NULL)
-		tfrs_retrain_options_read(&all->options, starting_model(run), run->recommender->options);
+		tfrs_retrain_options_read(&all->request, starting_model(run), run->recommender->options);
 	else
-		tfrs_train_options_read(&all->options, run->recommender->options);
+		tfrs_train_options_read(&all->request, run->recommender->options);
+	MemoryContextSwitchTo(old_context);
 }
 
 /* A digest of all that decides what a full training makes. */

@@ -45,20 +45,68 @@ tfrs_collection_excess(const tfrs_collection *collection)
 	return used > collection->budget ? used - collection->budget : 0;
 }
 
+/* A tower of scalars: rows have theirs already. */
+static void
+resolve_scalars(tfrs_collection *collection)
+{
+	tfrs_train_request *request = &collection->request;
+
+	if (collection->query_record == NULL)
+		request->options.query_tower = tfrs_tower_of_scalars(&request->query, &collection->query,
+															 "query");
+	if (collection->candidate_record == NULL)
+		request->options.candidate_tower =
+			tfrs_tower_of_scalars(&request->candidate, &collection->candidate, "candidate");
+}
+
+/* What the towers read beside the ids. */
+static void
+set_rows(tfrs_collection *collection)
+{
+	const tfrs_train_options *options = &collection->request.options;
+	tfrs_error	error;
+
+	if (options->query_tower != NULL)
+		tfrs_check(tfrs_interactions_set_query_row(collection->interactions,
+												   options->query_tower, &error), &error);
+	if (options->candidate_tower != NULL)
+		tfrs_check(tfrs_interactions_set_candidate_row(collection->interactions,
+													   options->candidate_tower, &error), &error);
+}
+
+/* Whether a tower is more than a table of ids. */
+static bool
+is_more(const tfrs_tower_options *tower)
+{
+	return tower != NULL && (tower->features > 0 || tfrs_tower_is_joined(tower));
+}
+
+static void
+check_supported(const tfrs_train_options *options)
+{
+	if (is_more(options->query_tower) || is_more(options->candidate_tower))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("towers with features or layers are not supported yet"),
+				 errhint("Pass the column that identifies the query or candidate, alone.")));
+}
+
 void
 tfrs_collection_begin(tfrs_collection *collection)
 {
 	tfrs_interactions_options options = {
 		.has_weight = collection->has_weight,
 		.has_time = collection->has_time,
-		.input_order = collection->options.input_order,
-		.seed = collection->options.seed,
+		.input_order = collection->request.options.input_order,
+		.seed = collection->request.options.seed,
 		.budget = collection->budget,
 		.spools = &collection->spools.functions
 	};
 	tfrs_interactions **interactions = &collection->interactions;
 	tfrs_error	error;
 
+	resolve_scalars(collection);
+	check_supported(&collection->request.options);
 	tfrs_bridge_arena(&collection->arena, collection->context, SIZE_MAX);
 	tfrs_collection_bound(collection, 0);
 	tfrs_spools_init(&collection->spools, collection->context, collection->lasting);
@@ -68,6 +116,7 @@ tfrs_collection_begin(tfrs_collection *collection)
 												collection->query.tag, &error), &error);
 	tfrs_check(tfrs_interactions_set_candidate_type(*interactions, collection->candidate.kind,
 													collection->candidate.tag, &error), &error);
+	set_rows(collection);
 }
 
 void
@@ -119,7 +168,7 @@ tfrs_collection_know_model(tfrs_collection *collection, const tfrs_model *model)
 {
 	tfrs_error	error;
 
-	tfrs_check(tfrs_warm_start_check(model, &collection->options, collection->has_time, &error),
+	tfrs_check(tfrs_warm_start_check(model, &collection->request.options, collection->has_time, &error),
 			   &error);
 	know_ids(collection, &model->query_ids, tfrs_interactions_know_query);
 	know_ids(collection, &model->candidate_ids, tfrs_interactions_know_candidate);
@@ -140,6 +189,59 @@ tfrs_collection_ids(tfrs_collection *collection, const NullableDatum *query,
 	tfrs_id_check_length(ids->query, "query", collection->query_column);
 	tfrs_id_check_length(ids->candidate, "candidate", collection->candidate_column);
 	return true;
+}
+
+/* A side of a row, whose key is *id: false where it is NULL. */
+static bool
+read_side(tfrs_record_reader *record, const tfrs_id_reader *reader, const NullableDatum *value,
+		  tfrs_id *id)
+{
+	if (value->isnull)
+		return false;
+	if (record == NULL)
+	{
+		*id = tfrs_id_read(reader, value->value);
+		return true;
+	}
+	if (record->is_json)
+		tfrs_record_read_json(record, DatumGetJsonbP(value->value));
+	else
+		tfrs_record_read(record, value->value);
+	return tfrs_record_key(record, id);
+}
+
+bool
+tfrs_collection_records(tfrs_collection *collection, const NullableDatum *query,
+						const NullableDatum *candidate, tfrs_row_ids *ids)
+{
+	bool		has_query = read_side(collection->query_record, &collection->query, query,
+									  &ids->query);
+	bool		has_candidate = read_side(collection->candidate_record, &collection->candidate,
+										  candidate, &ids->candidate);
+
+	collection->skipped_query += !has_query;
+	collection->skipped_candidate += has_query && !has_candidate;
+	if (!has_query || !has_candidate)
+		return false;
+	tfrs_id_check_length(ids->query, "query", collection->query_column);
+	tfrs_id_check_length(ids->candidate, "candidate", collection->candidate_column);
+	return true;
+}
+
+void
+tfrs_collection_add_records(tfrs_collection *collection, const tfrs_row_ids *ids, float weight,
+							int64 at)
+{
+	const tfrs_record_reader *query = collection->query_record;
+	const tfrs_record_reader *candidate = collection->candidate_record;
+	tfrs_given_row given = {
+		.query = ids->query, .candidate = ids->candidate, .weight = weight, .at = at,
+		.query_value = query == NULL ? NULL : query->value,
+		.candidate_value = candidate == NULL ? NULL : candidate->value
+	};
+	tfrs_error	error;
+
+	check_collected(tfrs_interactions_add_rows(collection->interactions, &given, &error), &error);
 }
 
 void
@@ -177,7 +279,7 @@ tfrs_collection_warn(const tfrs_collection *collection, FunctionCallInfo fcinfo)
 		ereport(NOTICE,
 				(errmsg("all rows have the same candidate"),
 				 errdetail("There is nothing to tell it from, so the model has learned nothing.")));
-	if (collection->options.history.on && !collection->options.store &&
+	if (collection->request.options.history.on && !collection->request.options.store &&
 		tfrs_bridge_first_notice(fcinfo, 1))
 		ereport(NOTICE,
 				(errmsg("the model stores no events, so it answers all queries alike"),
@@ -188,7 +290,7 @@ tfrs_fit
 tfrs_collection_fit(const tfrs_collection *collection, const tfrs_model *model)
 {
 	return (tfrs_fit) {
-		&collection->options, collection->interactions, model,
+		&collection->request.options, collection->interactions, model,
 		collection->skipped_query, collection->skipped_candidate,
 		tfrs_collection_excess(collection)
 	};

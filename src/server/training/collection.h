@@ -12,6 +12,8 @@
 #include "learning/interactions.h"
 #include "learning/trainer.h"
 #include "server/training/fit.h"
+#include "server/training/train_options.h"
+#include "server/values/record_reader.h"
 #include "server/values/row_reader.h"
 #include "server/host/spool.h"
 
@@ -19,7 +21,9 @@ typedef struct tfrs_collection
 {
 	/* set by the caller */
 	MemoryContext context;		/* of all its memory */
-	tfrs_train_options options;
+	tfrs_train_request request;
+	tfrs_record_reader *query_record;	/* NULL: scalars, as the next */
+	tfrs_record_reader *candidate_record;
 	tfrs_id_reader query;
 	tfrs_id_reader candidate;
 	const char *query_column;	/* for messages, or NULL, as the next */
@@ -75,6 +79,12 @@ extern bool tfrs_collection_ids(tfrs_collection *collection, const NullableDatum
 								const NullableDatum *candidate, tfrs_row_ids *ids);
 extern void tfrs_collection_add(tfrs_collection *collection, const tfrs_row_ids *ids,
 								float weight, int64 at);
+
+/* The same of rows with columns on one side or both, which stay read until they are added. */
+extern bool tfrs_collection_records(tfrs_collection *collection, const NullableDatum *query,
+									const NullableDatum *candidate, tfrs_row_ids *ids);
+extern void tfrs_collection_add_records(tfrs_collection *collection, const tfrs_row_ids *ids,
+										float weight, int64 at);
 
 /* Brings the rows into their final order. */
 extern void tfrs_collection_finish(tfrs_collection *collection);

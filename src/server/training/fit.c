@@ -7,6 +7,7 @@
  */
 #include "server/training/fit.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -178,16 +179,24 @@ run_epochs(const tfrs_fit *fit, tfrs_trainer *trainer, tfrs_progress *run)
 	} while (status == TFRS_MORE);
 }
 
-/* The model's own description, in UTF-8: ASCII, as every word in it is ours. */
+/* The model's own description, in UTF-8: names of columns are the database's. */
 static void
 describe(const tfrs_fit *fit, const tfrs_trainer *trainer, StringInfo about)
 {
+	char	   *utf8;
+
 	initStringInfo(about);
 	appendStringInfoString(about, "{\"options\": ");
 	tfrs_train_options_write(tfrs_trainer_options(trainer), about);
 	appendStringInfo(about, ", \"query\": {\"id\": \"%s\"}, \"candidate\": {\"id\": \"%s\"}}",
 					 tfrs_id_tag_name(tfrs_interactions_queries(fit->interactions)->tag),
 					 tfrs_id_tag_name(tfrs_interactions_candidates(fit->interactions)->tag));
+	utf8 = pg_server_to_any(about->data, about->len, PG_UTF8);
+	if (utf8 != about->data)
+	{
+		resetStringInfo(about);
+		appendStringInfoString(about, utf8);
+	}
 }
 
 /* With fewer floats a full scan takes less than half a millisecond, and building more than that. */

@@ -51,13 +51,21 @@ enum
 /* The least that a group gets where many are alive. */
 #define LEAST_BUDGET ((size_t) 64 * 1024)
 
+/* A query or candidate as it comes: a scalar is an id, and a row has columns. */
+typedef struct train_side
+{
+	const char *role;
+	bool		is_record;
+	tfrs_id_reader id;			/* of scalars */
+} train_side;
+
 /* What is the same for all groups of one call. */
 typedef struct train_site
 {
 	int			first;			/* place of QUERY */
 	int			count;			/* of the arguments from there on */
-	tfrs_id_reader query;
-	tfrs_id_reader candidate;
+	train_side	query;
+	train_side	candidate;
 	size_t		granted;		/* bytes promised to groups that are alive, where hashed */
 	tfrs_collecting collecting;
 } train_site;
@@ -71,9 +79,25 @@ typedef struct train_state
 	const tfrs_cached_block *model; /* or NULL */
 	struct varlena *first_options;	/* of the first row, as it came; NULL: it was NULL */
 	tfrs_collection collection;
+	tfrs_record_reader record[2];	/* of the query and the candidate, where they are rows */
 	size_t		granted;
+	bool		begun;			/* the collection, which waits for the first row with columns */
 	bool		finished;		/* no further rows: the interactions are in their final order */
 } train_state;
+
+static void
+init_side(train_side *side, Oid type, const char *role)
+{
+	side->role = role;
+	side->is_record = tfrs_is_record_type(type);
+	if (type == JSONBOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a %s of type jsonb has no columns of SQL types", role),
+				 errhint("Pass a row: the types of its columns say what its features are.")));
+	if (!side->is_record)
+		tfrs_id_reader_init(&side->id, type, role);
+}
 
 static train_site *
 site_of_call(FunctionCallInfo fcinfo, int first)
@@ -86,9 +110,8 @@ site_of_call(FunctionCallInfo fcinfo, int first)
 		site = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(*site));
 		site->first = first;
 		site->count = PG_NARGS() - first;
-		tfrs_id_reader_init(&site->query, get_fn_expr_argtype(flinfo, first + QUERY), "query");
-		tfrs_id_reader_init(&site->candidate, get_fn_expr_argtype(flinfo, first + CANDIDATE),
-							"candidate");
+		init_side(&site->query, get_fn_expr_argtype(flinfo, first + QUERY), "query");
+		init_side(&site->candidate, get_fn_expr_argtype(flinfo, first + CANDIDATE), "candidate");
 		tfrs_collecting_init(&site->collecting, "train", flinfo->fn_mcxt);
 		flinfo->fn_extra = site;
 	}
@@ -159,9 +182,60 @@ read_options(FunctionCallInfo fcinfo, train_state *state)
 		json = PG_GETARG_JSONB_P(argument);
 	}
 	if (state->model != NULL)
-		tfrs_retrain_options_read(&state->collection.options, &state->model->model, json);
+		tfrs_retrain_options_read(&state->collection.request, &state->model->model, json);
 	else
-		tfrs_train_options_read(&state->collection.options, json);
+		tfrs_train_options_read(&state->collection.request, json);
+}
+
+/* By the type of the first row. */
+static tfrs_record_reader *
+begin_record(train_state *state, const train_side *side, tfrs_record_reader *record,
+			 const tfrs_tower_request *request, Datum value)
+{
+	TupleDesc	desc = tfrs_record_type_of(value, side->role);
+	tfrs_tower_options *tower = tfrs_tower_of_rows(request, desc, side->role);
+
+	*record = (tfrs_record_reader) {
+		.context = state->context, .role = side->role, .options = tower, .all = true,
+		.open = tower
+	};
+	return record;
+}
+
+/* The key of rows as an id that was read already. */
+static tfrs_id_reader
+key_reader(const tfrs_tower_options *tower)
+{
+	const tfrs_column *key = &tower->column[tower->key];
+
+	return (tfrs_id_reader) {.tag = key->tag, .kind = key->kind};
+}
+
+static void
+begin_records(FunctionCallInfo fcinfo, train_state *state)
+{
+	tfrs_collection *collection = &state->collection;
+	const train_site *site = state->site;
+	tfrs_train_options *options = &collection->request.options;
+
+	collection->query = site->query.id;
+	collection->candidate = site->candidate.id;
+	if (site->query.is_record)
+	{
+		collection->query_record = begin_record(state, &site->query, &state->record[0],
+												&collection->request.query,
+												PG_GETARG_DATUM(site->first + QUERY));
+		options->query_tower = state->record[0].options;
+		collection->query = key_reader(options->query_tower);
+	}
+	if (site->candidate.is_record)
+	{
+		collection->candidate_record = begin_record(state, &site->candidate, &state->record[1],
+													&collection->request.candidate,
+													PG_GETARG_DATUM(site->first + CANDIDATE));
+		options->candidate_tower = state->record[1].options;
+		collection->candidate = key_reader(options->candidate_tower);
+	}
 }
 
 static void
@@ -171,8 +245,7 @@ begin_collection(FunctionCallInfo fcinfo, train_state *state)
 	train_site *site = state->site;
 
 	collection->context = state->context;
-	collection->query = site->query;
-	collection->candidate = site->candidate;
+	begin_records(fcinfo, state);
 	collection->has_weight = site->count >= COUNT_WITH_WEIGHT;
 	collection->has_time = site->count >= COUNT_WITH_TIME;
 	collection->budget = grant_budget(fcinfo, state);
@@ -182,6 +255,13 @@ begin_collection(FunctionCallInfo fcinfo, train_state *state)
 	AggRegisterCallback(fcinfo, end_group, PointerGetDatum(state));
 	if (state->model != NULL)
 		tfrs_collection_know_model(collection, &state->model->model);
+	state->begun = true;
+}
+
+static bool
+has_records(const train_site *site)
+{
+	return site->query.is_record || site->candidate.is_record;
 }
 
 /* The first row of a group. */
@@ -200,7 +280,8 @@ begin_group(FunctionCallInfo fcinfo, int first)
 	state->context = context;
 	open_model(fcinfo, state);
 	read_options(fcinfo, state);
-	begin_collection(fcinfo, state);
+	if (!has_records(state->site))
+		begin_collection(fcinfo, state);
 	MemoryContextSwitchTo(old_context);
 	return state;
 }
@@ -236,6 +317,45 @@ group_of_row(FunctionCallInfo fcinfo, int first)
 	return state;
 }
 
+/* Begins with the first row whose query and candidate are there; false where this is none. */
+static bool
+is_begun(FunctionCallInfo fcinfo, train_state *state)
+{
+	const train_site *site = state->site;
+	bool		no_query = PG_ARGISNULL(site->first + QUERY);
+	MemoryContext old_context;
+
+	if (state->begun)
+		return true;
+	if (no_query || PG_ARGISNULL(site->first + CANDIDATE))
+	{
+		state->collection.skipped_query += no_query;
+		state->collection.skipped_candidate += !no_query;
+		return false;
+	}
+	old_context = MemoryContextSwitchTo(state->context);
+	begin_collection(fcinfo, state);
+	MemoryContextSwitchTo(old_context);
+	return true;
+}
+
+/* A row with columns on one side or both. */
+static void
+collect_records(FunctionCallInfo fcinfo, train_state *state)
+{
+	train_site *site = state->site;
+	tfrs_row_ids ids;
+	float		weight;
+
+	if (!is_begun(fcinfo, state) ||
+		!tfrs_collection_records(&state->collection, &fcinfo->args[site->first + QUERY],
+								 &fcinfo->args[site->first + CANDIDATE], &ids))
+		return;
+	weight = read_weight(fcinfo, site);
+	if (tfrs_collection_counts(&state->collection, weight))
+		tfrs_collection_add_records(&state->collection, &ids, weight, read_time(fcinfo, site));
+}
+
 static Datum
 collect_row(FunctionCallInfo fcinfo, int first)
 {
@@ -245,6 +365,11 @@ collect_row(FunctionCallInfo fcinfo, int first)
 	tfrs_row_ids ids;
 
 	tfrs_collecting_count_row(&site->collecting);
+	if (has_records(site))
+	{
+		collect_records(fcinfo, state);
+		PG_RETURN_POINTER(state);
+	}
 	if (!tfrs_collection_ids(&state->collection, &fcinfo->args[first + QUERY],
 							 &fcinfo->args[first + CANDIDATE], &ids))
 		PG_RETURN_POINTER(state);
@@ -299,6 +424,8 @@ tfrs_train_fit(PG_FUNCTION_ARGS)
 	tfrs_bridge_aggregate(fcinfo, false);
 	if (state != NULL)
 		tfrs_collecting_end(&state->site->collecting);
+	if (state != NULL && !state->begun)
+		return nothing_to_learn(fcinfo, state);
 	if (state != NULL && !state->finished)
 	{
 		tfrs_collection_finish(&state->collection);

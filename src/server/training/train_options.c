@@ -14,6 +14,7 @@
 #include "server/values/model_type.h"
 #include "server/host/options.h"
 #include "server/host/settings.h"
+#include "server/training/tower_keys.h"
 
 enum
 {
@@ -93,8 +94,12 @@ static const tfrs_option_choice schedule_choices[] = {
 static void
 apply_preset(void *target, int value)
 {
+	tfrs_train_request *request = target;
+
 	(void) value;				/* there is one */
-	tfrs_train_options_tfrs(target);
+	tfrs_train_options_tfrs(&request->options);
+	tfrs_tower_request_default(&request->query, true);
+	tfrs_tower_request_default(&request->candidate, true);
 }
 
 static void
@@ -233,6 +238,19 @@ has_correction(const void *target)
 	return ((const tfrs_train_options *) target)->correction != TFRS_CORRECTION_NONE;
 }
 
+static bool
+has_tower(const void *field)
+{
+	return ((const tfrs_tower_request *) field)->tower != NULL;
+}
+
+/* What a request has become. */
+static void
+write_tower(const void *field, StringInfo json)
+{
+	tfrs_tower_write(((const tfrs_tower_request *) field)->tower, json);
+}
+
 #define FIELD(member) TFRS_OPTION_FIELD(tfrs_train_options, member)
 #define INTEGER(key, member, least, most) \
 	{.name = key, .type = TFRS_OPTION_INTEGER, FIELD(member), .low = least, .high = most}
@@ -247,7 +265,9 @@ has_correction(const void *target)
 	"\"interaction\", and leave out \"full_softmax\""
 #define INTERACTIONS "interactions: set \"history\": false or its \"rows\": \"interaction\""
 #define STATES "\"rows\": \"state\""
-#define LATER(key) {.name = key, .type = TFRS_OPTION_LATER}
+#define TOWER(key, member) \
+	{.name = key, .type = TFRS_OPTION_OTHER, TFRS_OPTION_FIELD(tfrs_train_request, member), \
+		.takes = "an object", .read = tfrs_tower_request_read, .write = write_tower, .is_given = has_tower}
 
 static const tfrs_option_key history_keys[] = {
 	{CHOICE("rows", history.interactions, rows_choices), .apply = apply_rows},
@@ -362,7 +382,7 @@ static const tfrs_option_key keys[] = {
 	{BOOL("average_unknown", average_unknown)},
 	INTEGER("seed", seed, 0, TFRS_OPTION_LARGEST),
 	{CHOICE("order", input_order, order_choices)},
-	LATER("query"), LATER("candidate")
+	TOWER("query", query), TOWER("candidate", candidate)
 };
 
 static const tfrs_option_scheme scheme = {"training option", keys, lengthof(keys)};
@@ -381,12 +401,20 @@ check(tfrs_train_options *options)
 				 errdetail("%s", problem)));
 }
 
-void
-tfrs_train_options_read(tfrs_train_options *options, const Jsonb *json)
+static void
+set_defaults(tfrs_train_request *request)
 {
-	tfrs_train_options_default(options);
-	tfrs_options_read(&scheme, json, options);
-	check(options);
+	tfrs_train_options_default(&request->options);
+	tfrs_tower_request_default(&request->query, false);
+	tfrs_tower_request_default(&request->candidate, false);
+}
+
+void
+tfrs_train_options_read(tfrs_train_request *request, const Jsonb *json)
+{
+	set_defaults(request);
+	tfrs_options_read(&scheme, json, request);
+	check(&request->options);
 }
 
 /* The options that a model tells of itself. */
@@ -404,20 +432,45 @@ options_of_model(const tfrs_model *model)
 	return JsonbValueToJsonb(&value);
 }
 
+/* A tower goes on as it is: it is said once, by the first training. */
+static void
+forget_tower(tfrs_tower_request *request)
+{
+	tfrs_tower_request_default(request, request->as_keras);
+}
+
+static void
+check_not_given(const tfrs_tower_request *request, const char *name)
+{
+	if (request->given)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("training option \"%s\" cannot change when a training goes on", name),
+				 errhint("Leave it out, or begin anew with tfrs.train.")));
+}
+
 void
-tfrs_retrain_options_read(tfrs_train_options *options, const tfrs_model *model,
+tfrs_retrain_options_read(tfrs_train_request *request, const tfrs_model *model,
 						  const Jsonb *json)
 {
-	tfrs_train_options_default(options);
-	tfrs_options_read(&scheme, options_of_model(model), options);
-	options->history.steps = 0;
-	options->history.columns = -1;
-	tfrs_options_read(&scheme, json, options);
-	check(options);
+	set_defaults(request);
+	tfrs_options_read(&scheme, options_of_model(model), request);
+	forget_tower(&request->query);
+	forget_tower(&request->candidate);
+	request->options.history.steps = 0;
+	request->options.history.columns = -1;
+	tfrs_options_read(&scheme, json, request);
+	check_not_given(&request->query, "query");
+	check_not_given(&request->candidate, "candidate");
+	check(&request->options);
 }
 
 void
 tfrs_train_options_write(const tfrs_train_options *options, StringInfo json)
 {
-	tfrs_options_write(&scheme, options, json);
+	tfrs_train_request request = {.options = *options};
+
+	request.query.tower = options->query_tower;
+	request.candidate.tower = options->candidate_tower;
+	tfrs_options_write(&scheme, &request, json);
 }

@@ -260,9 +260,8 @@ tfrs_id_read_slow(const tfrs_id_reader *reader, Datum value)
 	return id_of_string(reader->tag, bytes, length);
 }
 
-/* Whether its values can be looked up among ids with that tag: text is read as any type is. */
-static bool
-can_read_as(const tfrs_id_reader *reader, uint32 tag)
+bool
+tfrs_id_reads_as(const tfrs_id_reader *reader, uint32 tag)
 {
 	if (tfrs_id_tags_match(reader->tag, tag))
 		return true;
@@ -279,7 +278,7 @@ tfrs_id_read_as(const tfrs_id_reader *reader, uint32 tag, Datum value, const cha
 
 	if (reader->tag == tag)
 		return tfrs_id_read(reader, value);
-	if (!can_read_as(reader, tag))
+	if (!tfrs_id_reads_as(reader, tag))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("%s of type %s cannot be looked up among ids of type %s", role,

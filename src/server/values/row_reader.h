@@ -97,6 +97,9 @@ tfrs_id_check_length(tfrs_id id, const char *role, const char *column)
 		tfrs_id_report_length(id, role, column);
 }
 
+/* Whether values can be looked up among ids with that tag: text is read as any type is. */
+extern bool tfrs_id_reads_as(const tfrs_id_reader *reader, uint32 tag);
+
 /*
  * The id as a set with that tag has it: a value of another type is an ERROR, except that text is
  * read as the set's type reads it ('42' asks for 42).
