@@ -232,18 +232,27 @@ size_query_tower(tfrs_descent *descent, const tfrs_examples_most *most)
 	};
 }
 
-static void
-size_towers(tfrs_descent *descent, const tfrs_examples_most *most)
+static tfrs_feature_towers
+feature_towers(tfrs_descent *descent)
 {
-	size_candidate_tower(descent, most);
-	size_query_tower(descent, most);
-	tfrs_feature_towers_declare(&(tfrs_feature_towers) {
+	return (tfrs_feature_towers) {
 		.parameters = &descent->parameters, .query = &descent->query,
 		.candidate = &descent->candidate, .query_side = &descent->counts.query,
 		.candidate_side = &descent->counts.candidate,
 		.candidate_ids = tfrs_descent_candidates(descent),
 		.query_ids = tfrs_descent_queries(descent)
-	});
+	};
+}
+
+static void
+size_towers(tfrs_descent *descent, const tfrs_examples_most *most)
+{
+	tfrs_feature_towers towers;
+
+	size_candidate_tower(descent, most);
+	size_query_tower(descent, most);
+	towers = feature_towers(descent);
+	tfrs_feature_towers_declare(&towers);
 }
 
 void
@@ -372,12 +381,15 @@ tfrs_descent_steps(const tfrs_descent *descent)
 	return descent->step + (descent->warm != NULL ? tfrs_warm_start_steps(descent->warm) : 0);
 }
 
-/* Looks for states, or at the queries' weights. */
+/* Looks for states, or at the queries' weights.  What an earlier training has learned stays. */
 static tfrs_status
 prepare(tfrs_descent *descent)
 {
+	tfrs_feature_towers towers = feature_towers(descent);
 	tfrs_status status;
 
+	if (descent->warm == NULL)
+		tfrs_feature_towers_clear(&towers);
 	if (!has_states(descent))
 	{
 		descent->negatives.total = (double) descent->counts.rows;

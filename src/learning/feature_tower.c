@@ -306,6 +306,53 @@ tfrs_feature_towers_declare(const tfrs_feature_towers *towers)
 			declare_layers(&sides[i]);
 }
 
+/* A feature's table, but one of ids. */
+static tfrs_tensor *
+table_of(const side *side, size_t number)
+{
+	tfrs_tensor *table = side->tower->encoder[tfrs_feature_tower_first(side->tower, side->features) +
+											  number].table;
+
+	return table != NULL && table->stream == TFRS_STREAM_FEATURES ? table : NULL;
+}
+
+/* Marks the rows that are read, in the places of their gradients, which nobody believes yet. */
+static void
+mark_rows(const tfrs_encoded_feature *encoded, uint32_t *place)
+{
+	for (size_t e = 0; encoded->id != NULL && e < encoded->entries; e++)
+		if (encoded->id[e] != TFRS_NO_ROW)
+			place[encoded->id[e]] = 1;
+	for (size_t i = 0; i < encoded->items.count; i++)
+		place[encoded->items.item[i]] = 1;
+}
+
+static void
+clear_rows(tfrs_tensor *table)
+{
+	for (size_t row = 0; row < table->rows; row++)
+		if (table->place[row] == 0)
+			memset(table->values + row * table->dim, 0, table->dim * sizeof(float));
+}
+
+void
+tfrs_feature_towers_clear(const tfrs_feature_towers *towers)
+{
+	side		sides[2] = {side_of(towers, true), side_of(towers, false)};
+
+	for (int clear = 0; clear < 2; clear++)
+		for (int i = 0; i < 2; i++)
+			for (size_t f = 0; f < tfrs_side_feature_count(sides[i].features); f++)
+			{
+				tfrs_tensor *table = table_of(&sides[i], f);
+
+				if (table != NULL && clear)
+					clear_rows(table);
+				else if (table != NULL)
+					mark_rows(&sides[i].features->encoded[f], table->place);
+			}
+}
+
 bool
 tfrs_features_share_ids(const tfrs_side_features *side, bool of_queries)
 {

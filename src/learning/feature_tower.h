@@ -75,6 +75,10 @@ extern bool tfrs_features_share_ids(const tfrs_side_features *side, bool of_quer
 /* The first of its encoders that is a feature's: those before it are the key's. */
 extern size_t tfrs_feature_tower_first(const tfrs_tower *tower, const tfrs_side_features *side);
 
+/* Makes rows of the features' tables 0 that no value of a training reads: they mean nothing, whoever
+ * reads them later.  Before the first step. */
+extern void tfrs_feature_towers_clear(const tfrs_feature_towers *towers);
+
 /* The features' cells of a batch whose rows have these numbers (B). */
 extern void tfrs_feature_tower_cells(tfrs_tower *tower, const tfrs_side_features *side,
 									 const uint32_t *row);

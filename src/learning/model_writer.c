@@ -102,7 +102,10 @@ add_tower(const tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_error *
 
 	for (uint32_t b = 0; b < shape->bags && status == TFRS_OK; b++)
 		status = add_part(tfrs_model_bag_name(b), "table", parts->bag[b], floats, writer, error);
-	if (status == TFRS_OK && shape->bags > 0)
+	if (status == TFRS_OK)
+		status = add_part("candidate", "table", parts->served,
+						  (parts->candidate.ids->count + 1) * shape->dim, writer, error);
+	if (status == TFRS_OK && parts->unknown != NULL)
 		status = tfrs_block_writer_add(writer, "query.unknown", parts->unknown, shape->dim,
 									   sizeof(float), error);
 	return status;

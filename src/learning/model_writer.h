@@ -38,7 +38,8 @@ typedef struct tfrs_model_parts
 	const tfrs_tower_shape *tower;
 	const tfrs_tensors *parameters;	/* as they are served */
 	const float *bag[TFRS_MAX_BAGS];	/* (N, D) what each bag reads */
-	const float *unknown;		/* (D) beside bags */
+	const float *unknown;		/* (D) beside bags, or with features */
+	const float *served;		/* (N + 1, D) candidates of a tower with features; NULL: their table */
 	const tfrs_score_parts *scores;
 	const tfrs_model_score *score;
 	const float *recent_end;	/* (N) */

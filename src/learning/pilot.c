@@ -192,7 +192,7 @@ begin_choice(tfrs_pilot *pilot, tfrs_error *error)
 	tfrs_part_test test = {
 		.shape = &pilot->descent.shape,
 		.bag = pilot->bag,
-		.candidate = tfrs_descent_candidates(&pilot->descent)->values,
+		.candidate = tfrs_serving_candidates(&pilot->serving),
 		.shown = &pilot->split.training.events,
 		.withheld = &pilot->split.tested,
 		.fit = &pilot->parts,

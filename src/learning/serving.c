@@ -21,11 +21,20 @@ is_tied(const tfrs_serving *serving, uint32_t bag)
 	return tfrs_descent_bag(serving->descent, bag) == tfrs_descent_candidates(serving->descent);
 }
 
-/* Only the first bag can be. */
+static bool
+has_features(const tfrs_serving *serving, bool of_queries)
+{
+	const tfrs_descent_counts *counts = &serving->descent->counts;
+
+	return (of_queries ? &counts->query : &counts->candidate)->features != NULL;
+}
+
+/* Only the first bag can be; what it reads is changed where candidates are served from their table. */
 static bool
 has_tied(const tfrs_serving *serving)
 {
-	return serving->descent->shape.bags > 0 && is_tied(serving, 0);
+	return serving->descent->shape.bags > 0 && is_tied(serving, 0) &&
+		!has_features(serving, false);
 }
 
 void
@@ -45,7 +54,9 @@ tfrs_serving_arrays(void *object, tfrs_plan *plan)
 
 	if (has_tied(serving))
 		TFRS_PLAN_VECTORS(plan, &serving->tied, candidates, dim);
-	if (options->keep_optimizer_state && options->normalize)
+	if (has_features(serving, false))
+		TFRS_PLAN_VECTORS(plan, &serving->served, candidates + 1, dim);
+	else if (options->keep_optimizer_state && options->normalize)
 		TFRS_PLAN(plan, &serving->length, candidates + 1);
 	TFRS_PLAN_ZERO(plan, &serving->unknown, dim);
 	TFRS_PLAN(plan, &serving->vector, dim);
@@ -105,7 +116,15 @@ copy_tied(tfrs_serving *serving)
 float *
 tfrs_serving_bag(const tfrs_serving *serving, uint32_t bag)
 {
-	return is_tied(serving, bag) ? serving->tied : tfrs_descent_bag(serving->descent, bag)->values;
+	return is_tied(serving, bag) && has_tied(serving) ? serving->tied
+		: tfrs_descent_bag(serving->descent, bag)->values;
+}
+
+float *
+tfrs_serving_candidates(const tfrs_serving *serving)
+{
+	return serving->served != NULL ? serving->served
+		: tfrs_descent_candidates(serving->descent)->values;
 }
 
 static void
@@ -153,6 +172,19 @@ learns_unknown(const tfrs_serving *serving)
 	return serving->descent->options->id_dropout > 0.0f;
 }
 
+/* Some rows of a tower, which are few enough not to take long. */
+static tfrs_status
+encode_candidates(tfrs_serving *serving)
+{
+	size_t		left = serving->descent->counts.candidates + 1 - serving->done;
+	size_t		count = tfrs_size_smaller(left, TFRS_ENCODER_ROWS);
+
+	tfrs_descent_serve_candidates(serving->descent, serving->done, count,
+								  serving->served + serving->done * dim_of(serving));
+	serving->done += count;
+	return count < left ? TFRS_MORE : TFRS_OK;
+}
+
 static tfrs_status
 finish_candidates(tfrs_serving *serving)
 {
@@ -160,12 +192,29 @@ finish_candidates(tfrs_serving *serving)
 	size_t		start;
 	size_t		end;
 
+	if (has_features(serving, false))
+		return encode_candidates(serving);
 	if (!next_rows(serving, tensor->rows, &start, &end))
 		return TFRS_OK;
 	tfrs_tower_finish_candidates(&serving->descent->shape, tensor->values + start * tensor->dim,
 								 end - start,
 								 serving->length == NULL ? NULL : serving->length + start);
 	return TFRS_MORE;
+}
+
+/* The unknown query of a tower with features: what it makes of NULLs and of no events. */
+static tfrs_status
+encode_unknown(tfrs_serving *serving)
+{
+	tfrs_descent *descent = serving->descent;
+	size_t		start[2] = {0, 0};
+	tfrs_ragged bags[TFRS_MAX_BAGS];
+
+	for (int b = 0; b < TFRS_MAX_BAGS; b++)
+		bags[b] = (tfrs_ragged) {.rows = 1,.start = start};
+	tfrs_descent_serve_query(descent, (uint32_t) descent->counts.queries,
+							 descent->counts.query.null_row, bags, serving->unknown);
+	return TFRS_OK;
 }
 
 /* The unknown query of a tower of events: what it makes of none, or the mean of all queries. */
@@ -177,6 +226,8 @@ encode_queries(tfrs_serving *serving)
 	const float *tables[TFRS_MAX_BAGS];
 	size_t		work = 0;
 
+	if (has_features(serving, true))
+		return encode_unknown(serving);
 	for (uint32_t b = 0; b < shape->bags; b++)
 		tables[b] = tfrs_serving_bag(serving, b);
 	tfrs_tower_finish(shape, serving->unknown);
@@ -204,10 +255,11 @@ run_phase(tfrs_serving *serving)
 		case TFRS_SERVING_COPY:
 			return copy_tied(serving);
 		case TFRS_SERVING_AVERAGE_CANDIDATES:
-			return average(serving, tfrs_descent_candidates(descent),
-						   serving->data.candidate_counts);
+			return has_features(serving, false) ? TFRS_OK
+				: average(serving, tfrs_descent_candidates(descent),
+						  serving->data.candidate_counts);
 		case TFRS_SERVING_AVERAGE_QUERIES:
-			return learns_unknown(serving) ? TFRS_OK
+			return learns_unknown(serving) || has_features(serving, true) ? TFRS_OK
 				: average(serving, tfrs_descent_queries(descent), serving->data.query_counts);
 		case TFRS_SERVING_FINISH_CANDIDATES:
 			return finish_candidates(serving);

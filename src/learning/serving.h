@@ -4,9 +4,11 @@
  *     copy what a tied bag reads -> average the unknown slots -> finish the candidates
  *     -> average the queries
  *
- * Candidates become the vectors that are searched.  The unknown slot of a table is the mean of its
+ * Candidates become the vectors that are searched: those of ids in their table, those of a tower with
+ * features beside it, since the table is read again for new candidates.  The unknown slot of a table is the mean of its
  * rows, weighted by their counts, and the unknown query of a tower of events that of the queries'
- * vectors; where the options say so these stay what they were trained to be.
+ * vectors; where the options say so these stay what they were trained to be.  With features an unknown
+ * key is one of which nothing is known.
  */
 #ifndef TFRS_SERVING_H
 #define TFRS_SERVING_H
@@ -40,8 +42,9 @@ typedef struct tfrs_serving
 	size_t		done;			/* of what the phase walks over */
 	double		weight;			/* of the rows averaged so far */
 	float	   *tied;			/* (N, D) what a tied bag reads, or NULL */
+	float	   *served;			/* (N + 1, D) candidates of a tower with features, or NULL */
 	float	   *length;			/* (N + 1) of the candidates before they were finished, or NULL */
-	float	   *unknown;		/* (D) the unknown query of a tower of events */
+	float	   *unknown;		/* (D) the unknown query of a tower of events or with features */
 	float	   *vector;			/* (D) */
 	double	   *sum;			/* (D) */
 } tfrs_serving;
@@ -58,6 +61,9 @@ extern void tfrs_serving_free(tfrs_serving *serving);
 
 /* TFRS_MORE until done. */
 extern tfrs_status tfrs_serving_step(tfrs_serving *serving);
+
+/* The candidates (N + 1, D) as they are served. */
+extern float *tfrs_serving_candidates(const tfrs_serving *serving);
 
 /* The table that a bag reads, as it is stored. */
 extern float *tfrs_serving_bag(const tfrs_serving *serving, uint32_t bag);

@@ -418,9 +418,12 @@ static tfrs_status
 fit_parts(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_descent *descent = &trainer->descent;
-	tfrs_status status = tfrs_part_training_fit_step(&trainer->beside, &descent->shape,
-													 tfrs_descent_candidates(descent),
-													 trainer->serving.unknown, error);
+	tfrs_tensor served = *tfrs_descent_candidates(descent);
+	tfrs_status status;
+
+	served.values = tfrs_serving_candidates(&trainer->serving);
+	status = tfrs_part_training_fit_step(&trainer->beside, &descent->shape, &served,
+										 trainer->serving.unknown, error);
 
 	if (status == TFRS_OK)
 		trainer->phase = TRAINED;
@@ -525,7 +528,9 @@ fill_parameters(tfrs_trainer *trainer, tfrs_model_parts *parts)
 
 	parts->tower = &descent->shape;
 	parts->parameters = &descent->parameters;
-	parts->unknown = trainer->serving.unknown;
+	if (descent->shape.bags > 0 || descent->counts.query.features != NULL)
+		parts->unknown = trainer->serving.unknown;
+	parts->served = trainer->serving.served;
 	for (uint32_t b = 0; b < descent->shape.bags; b++)
 		parts->bag[b] = tfrs_serving_bag(&trainer->serving, b);
 	if (trainer->options.history.on)
@@ -573,8 +578,6 @@ tfrs_trainer_save(tfrs_trainer *trainer, uint64_t skipped_query, uint64_t skippe
 const float *
 tfrs_trainer_candidates(const tfrs_trainer *trainer, size_t *count)
 {
-	const tfrs_tensor *tensor = &trainer->descent.parameters.tensor[0];
-
-	*count = tensor->rows - 1;
-	return tensor->values;
+	*count = trainer->descent.counts.candidates;
+	return tfrs_serving_candidates(&trainer->serving);
 }

@@ -73,23 +73,38 @@ tfrs_validation_is_due(const tfrs_validation *validation, uint32_t epoch)
 		 epoch == validation->options->epochs);
 }
 
-/* The candidates as they would be served; TFRS_OK once all are. */
+/* Candidates [start, start + count) as they would be served. */
+static void
+serve_candidates(tfrs_validation *validation, tfrs_descent *descent, size_t start, size_t count)
+{
+	size_t		dim = validation->options->dim;
+	float	   *served = validation->served + start * dim;
+
+	if (descent->counts.candidate.features != NULL)
+	{
+		tfrs_descent_serve_candidates(descent, start, count, served);
+		return;
+	}
+	memcpy(served, tfrs_tensor_row(tfrs_descent_candidates(descent), start),
+		   count * dim * sizeof(float));
+	tfrs_tower_finish_candidates(&descent->shape, served, count, NULL);
+}
+
+/* TFRS_OK once all are. */
 static tfrs_status
 serve(tfrs_validation *validation, tfrs_descent *descent, tfrs_error *error)
 {
-	size_t		dim = validation->options->dim;
+	size_t		most = descent->counts.candidate.features != NULL ? TFRS_ENCODER_ROWS
+		: STEP_FLOATS / validation->options->dim + 1;
 	size_t		start = validation->done;
-	size_t		count = tfrs_size_smaller(validation->candidates + 1 - start,
-										  STEP_FLOATS / dim + 1);
+	size_t		count = tfrs_size_smaller(validation->candidates + 1 - start, most);
 	tfrs_status status = TFRS_OK;
 
 	if (validation->served == NULL)
 		status = tfrs_plan_take(validation->arena, arrays, validation, error);
 	if (status != TFRS_OK)
 		return status;
-	memcpy(validation->served + start * dim,
-		   tfrs_tensor_row(tfrs_descent_candidates(descent), start), count * dim * sizeof(float));
-	tfrs_tower_finish_candidates(&descent->shape, validation->served + start * dim, count, NULL);
+	serve_candidates(validation, descent, start, count);
 	validation->done += count;
 	return validation->done <= validation->candidates ? TFRS_MORE : TFRS_OK;
 }
