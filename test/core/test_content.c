@@ -9,6 +9,7 @@
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "learning/content.h"
+#include "learning/content_features.h"
 #include "learning/content_neighbours.h"
 #include "learning/count_regression.h"
 #include "learning/new_items.h"
@@ -214,6 +215,47 @@ CHECK_TEST(elements_that_tell_nothing_are_left_out)
 	CHECK_EQUAL(content.offsets[3], 2);
 	CHECK_EQUAL(content.offsets[4], 2);
 	tfrs_content_build_free(&build);
+}
+
+/* Padding, unknown slots and NULL are no elements, and a number has none. */
+CHECK_TEST(features_become_elements)
+{
+	static size_t starts[] = {0, 2, 3};
+	static uint32_t words[] = {1, 5, 3};
+	static uint32_t ids[] = {0, 4};
+	static const uint32_t entry[] = {1, 0};
+	static const tfrs_feature_options text = {.kind = TFRS_FEATURE_TEXT};
+	static const tfrs_feature_options number = {.kind = TFRS_FEATURE_NUMBER};
+	static const tfrs_feature_options hash = {.kind = TFRS_FEATURE_HASH};
+	tfrs_features features = {
+		.count = 3,
+		.feature = {
+			{.options = &text, .vocabulary = {.head = {.reserved = 1, .slots = 1}}, .rows = 6,
+			.null_row = TFRS_NO_ROW},
+			{.options = &number, .null_row = TFRS_NO_ROW},
+			{.options = &hash, .rows = 5, .null_row = 4}
+		}
+	};
+	tfrs_encoded_feature encoded[] = {
+		{.items = {.start = starts, .item = words}, .entry = entry}, {.number = NULL}, {.id = ids}
+	};
+	tfrs_content_source source = {.candidates = 2};
+	uint32_t	number_of[6] = {0, 1, 2, 3, 4, 5};
+	float		idf[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+	uint32_t	word[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+	tfrs_content_vocabulary vocabulary = {8, 8, word, idf};
+	float		value[6];
+
+	CHECK(tfrs_content_take_features(&source, &features, encoded));
+	CHECK_EQUAL(source.features, 2);
+	CHECK_EQUAL(tfrs_content_row(&vocabulary, &source, 0, number_of, value), 2);
+	CHECK_EQUAL(number_of[0], 1);	/* word 3 of the text */
+	CHECK_EQUAL(number_of[1], 4);	/* bin 0 */
+	CHECK_NEAR(value[0], sqrt(0.5), 1e-6);
+	CHECK_EQUAL(tfrs_content_row(&vocabulary, &source, 1, number_of, value), 1);
+	CHECK_EQUAL(number_of[0], 3);	/* word 5; 1 is unknown, and 4 the row of NULL */
+	features.count = 0;
+	CHECK(!tfrs_content_take_features(&source, &features, encoded));
 }
 
 static void
