@@ -49,7 +49,8 @@ tfrs_content_training_fill_begin(tfrs_content_training *training, tfrs_serving *
 	tfrs_new_items_data data = {
 		.content = &training->content, .dim = descent->shape.dim,
 		.bias = descent->shape.bias != 0, .normalize = descent->shape.normalize != 0,
-		.candidates = tfrs_descent_candidates(descent)->values, .tables = descent->shape.bags,
+		.tower = tfrs_side_feature_count(&descent->counts.candidate) > 0,
+		.candidates = tfrs_serving_candidates(serving), .tables = descent->shape.bags,
 		.threads = descent->options->threads
 	};
 

@@ -113,6 +113,7 @@ size_negatives(tfrs_descent *descent, const tfrs_examples_most *most)
 	bool		states = has_states(descent) && !descent->options->history.interactions;
 
 	descent->negatives = negatives_of(descent->options, descent->counts.candidates);
+	descent->negatives.chosen = descent->counts.chosen;
 	descent->negatives.known = masks ? descent->counts.events : NULL;
 	tfrs_negatives_size(&descent->negatives, most, masks || states);
 }
@@ -381,6 +382,17 @@ tfrs_descent_steps(const tfrs_descent *descent)
 	return descent->step + (descent->warm != NULL ? tfrs_warm_start_steps(descent->warm) : 0);
 }
 
+/* The id of what nobody has chosen tells nothing. */
+static void
+clear_new(tfrs_descent *descent)
+{
+	tfrs_tensor *tensor = tfrs_descent_candidates(descent);
+
+	for (size_t c = 0; descent->counts.chosen != NULL && c < descent->counts.candidates; c++)
+		if (descent->counts.chosen[c] == 0)
+			memset(tensor->values + c * tensor->dim, 0, tensor->dim * sizeof(float));
+}
+
 /* Looks for states, or at the queries' weights.  What an earlier training has learned stays. */
 static tfrs_status
 prepare(tfrs_descent *descent)
@@ -390,6 +402,8 @@ prepare(tfrs_descent *descent)
 
 	if (descent->warm == NULL)
 		tfrs_feature_towers_clear(&towers);
+	if (tfrs_side_has_id(&descent->counts.candidate))
+		clear_new(descent);
 	if (!has_states(descent))
 	{
 		descent->negatives.total = (double) descent->counts.rows;

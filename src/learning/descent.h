@@ -51,6 +51,7 @@ typedef struct tfrs_descent_counts
 {
 	size_t		queries;		/* V */
 	size_t		candidates;		/* N */
+	const uint32_t *chosen;		/* (N) how often each was, where some never were; or NULL */
 	size_t		rows;			/* of the interactions */
 	const tfrs_events *events;	/* that are trained on; no queries where none are known */
 	size_t		longest;		/* events of the query that has most */

@@ -21,7 +21,16 @@ repeats(const tfrs_negatives *negatives)
 static bool
 has_weights(const tfrs_negatives *negatives)
 {
-	return negatives->kind == TFRS_NEGATIVES_SAMPLED || negatives->kind == TFRS_NEGATIVES_IN_BATCH;
+	return negatives->kind == TFRS_NEGATIVES_SAMPLED ||
+		negatives->kind == TFRS_NEGATIVES_IN_BATCH ||
+		(negatives->kind == TFRS_NEGATIVES_ALL && negatives->chosen != NULL);
+}
+
+/* Nobody has chosen it. */
+static bool
+is_new(const tfrs_negatives *negatives, uint32_t candidate)
+{
+	return negatives->chosen != NULL && negatives->chosen[candidate] == 0;
 }
 
 static size_t
@@ -85,6 +94,8 @@ tfrs_negatives_begin(tfrs_negatives *negatives)
 	negatives->count = negatives->candidates;
 	for (size_t i = 0; i < negatives->count; i++)
 		negatives->candidate[i] = (uint32_t) i;
+	for (size_t i = 0; has_weights(negatives) && i < negatives->count; i++)
+		negatives->weight[i] = is_new(negatives, (uint32_t) i) ? 0 : 1;
 }
 
 /* The number of a candidate among those that differ, which are the columns unless these repeat. */
@@ -130,7 +141,8 @@ sample(tfrs_negatives *negatives, const tfrs_examples *batch, tfrs_random *rando
 
 		if (number_of(negatives, candidate) != TFRS_NO_ROW)
 			candidate = (uint32_t) last;
-		negatives->weight[column_of(negatives, candidate)] = weight;
+		negatives->weight[column_of(negatives, candidate)] = is_new(negatives, candidate) ? 0
+			: weight;
 	}
 	for (size_t i = 0; i < batch->positives; i++)
 		column_of(negatives, batch->positive[i]);
@@ -167,7 +179,12 @@ take_batch(tfrs_negatives *negatives, const tfrs_examples *batch, tfrs_random *r
 	for (size_t i = 0; i < batch->positives; i++)
 		add_column(negatives, batch->positive[i]);
 	for (size_t i = 0; i < negatives->drawn; i++)
-		add_column(negatives, tfrs_random_below(random, (uint32_t) negatives->candidates));
+	{
+		uint32_t	candidate = tfrs_random_below(random, (uint32_t) negatives->candidates);
+
+		if (!is_new(negatives, candidate))
+			add_column(negatives, candidate);
+	}
 }
 
 static void

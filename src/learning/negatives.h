@@ -9,6 +9,9 @@
  *                 (q = (B p + n / N) / (B + n), p its share of the data), for a correction
  *     repeated    the same as TFRS has it: column i is what row i chose, whatever repeats
  *
+ * A candidate that nobody has chosen is no negative of anybody: such columns count 0 or are not drawn,
+ * so that no vector learns to stay away from what is new.
+ *
  * The batch's targets become lists of columns, and so does what is hidden: what a row's query is
  * known to have chosen anywhere in the data (mask_known) is no negative of it.
  */
@@ -41,6 +44,7 @@ typedef struct tfrs_negatives
 	size_t		positives;		/* of a batch at most */
 	size_t		room;			/* columns at most */
 	const tfrs_events *known;	/* what is hidden, or NULL */
+	const uint32_t *chosen;		/* (N) how often each was, where some never were; or NULL */
 	bool		corrects;		/* with what probability a column was sampled is wanted */
 	const uint32_t *frequency;	/* (N) of each candidate among all positives, then */
 	double		total;			/* of the frequencies */
@@ -61,7 +65,7 @@ typedef struct tfrs_negatives
 	float	   *sum;			/* (room) their weights */
 } tfrs_negatives;
 
-/* Sizes, before anything is taken: kind, candidates, drawn, corrects and known are set, events in
+/* Sizes, before anything is taken: kind, candidates, chosen, drawn, corrects and known are set, events in
  * all. */
 extern void tfrs_negatives_size(tfrs_negatives *negatives, const tfrs_examples_most *most,
 								bool hides);

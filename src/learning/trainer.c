@@ -164,6 +164,7 @@ descent_of(const tfrs_trainer *trainer)
 		.counts = {
 			.queries = tfrs_interactions_queries(interactions)->count,
 			.candidates = tfrs_training_data_candidates(&trainer->data),
+			.chosen = tfrs_training_data_chosen(&trainer->data),
 			.rows = tfrs_interactions_count(interactions), .events = events,
 			.longest = tfrs_events_longest(events)
 		},

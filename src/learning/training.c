@@ -114,6 +114,7 @@ tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interaction
 
 	all.counts = (tfrs_descent_counts) {
 		.queries = queries, .candidates = tfrs_interactions_candidates(interactions)->count,
+		.chosen = tfrs_interactions_candidate_counts(interactions),
 		.rows = tfrs_interactions_count(interactions), .events = &events,
 		.longest = most_rows(interactions) +
 		(model == NULL ? 0 : tfrs_events_longest(&model->events))

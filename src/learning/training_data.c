@@ -112,3 +112,14 @@ tfrs_training_data_candidates(const tfrs_training_data *data)
 {
 	return tfrs_interactions_candidates(data->interactions)->count;
 }
+
+const uint32_t *
+tfrs_training_data_chosen(const tfrs_training_data *data)
+{
+	const uint32_t *counts = tfrs_training_data_candidate_rows(data);
+	bool		some_new = false;
+
+	for (size_t c = 0; c < tfrs_training_data_candidates(data); c++)
+		some_new = some_new || counts[c] == 0;
+	return some_new ? counts : NULL;
+}

@@ -58,4 +58,7 @@ extern uint64_t tfrs_training_data_rows(const tfrs_training_data *data);
 
 extern size_t tfrs_training_data_candidates(const tfrs_training_data *data);
 
+/* How often each candidate (N) was chosen, where some never were; else NULL. */
+extern const uint32_t *tfrs_training_data_chosen(const tfrs_training_data *data);
+
 #endif							/* TFRS_TRAINING_DATA_H */

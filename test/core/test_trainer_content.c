@@ -163,6 +163,29 @@ CHECK_TEST(new_candidates_are_found_by_their_content)
 	CHECK(with.model.scores.shape[TFRS_LIKE_CONTENT].weight > 0);
 }
 
+/* Nobody learns to stay away from what nobody has chosen, and its id tells nothing. */
+CHECK_TEST(new_candidates_are_no_negatives)
+{
+	tfrs_train_options options = few_steps();
+	trained		result;
+	size_t		dim;
+
+	draw();
+	for (int columns = 0; columns < 2; columns++)
+	{
+		options.history.columns = columns * 20;
+		CHECK_OK(train(&result, check_arena(), &options, NULL, &check_error));
+		dim = result.model.shape->dim;
+		for (uint32_t c = 0; c < CANDIDATES; c++)
+		{
+			const float *row = result.model.candidate_table + c * dim;
+
+			CHECK((row[dim - 1] == 0) == is_new(c));
+			CHECK((row[0] == 0) == is_new(c));
+		}
+	}
+}
+
 /* Those that are known have the vectors that they have without, and no part of the new ones' weight. */
 CHECK_TEST(known_candidates_stay_as_they_are)
 {
