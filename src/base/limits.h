@@ -19,8 +19,8 @@
  */
 #define TFRS_MAX_BLOCK_BYTES ((size_t) 640 * 1024 * 1024)
 
-/* Parts of a block: a model needs about 30; a bound lets a reader keep its table on the stack. */
-#define TFRS_MAX_BLOCK_PARTS 256
+/* Parts of a block: a model of ids has about 30, one of 2 x 64 features up to 10 for each of these. */
+#define TFRS_MAX_BLOCK_PARTS 2048
 
 /* Length of a part's name, its terminating zero included. */
 #define TFRS_MAX_PART_NAME 40
@@ -33,6 +33,9 @@
 
 /* Bytes of a value of a column: a long text.  What is longer is a file, or a mistake. */
 #define TFRS_MAX_VALUE_BYTES ((size_t) 1 << 20)
+
+/* Bins of a hash and unknown slots of a vocabulary: each is a row of a table. */
+#define TFRS_MAX_BINS ((uint32_t) 1 << 30)
 
 /*
  * Slots that a look-up in an id set may read.  At the load of at most 1/2 that id sets keep, a

@@ -47,7 +47,7 @@ typedef struct tfrs_feature
 	const tfrs_column *columns; /* (C) of the row */
 	const tfrs_feature_summary *summary;
 	const double *boundary;		/* (summary->boundaries) ascending */
-	tfrs_vocabulary vocabulary; /* id, text, bag, sequence; that of the feature whose table it shares */
+	tfrs_word_table vocabulary; /* id, text, bag, sequence; that of the feature whose table it shares */
 	size_t		rows;			/* of the table that it reads; 0: number, vector */
 	uint32_t	null_row;		/* of the table; TFRS_NO_ROW: NULL has none */
 	/* whose table it reads, where it shares one */
@@ -64,39 +64,16 @@ typedef struct tfrs_features
 	tfrs_feature feature[TFRS_MAX_FEATURES];
 } tfrs_features;
 
-/* Whether an element is one of a list that is read by position in it, and so on. */
-static inline bool
-tfrs_feature_is_list(uint32_t kind)
-{
-	return kind == TFRS_FEATURE_TEXT || kind == TFRS_FEATURE_BAG || kind == TFRS_FEATURE_SEQUENCE;
-}
-
-static inline bool
-tfrs_feature_has_vocabulary(uint32_t kind)
-{
-	return kind == TFRS_FEATURE_ID || tfrs_feature_is_list(kind);
-}
-
-/* number and vector go through a kernel, all others read a table. */
-static inline bool
-tfrs_feature_has_table(uint32_t kind)
-{
-	return kind != TFRS_FEATURE_NUMBER && kind != TFRS_FEATURE_VECTOR;
-}
+/* What follows from the options, the summary and the vocabulary: rows and null_row. */
+extern void tfrs_feature_size(tfrs_feature *feature);
 
 /*
- * Whether options, which may be bytes from outside, make sense: counts, names, ranges, and kinds that
- * fit the types of their columns.  TFRS_INVALID_ARGUMENT names the feature or the column.
- *
- *     id, hash, cross   ID        text       ID of bytes      bag, sequence   LIST
- *     number, bucket    NUMBER, or ID of integers             vector          VECTOR
+ * Once all other features are known: those that share a table find it.  The views are the ids of both
+ * sides.  TFRS_INVALID_ARGUMENT where there is no such table or it has other values.
  */
-extern tfrs_status tfrs_tower_options_check(const tfrs_tower_options *options, tfrs_error *error);
-
-/* The same with the shared tables of both sides resolved.  A side of NULL is a scalar. */
-extern tfrs_status tfrs_tower_options_check_both(const tfrs_tower_options *query,
-												 const tfrs_tower_options *candidate,
-												 tfrs_error *error);
+extern tfrs_status tfrs_features_link(tfrs_features *query, tfrs_features *candidate,
+									  const tfrs_id_view *queries, const tfrs_id_view *candidates,
+									  tfrs_error *error);
 
 /* What a feature makes of some values.  One of id, items and number, as the kind says. */
 typedef struct tfrs_encoded_feature
@@ -129,6 +106,18 @@ extern tfrs_status tfrs_encoded_feature_add(tfrs_encoded_feature *encoded, const
 /* Forgets all entries: for a row that is served, before tfrs_encoded_feature_add. */
 extern void tfrs_encoded_feature_clear(tfrs_encoded_feature *encoded);
 
+/* A number as statistics see it; the value is not NULL. */
+extern double tfrs_feature_number(const tfrs_feature_options *options, const tfrs_column *column,
+								  const tfrs_value *value);
+
+/* Entries that a feature has over all rows: one for each value of its column and one for NULL, or one
+ * for each row; and the values (C) that an entry is made of. */
+extern size_t tfrs_feature_entries(const tfrs_rows_view *view,
+								   const tfrs_feature_options *options);
+extern tfrs_status tfrs_feature_entry(const tfrs_rows_view *view,
+									  const tfrs_feature_options *options, size_t entry,
+									  tfrs_row_room *room, tfrs_value *value, tfrs_error *error);
+
 /*
  * All features of a side, for all rows of a training.  A step encodes some thousand values.
  */
@@ -139,7 +128,7 @@ typedef struct tfrs_encoded_rows
 	tfrs_rows_view view;
 	tfrs_row_room room;
 	size_t		at;				/* the feature that is being encoded */
-	size_t		done;			/* values, or rows */
+	size_t		done;			/* its entries */
 	uint32_t   *entry[TFRS_MAX_COLUMNS];	/* (R) of each row, or NULL */
 	tfrs_encoded_feature feature[TFRS_MAX_FEATURES];
 } tfrs_encoded_rows;
@@ -150,7 +139,10 @@ extern tfrs_status tfrs_encoded_rows_begin(tfrs_encoded_rows *encoded, tfrs_aren
 extern tfrs_status tfrs_encoded_rows_step(tfrs_encoded_rows *encoded, tfrs_error *error);
 extern void tfrs_encoded_rows_free(tfrs_encoded_rows *encoded);
 
-/* Bytes that encoding and settling take at most, added to *bytes: before either has begun. */
+/*
+ * Bytes that encoding takes, about, added to *bytes before it has begun: how many words texts have is
+ * not known then, and the budget of the arena is what bounds it.
+ */
 extern tfrs_status tfrs_encoded_rows_estimate(const tfrs_rows_view *view, size_t *bytes,
 											  tfrs_error *error);
 

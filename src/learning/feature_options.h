@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/id_view.h"
+#include "base/status.h"
 #include "learning/activation.h"
 
 /* Of a row, of a tower, of a cross, of a tower; bytes of a name with its end (NAMEDATALEN). */
@@ -135,5 +136,55 @@ tfrs_tower_is_joined(const tfrs_tower_options *options)
 {
 	return options->joined || options->layers > 0 || options->cross_layers > 0;
 }
+
+/* Whether a value becomes several rows of the table. */
+static inline bool
+tfrs_feature_is_list(uint32_t kind)
+{
+	return kind == TFRS_FEATURE_TEXT || kind == TFRS_FEATURE_BAG || kind == TFRS_FEATURE_SEQUENCE;
+}
+
+static inline bool
+tfrs_feature_has_vocabulary(uint32_t kind)
+{
+	return kind == TFRS_FEATURE_ID || tfrs_feature_is_list(kind);
+}
+
+/* number and vector go through a kernel, all others read a table. */
+static inline bool
+tfrs_feature_has_table(uint32_t kind)
+{
+	return kind != TFRS_FEATURE_NUMBER && kind != TFRS_FEATURE_VECTOR;
+}
+
+/*
+ * Whether options, which may be bytes from outside, make sense: counts, names, ranges, and kinds that
+ * fit the types of their columns.  TFRS_INVALID_ARGUMENT names the feature or the column.
+ *
+ *     id, hash, cross   ID        text       ID of bytes      bag, sequence   LIST
+ *     number, bucket    NUMBER, or ID of integers             vector          VECTOR
+ */
+extern tfrs_status tfrs_tower_options_check(const tfrs_tower_options *options, tfrs_error *error);
+
+/* Whose table a feature with "share" reads. */
+typedef struct tfrs_share
+{
+	bool		of_queries;
+	uint32_t	feature;		/* TFRS_NO_ROW: the table of ids */
+} tfrs_share;
+
+/* Both sides together; a side of NULL is a scalar, whose table of ids is called "id". */
+typedef struct tfrs_both_options
+{
+	const tfrs_tower_options *query;
+	const tfrs_tower_options *candidate;
+} tfrs_both_options;
+
+/* TFRS_INVALID_ARGUMENT where there is no such table, or one of other values. */
+extern tfrs_status tfrs_share_find(const tfrs_both_options *both, bool of_queries,
+								   uint32_t feature, tfrs_share *share, tfrs_error *error);
+
+/* Checks each side and what their features share. */
+extern tfrs_status tfrs_tower_options_check_both(const tfrs_both_options *both, tfrs_error *error);
 
 #endif							/* TFRS_FEATURE_OPTIONS_H */

@@ -34,11 +34,6 @@ typedef struct tfrs_stored_features
 extern tfrs_status tfrs_stored_features_load(tfrs_stored_features *stored, const tfrs_block *block,
 											 bool of_queries, size_t keys, tfrs_error *error);
 
-/* Both sides are loaded: features that share a table find it.  TFRS_CORRUPT where it is not there. */
-extern tfrs_status tfrs_features_link(tfrs_features *query, tfrs_features *candidate,
-									  const tfrs_id_view *queries, const tfrs_id_view *candidates,
-									  tfrs_error *error);
-
 /* Whether a training of these options would have the features of a model; else an error that names
  * what differs.  A side of NULL is a scalar. */
 extern tfrs_status tfrs_stored_features_check(const tfrs_stored_features *stored,

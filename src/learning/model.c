@@ -350,6 +350,25 @@ load_events(tfrs_model *model, tfrs_error *error)
 	return status;
 }
 
+/* The features of both sides, which may share tables. */
+static tfrs_status
+load_features(tfrs_model *model, tfrs_error *error)
+{
+	tfrs_stored_features *query = &model->query_features;
+	tfrs_stored_features *candidate = &model->candidate_features;
+	tfrs_status status = tfrs_stored_features_load(query, &model->block, true,
+												   model->query_ids.count, error);
+
+	if (status == TFRS_OK)
+		status = tfrs_stored_features_load(candidate, &model->block, false,
+										   model->candidate_ids.count, error);
+	if (status == TFRS_OK && tfrs_features_link(&query->features, &candidate->features,
+												&model->query_ids, &model->candidate_ids,
+												error) != TFRS_OK)
+		return corrupt(error, "A feature shares a table that is not there.");
+	return status;
+}
+
 static tfrs_status
 load_sides(tfrs_model *model, tfrs_error *error)
 {
@@ -363,6 +382,8 @@ load_sides(tfrs_model *model, tfrs_error *error)
 
 	if (status == TFRS_OK)
 		status = load_side(model, &candidate, error);
+	if (status == TFRS_OK)
+		status = load_features(model, error);
 	if (status == TFRS_OK)
 		status = load_tensor(model, "candidate", model->candidate_ids.count + 1,
 							 &model->candidate_table, error);

@@ -10,6 +10,8 @@
  *     "epochs.validation"   where held-out events were ranked: double (epochs) the metric, -1 where
  *                           it was not measured
  *     "query.*"             id_set parts;  "query.counts" uint32 (V)
+ *     "query.options", "query.f0.*", ...   features of the queries' rows (feature_store.h), and of the
+ *                           candidates' under "candidate."
  *     "candidate.*"         the same with N;  "candidate.table" float (N + 1, D) as they are served:
  *                           normalized where the options say so
  *     "query.tower"         tfrs_tower_shape, what query vectors are made of and how
@@ -36,6 +38,7 @@
 
 #include "base/block.h"
 #include "base/id_view.h"
+#include "learning/feature_store.h"
 #include "learning/history.h"
 #include "learning/popularity.h"
 #include "learning/score_parts.h"
@@ -102,7 +105,9 @@ typedef struct tfrs_model
 	tfrs_id_view query_ids;		/* V */
 	tfrs_id_view candidate_ids; /* N */
 	const uint32_t *query_counts;
-	const uint32_t *candidate_counts;
+	const uint32_t *candidate_counts;	/* 0 of one that is known by its columns alone */
+	tfrs_stored_features query_features;	/* no options: ids alone */
+	tfrs_stored_features candidate_features;
 	size_t		tensor_count;
 	tfrs_model_tensor tensor[TFRS_MAX_TENSORS];
 	const float *candidate_table;	/* (N + 1, D) */

@@ -155,6 +155,10 @@ tfrs_model_parts_add(tfrs_model_parts *parts, tfrs_block_writer *writer, tfrs_er
 		status = add_side(&parts->query, "query.", writer, error);
 	if (status == TFRS_OK)
 		status = add_side(&parts->candidate, "candidate.", writer, error);
+	if (status == TFRS_OK && parts->query_features != NULL)
+		status = tfrs_feature_store_add(parts->query_features, true, writer, error);
+	if (status == TFRS_OK && parts->candidate_features != NULL)
+		status = tfrs_feature_store_add(parts->candidate_features, false, writer, error);
 	if (status == TFRS_OK && parts->events != NULL)
 		status = add_events(parts->events, writer, error);
 	if (status == TFRS_OK)

@@ -34,6 +34,8 @@ typedef struct tfrs_model_parts
 	const double *validation;	/* (epochs) */
 	tfrs_model_side_parts query;
 	tfrs_model_side_parts candidate;
+	tfrs_feature_store *query_features;	/* whose rows are ready */
+	tfrs_feature_store *candidate_features;
 	const tfrs_events *events;
 	const tfrs_tower_shape *tower;
 	const tfrs_tensors *parameters;	/* as they are served */

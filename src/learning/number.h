@@ -31,10 +31,12 @@ extern double tfrs_moments_standardize(const tfrs_moments *moments, double value
 
 /*
  * Boundaries of so many bins (> 0) over count values in ascending order, none of them NaN, into
- * room for bins - 1.  Returns how many there are: bins - 1, or one fewer than the values where
- * there are fewer values than bins.
+ * room for bins - 1.  through (count): how many values there are up to each, where a value stands
+ * for several equal ones; NULL: each for one.  Returns how many boundaries there are: bins - 1, or
+ * one fewer than the values where there are fewer values than bins.
  */
-extern size_t tfrs_quantiles(const double *sorted, size_t count, size_t bins, double *boundaries);
+extern size_t tfrs_quantiles(const double *sorted, const uint64_t *through, size_t count,
+							 size_t bins, double *boundaries);
 
 /* The bucket of a value: 0 .. count; boundaries are in ascending order. */
 extern uint32_t tfrs_bucket(const double *boundaries, size_t count, double value);

@@ -372,7 +372,9 @@ CHECK_TEST(as_many_parts_as_allowed)
 
 	for (int i = 0; i < TFRS_MAX_BLOCK_PARTS; i++)
 	{
-		char		name[4] = {(char) ('a' + i * 7 % 16), (char) ('a' + i / 16), 0, 0};
+		char		name[4] = {
+			(char) ('a' + i * 7 % 16), (char) ('a' + i / 16 % 16), (char) ('a' + i / 256), 0
+		};
 
 		add(writer, name, numbers, (size_t) i % 5, 4);
 	}
