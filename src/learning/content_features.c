@@ -9,7 +9,7 @@
 static void
 find_words(const tfrs_feature *feature, tfrs_content_feature *result)
 {
-	const tfrs_vocabulary *vocabulary = &feature->vocabulary;
+	const tfrs_word_table *vocabulary = &feature->vocabulary;
 
 	result->first = 0;
 	result->end = feature->null_row != TFRS_NO_ROW ? feature->null_row : (uint32_t) feature->rows;
