@@ -9,8 +9,8 @@
  *                 (q = (B p + n / N) / (B + n), p its share of the data), for a correction
  *     repeated    the same as TFRS has it: column i is what row i chose, whatever repeats
  *
- * A candidate that nobody has chosen is no negative of anybody: such columns count 0 or are not drawn,
- * so that no vector learns to stay away from what is new.
+ * A candidate that nobody has chosen is no negative of anybody: such columns count 0 or are not
+ * drawn, so that no vector learns to stay away from what is new.
  *
  * The batch's targets become lists of columns, and so does what is hidden: what a row's query is
  * known to have chosen anywhere in the data (mask_known) is no negative of it.
@@ -65,8 +65,8 @@ typedef struct tfrs_negatives
 	float	   *sum;			/* (room) their weights */
 } tfrs_negatives;
 
-/* Sizes, before anything is taken: kind, candidates, chosen, drawn, corrects and known are set, events in
- * all. */
+/* Sizes, before anything is taken: kind, candidates, chosen, drawn, corrects and known are set,
+ * events in all. */
 extern void tfrs_negatives_size(tfrs_negatives *negatives, const tfrs_examples_most *most,
 								bool hides);
 extern void tfrs_negatives_plan(tfrs_plan *plan, tfrs_negatives *negatives);

@@ -10,7 +10,6 @@
 
 #define PENALTY 4.0f
 #define BLEND 0.5f
-#define CAUTION 0.5
 
 /* Candidates of a step. */
 #define STEP_CANDIDATES ((size_t) 1 << 14)
@@ -234,7 +233,7 @@ level_of(const tfrs_new_items *items)
 		sum += (double) items->data.candidates[i * dim + dim - 1] - counted(items, i);
 		known++;
 	}
-	return known > 0 ? sum / (double) known - CAUTION : 0;
+	return known > 0 ? sum / (double) known : 0;
 }
 
 static tfrs_status

@@ -7,11 +7,10 @@
  *     bias_i = (tower's bias + P_i g + level) / 2
  *
  * g tells how often a candidate is chosen (count_regression.h).  The level is such that known
- * candidates would have their own biases on an average, less CAUTION: content tells less than
- * events do, and each place that a new candidate takes is taken from a known one.  Where a tower
- * has nothing to say of content, v_i = unit(P_i R) and the bias is the second half alone.  Tables
- * of histories get the rows that a ridge of their own predicts, so that what is new counts in a
- * history as soon as somebody has chosen it.
+ * candidates would have their own biases on an average.  Where a tower has nothing to say of
+ * content, v_i = unit(P_i R) and the bias is the second half alone.  Tables of histories get the
+ * rows that a ridge of their own predicts, so that what is new counts in a history as soon as
+ * somebody has chosen it.
  *
  * On MovieLens 100K with a tenth of the films left out, over three such parts of the training,
  * these weights and penalties ranked new films with an NDCG@10 of .243; weights as the counts and
