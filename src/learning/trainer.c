@@ -1,7 +1,7 @@
 /*
  * trainer.c: what comes before the descent of a training, and after it.
  *
- *     training_data.h -> [content] -> [hold some events out] -> [measure their lift -> weigh what
+ *     training_data.h -> [features] -> [content] -> [hold some events out] -> [measure their lift -> weigh what
  *     stands beside the tower] -> descend <-> [validate] -> serve -> [new candidates] -> [fit what
  *     stands beside the tower] -> trained
  *
@@ -21,11 +21,13 @@
 #include "learning/part_training.h"
 #include "learning/serving.h"
 #include "learning/training_data.h"
+#include "learning/training_features.h"
 #include "learning/validation.h"
 
 typedef enum train_phase
 {
 	PREPARE,
+	SETTLE_FEATURES,
 	BUILD_CONTENT,
 	HOLD_OUT,
 	MEASURE,
@@ -35,6 +37,7 @@ typedef enum train_phase
 	SERVE,
 	FILL_NEW,
 	FIT_PARTS,
+	STORE_FEATURES,
 	TRAINED
 } train_phase;
 
@@ -44,6 +47,7 @@ struct tfrs_trainer
 	tfrs_train_options options; /* nothing left open */
 	train_phase phase;
 	tfrs_training_data data;
+	tfrs_training_features features;
 	tfrs_lift	lift;			/* of the events that a history tower is trained on */
 	tfrs_descent descent;
 	tfrs_train_progress progress;
@@ -107,6 +111,7 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_part_training_free(&trainer->beside);
 	tfrs_content_training_free(&trainer->content);
 	tfrs_serving_free(&trainer->serving);
+	tfrs_training_features_free(&trainer->features);
 	tfrs_training_data_free(&trainer->data);
 	tfrs_lift_free(&trainer->lift);
 	tfrs_descent_free(&trainer->descent);
@@ -166,7 +171,9 @@ descent_of(const tfrs_trainer *trainer)
 			.candidates = tfrs_training_data_candidates(&trainer->data),
 			.chosen = tfrs_training_data_chosen(&trainer->data),
 			.rows = tfrs_interactions_count(interactions), .events = events,
-			.longest = tfrs_events_longest(events)
+			.longest = tfrs_events_longest(events),
+			.query = tfrs_training_features_side(&trainer->features, TFRS_SIDE_QUERY),
+			.candidate = tfrs_training_features_side(&trainer->features, TFRS_SIDE_CANDIDATE)
 		},
 		.data = {
 			.interactions = interactions, .warm = tfrs_training_data_warm(&trainer->data),
@@ -266,13 +273,54 @@ measure(tfrs_trainer *trainer, tfrs_error *error)
 	return begin_fit(trainer, error);
 }
 
+/* What a training does not do with features. */
+static tfrs_status
+begin_features(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_training_features *features = &trainer->features;
+	tfrs_status status = tfrs_training_features_begin(features, trainer->arena,
+													  trainer->data.interactions, error);
+
+	if (status != TFRS_OK)
+		return status;
+	if (tfrs_training_features_has(features, TFRS_SIDE_QUERY))
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+						 "queries cannot have features beside their ids yet");
+	if (tfrs_training_features_has(features, TFRS_SIDE_CANDIDATE) && trainer->data.model != NULL)
+		return tfrs_fail(error, TFRS_INVALID_ARGUMENT,
+						 "a model of candidates with features cannot be retrained yet");
+	return TFRS_OK;
+}
+
 static tfrs_status
 prepare(tfrs_trainer *trainer, tfrs_error *error)
 {
 	tfrs_status status = tfrs_training_data_step(&trainer->data, error);
 
 	if (status == TFRS_OK)
+		status = begin_features(trainer, error);
+	if (status == TFRS_OK)
+		trainer->phase = SETTLE_FEATURES;
+	return status;
+}
+
+static tfrs_status
+settle_features(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_training_features_step(&trainer->features, error);
+
+	if (status == TFRS_OK)
 		trainer->phase = BUILD_CONTENT;
+	return status;
+}
+
+static tfrs_status
+store_features(tfrs_trainer *trainer, tfrs_error *error)
+{
+	tfrs_status status = tfrs_training_features_store_step(&trainer->features, error);
+
+	if (status == TFRS_OK)
+		trainer->phase = TRAINED;
 	return status;
 }
 
@@ -407,7 +455,7 @@ fill_new(tfrs_trainer *trainer, tfrs_error *error)
 
 	if (status != TFRS_OK)
 		return status;
-	trainer->phase = trainer->options.history.on ? FIT_PARTS : TRAINED;
+	trainer->phase = trainer->options.history.on ? FIT_PARTS : STORE_FEATURES;
 	if (trainer->options.history.on)
 		tfrs_part_training_fit_begin(&trainer->beside, &trainer->data.events,
 									 tfrs_training_data_candidates(&trainer->data),
@@ -427,7 +475,7 @@ fit_parts(tfrs_trainer *trainer, tfrs_error *error)
 										 trainer->serving.unknown, error);
 
 	if (status == TFRS_OK)
-		trainer->phase = TRAINED;
+		trainer->phase = STORE_FEATURES;
 	return status;
 }
 
@@ -441,6 +489,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 	{
 		case PREPARE:
 			status = prepare(trainer, error);
+			break;
+		case SETTLE_FEATURES:
+			status = settle_features(trainer, error);
 			break;
 		case BUILD_CONTENT:
 			status = build_content(trainer, error);
@@ -469,6 +520,9 @@ step(tfrs_trainer *trainer, tfrs_error *error)
 		case FIT_PARTS:
 			status = fit_parts(trainer, error);
 			break;
+		case STORE_FEATURES:
+			status = store_features(trainer, error);
+			break;
 		case TRAINED:
 			break;
 	}
@@ -495,6 +549,8 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 		case PREPARE:
 		case BUILD_CONTENT:
 			return "collecting events";
+		case SETTLE_FEATURES:
+			return "reading features";
 		case HOLD_OUT:
 			return "holding events out";
 		case VALIDATE:
@@ -504,6 +560,7 @@ tfrs_trainer_phase(const tfrs_trainer *trainer)
 		case SERVE:
 		case FILL_NEW:
 		case FIT_PARTS:
+		case STORE_FEATURES:
 		case TRAINED:
 			return "finishing";
 		default:
@@ -532,6 +589,9 @@ fill_parameters(tfrs_trainer *trainer, tfrs_model_parts *parts)
 	if (descent->shape.bags > 0 || descent->counts.query.features != NULL)
 		parts->unknown = trainer->serving.unknown;
 	parts->served = trainer->serving.served;
+	parts->query_features = tfrs_training_features_store(&trainer->features, TFRS_SIDE_QUERY);
+	parts->candidate_features = tfrs_training_features_store(&trainer->features,
+															 TFRS_SIDE_CANDIDATE);
 	for (uint32_t b = 0; b < descent->shape.bags; b++)
 		parts->bag[b] = tfrs_serving_bag(&trainer->serving, b);
 	if (trainer->options.history.on)
