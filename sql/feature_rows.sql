@@ -47,6 +47,71 @@ END $$;
 INSERT INTO wide (c1) VALUES (1);
 SELECT tfrs.train(wide, 1) FROM wide;
 
+-- What a value cannot be, whichever row it is in.
+
+CREATE FUNCTION read(expression text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	hint text;
+	state text;
+BEGIN
+	EXECUTE format($query$
+		SELECT tfrs.train(r.user_id, c)
+		FROM rating r, LATERAL (SELECT r.movie_id, CASE r.movie_id WHEN 4 THEN %s END AS value) c
+		$query$, expression);
+	RETURN 'nothing';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT,
+		state = RETURNED_SQLSTATE;
+	RETURN state || ' ' || message || coalesce(E'\n' || nullif(hint, ''), '');
+END $$;
+
+\pset format unaligned
+\pset tuples_only on
+
+SELECT read($$'NaN'::real$$);
+SELECT read($$'infinity'::double precision$$);
+SELECT read($$1e309::numeric$$);
+SELECT read($$'-infinity'::timestamptz$$);
+SELECT read($$ARRAY[ARRAY['a'], ARRAY['b']]$$);
+SELECT read($$ARRAY[1.5, NULL]::real[]$$);
+SELECT read($$ARRAY[1, 'NaN']::real[]$$);
+SELECT read($$ARRAY[1e39]::float8[]$$);
+SELECT read($$ARRAY[1e309]::numeric[]$$);
+SELECT read($$'{}'::real[]$$);
+SELECT read($$array_fill(1::real, ARRAY[16001])$$);
+SELECT read($$repeat('a', 1048577)$$);
+SELECT read($$point(1, 2)$$);
+
+SELECT tfrs.train(r.user_id, c)
+FROM rating r,
+	LATERAL (SELECT r.movie_id, array_fill(1::real, ARRAY[1 + r.movie_id % 2]) AS picture) c;
+
+-- Rows of one call may be of several types: columns are found by name in each of them.
+
+CREATE FUNCTION one_of(which integer) RETURNS record LANGUAGE sql AS $$
+	SELECT CASE which WHEN 1 THEN x WHEN 2 THEN y WHEN 3 THEN z ELSE w END
+	FROM (SELECT 1 AS movie_id, 'a'::text AS title, 1.5::real AS price) x,
+		(SELECT 2.5::real AS price, 2 AS movie_id, 'b'::varchar(5) AS title) y,
+		(SELECT 3 AS movie_id, 'c'::text AS title) z,
+		(SELECT 4 AS movie_id, 'd'::text AS title, true AS price) w $$;
+
+SELECT tfrs.train(i, one_of(least(i, 2))) IS NOT NULL AS trained FROM generate_series(1, 9) i;
+SELECT tfrs.train(i, one_of(least(i, 3))) FROM generate_series(1, 9) i;
+SELECT tfrs.train(i, one_of(CASE i WHEN 1 THEN 1 ELSE 4 END)) FROM generate_series(1, 9) i;
+
+-- No CHECK of a domain is run, and dropped columns are passed over.
+
+CREATE FUNCTION refuse(text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+	RAISE NOTICE 'the check is run';
+	RETURN true;
+END $$;
+CREATE DOMAIN word AS text CHECK (refuse(VALUE));
+CREATE TABLE named (movie_id integer, gone integer, name word);
+INSERT INTO named VALUES (1, 2, 'a');
+ALTER TABLE named DROP COLUMN gone;
+SELECT tfrs.train(i, named) IS NOT NULL AS trained FROM named, generate_series(1, 3) i;
+
 -- What is said of features, wrong whatever the rows are.
 
 CREATE FUNCTION said(options jsonb) RETURNS text LANGUAGE plpgsql AS $$
@@ -67,9 +132,6 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN state || ' ' || message || coalesce(E'\n' || nullif(detail, ''), '') ||
 		coalesce(E'\n' || nullif(hint, ''), '');
 END $$;
-
-\pset format unaligned
-\pset tuples_only on
 
 SELECT said('{"candidate": 1}');
 SELECT said('{"candidate": {"feature": {}}}');
@@ -109,3 +171,49 @@ SELECT said('{"candidate": {"features": {"titel": "text"}}}');
 SELECT said('{"candidate": {"features": {"words": {"kind": "text", "column": "titel"}}}}');
 SELECT said('{"candidate": {"features": {"both": {"kind": "cross", "bins": 5, "columns": ["title", "genre"]}}}}');
 SELECT said('{"query": {"features": {"device": "id"}}}');
+SELECT said('{"candidate": {"features": {"title": "number"}}}');
+SELECT said('{"candidate": {"features": {"movie_id": "text"}}}');
+SELECT said('{"candidate": {"features": {"genres": "id"}}}');
+SELECT said('{"candidate": {"features": {"price": "id"}}}');
+SELECT said('{"candidate": {"features": {"picture": "bucket"}}}');
+SELECT said('{"candidate": {"features": {"title": ["text", "text"]}}}');
+SELECT said('{"candidate": {"features": {"price": {"kind": "bucket", "boundaries": [2, 1]}}}}');
+SELECT said('{"candidate": {"features": {"genres": {"share": "query.tags"}}}}');
+SELECT said('{"candidate": {"features": {"genres": {"share": "candidate.movie_id"}}}}');
+
+-- What can be said.
+
+SELECT said('{"candidate": {"key": "movie_id", "features": {
+	"title": ["text", {"kind": "hash", "bins": 10, "salt": [1, 2]}, {"kind": "text", "name": "words", "max_tokens": 99}],
+	"price": ["number", {"kind": "bucket", "quantiles": 4}, {"kind": "bucket", "name": "steps", "boundaries": [1, 2.5]}],
+	"length": {"log": true}, "picture": false,
+	"movie_id": {"kind": "hash", "bins": 4},
+	"genres": ["bag", {"kind": "sequence", "dim": 4, "max_length": 5}],
+	"both": {"kind": "cross", "columns": ["movie_id", "title"], "bins": 50}},
+	"layers": [8, 4], "cross_layers": 1, "activation": "tanh", "layer_dropout": 0.1, "id_dropout": 0.5}}');
+
+-- A model of candidates that are rows: its options, ids and vectors, and what it cannot do yet.
+
+CREATE TABLE trained AS
+SELECT tfrs.train(r.user_id, c, '{"candidate": {"features": {"title": {"kind": "text", "max_tokens": 50},
+	"price": ["number", "bucket"], "picture": false, "released": false}}}') AS model
+FROM rating r
+JOIN LATERAL (SELECT movie_id, title, genres, price, released, length, picture FROM movie) c
+	ON c.movie_id = r.movie_id;
+SELECT jsonb_pretty(tfrs.model_info(model) #> '{options,candidate}') FROM trained;
+SELECT count(*) FROM trained, tfrs.candidate_embeddings(model);
+SELECT count(*) FROM trained, tfrs.top_k(model, 3);
+SELECT tfrs.retrain(model, r.user_id, r.movie_id) FROM trained, rating r;
+SELECT tfrs.train(q, r.movie_id) FROM rating r, LATERAL (SELECT r.user_id, r.device) q;
+SELECT tfrs.train(r.user_id, r.movie_id, '{"candidate": {"layers": [4]}}') FROM rating r;
+SELECT tfrs.train(r.user_id, c) FROM rating r, LATERAL (SELECT r.movie_id, NULL::real AS price) c;
+SELECT tfrs.train(r.user_id, c) FROM rating r, LATERAL (SELECT r.movie_id, NULL::real[] AS picture) c;
+
+-- A vector may be NULL in the first row; the same rows in another order are the same model.
+
+SELECT count(DISTINCT tfrs.model_info(model) ->> 'digest') FROM (
+	SELECT tfrs.train(r.user_id, c ORDER BY r.movie_id DESC, r.user_id) AS model
+	FROM rating r, LATERAL (SELECT r.movie_id, CASE WHEN r.movie_id > 2 THEN ARRAY[r.movie_id, 1::real] END AS picture) c
+	UNION ALL
+	SELECT tfrs.train(r.user_id, c ORDER BY r.movie_id, r.user_id)
+	FROM rating r, LATERAL (SELECT r.movie_id, CASE WHEN r.movie_id > 2 THEN ARRAY[r.movie_id, 1::real] END AS picture) c) m;

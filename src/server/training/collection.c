@@ -59,6 +59,66 @@ resolve_scalars(tfrs_collection *collection)
 			tfrs_tower_of_scalars(&request->candidate, &collection->candidate, "candidate");
 }
 
+/* Vectors whose length no row has said yet: any length, while the towers are checked. */
+#define SUPPOSED_DIM (TFRS_MAX_DIM)
+
+static void
+suppose_dims(tfrs_record_reader *record)
+{
+	for (uint32 c = 0; record != NULL && c < record->open->columns; c++)
+	{
+		tfrs_column *column = &record->open->column[c];
+
+		if (column->type == TFRS_COLUMN_VECTOR && column->dim == 0)
+			column->dim = SUPPOSED_DIM;
+	}
+}
+
+/* A column that is never read keeps it. */
+static void
+open_dims(tfrs_record_reader *record)
+{
+	for (uint32 c = 0; record != NULL && c < record->open->columns; c++)
+	{
+		tfrs_column *column = &record->open->column[c];
+
+		if (column->type == TFRS_COLUMN_VECTOR && column->dim == SUPPOSED_DIM &&
+			tfrs_tower_reads(record->open, c))
+			column->dim = 0;
+	}
+}
+
+/* What the training of towers can't do yet. */
+static void
+check_supported(const tfrs_train_options *options)
+{
+	const tfrs_tower_options *query = options->query_tower;
+	const tfrs_tower_options *candidate = options->candidate_tower;
+
+	if (query != NULL && (query->features > 0 || tfrs_tower_is_joined(query)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("query towers with features or layers are not supported yet"),
+				 errhint("Pass the column that identifies the query, alone.  Candidates can be "
+						 "rows.")));
+	if (candidate != NULL && candidate->features == 0 && tfrs_tower_is_joined(candidate))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("layers over nothing but the id of a candidate are not supported yet"),
+				 errhint("Pass a row with more columns, or leave out \"layers\".")));
+}
+
+/* Before any row is read. */
+static void
+check_towers(const tfrs_train_options *options)
+{
+	tfrs_both_options both = {options->query_tower, options->candidate_tower};
+	tfrs_error	error;
+
+	check_supported(options);
+	tfrs_check(tfrs_tower_options_check_both(&both, &error), &error);
+}
+
 /* What the towers read beside the ids. */
 static void
 set_rows(tfrs_collection *collection)
@@ -72,23 +132,6 @@ set_rows(tfrs_collection *collection)
 	if (options->candidate_tower != NULL)
 		tfrs_check(tfrs_interactions_set_candidate_row(collection->interactions,
 													   options->candidate_tower, &error), &error);
-}
-
-/* Whether a tower is more than a table of ids. */
-static bool
-is_more(const tfrs_tower_options *tower)
-{
-	return tower != NULL && (tower->features > 0 || tfrs_tower_is_joined(tower));
-}
-
-static void
-check_supported(const tfrs_train_options *options)
-{
-	if (is_more(options->query_tower) || is_more(options->candidate_tower))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("towers with features or layers are not supported yet"),
-				 errhint("Pass the column that identifies the query or candidate, alone.")));
 }
 
 void
@@ -106,7 +149,11 @@ tfrs_collection_begin(tfrs_collection *collection)
 	tfrs_error	error;
 
 	resolve_scalars(collection);
-	check_supported(&collection->request.options);
+	suppose_dims(collection->query_record);
+	suppose_dims(collection->candidate_record);
+	check_towers(&collection->request.options);
+	open_dims(collection->query_record);
+	open_dims(collection->candidate_record);
 	tfrs_bridge_arena(&collection->arena, collection->context, SIZE_MAX);
 	tfrs_collection_bound(collection, 0);
 	tfrs_spools_init(&collection->spools, collection->context, collection->lasting);
@@ -168,6 +215,12 @@ tfrs_collection_know_model(tfrs_collection *collection, const tfrs_model *model)
 {
 	tfrs_error	error;
 
+	if (model->query_features.features.options != NULL ||
+		model->candidate_features.features.options != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a model of rows cannot be trained further yet"),
+				 errhint("Train it anew on all rows with tfrs.train.")));
 	tfrs_check(tfrs_warm_start_check(model, &collection->request.options, collection->has_time, &error),
 			   &error);
 	know_ids(collection, &model->query_ids, tfrs_interactions_know_query);

@@ -9,6 +9,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/limits.h"
+#include "learning/hyperparameters.h"
 #include "server/training/feature_keys.h"
 #include "server/values/column_type.h"
 #include "server/values/record_reader.h"
@@ -74,7 +75,8 @@ static const tfrs_option_key keys[] = {
 	.choices = activation_choices, ONLY_FOR(has_layers, "towers with \"layers\"")},
 	{.name = "layer_dropout", .type = TFRS_OPTION_FLOAT, FIELD(layer_dropout),
 	.high = MOST_DROPOUT, ONLY_FOR(has_layers, "towers with \"layers\"")},
-	{.name = "id_dropout", .type = TFRS_OPTION_FLOAT, FIELD(id_dropout), .high = 1}
+	{.name = "id_dropout", .type = TFRS_OPTION_FLOAT, FIELD(id_dropout),
+	.high = MOST_DROPOUT}
 };
 
 static const tfrs_option_scheme scheme = {"tower option", keys, lengthof(keys)};
@@ -452,7 +454,8 @@ tfrs_tower_write(const tfrs_tower_options *options, StringInfo json)
 	tfrs_tower_request request = {
 		.id = !options->no_id, .joined = options->joined != 0, .cross_layers = options->cross_layers,
 		.activation = options->activation, .layer_dropout = options->layer_dropout,
-		.id_dropout = options->id_dropout, .features = features_of(options)
+		.id_dropout = options->id_dropout < 0 ? TFRS_KEY_DROPOUT : options->id_dropout,
+		.features = features_of(options)
 	};
 
 	strlcpy(request.key, options->column[options->key].name, TFRS_MAX_NAME);

@@ -147,10 +147,13 @@ tfrs_column_report_not_finite(const tfrs_column *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("column \"%s\" has a value that is not finite or does not fit into %s",
-					column->name,
-					column->type == TFRS_COLUMN_VECTOR ? "real" : "double precision"),
-			 errhint("Numbers of features must be finite; NULL stands for one that is not known.")));
+			 errmsg("column \"%s\" has %s", column->name,
+					column->type == TFRS_COLUMN_VECTOR
+					? "a vector with a number that is not finite or too large for real"
+					: column->tag == TFRS_TAG_NUMBER
+					? "a number that is not finite or too large for double precision"
+					: "a value that is not finite"),
+			 errhint("NULL stands for a value that is not known.")));
 }
 
 void
