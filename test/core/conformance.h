@@ -100,10 +100,7 @@ extern void conform_hand(void);
 extern void conform_ranking(void);
 extern void conform_features(void);
 extern void conform_layers(void);
-<<<<<<< HEAD
 extern void conform_two_tower(void);
-=======
 extern void conform_lookups(void);
->>>>>>> 672f227 (wip)
 
 #endif							/* TFRS_CONFORMANCE_H */
