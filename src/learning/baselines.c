@@ -13,10 +13,10 @@
 #include "base/team.h"
 
 /* Events, or entries of the table, of a step that moves them. */
-#define STEP_ENTRIES ((size_t) 1 << 22)
+#define STEP_ENTRIES ((size_t) 1 << 20)
 
 /* Counts of a step that adds them up, for each thread. */
-#define STEP_COUNTS ((size_t) 1 << 24)
+#define STEP_COUNTS ((size_t) 1 << 20)
 
 enum
 {
@@ -202,19 +202,28 @@ times_chosen(const tfrs_item_item *item_item, size_t candidate)
 	return (double) (item_item->chosen_start[candidate + 1] - item_item->chosen_start[candidate]);
 }
 
+/* What the choices of candidates have to add up: an event each of a query that chose one. */
+static size_t
+events_of_choice(const tfrs_item_item *item_item, size_t choice)
+{
+	const uint64_t *offsets = item_item->events->offsets + item_item->chosen[choice];
+
+	return 1 + (size_t) (offsets[1] - offsets[0]);
+}
+
 /*
- * Adds up what each other candidate has in common with this one; returns how many have something.
+ * Adds up what other candidates have in common with one by some of its choices.  Of those touched,
+ * the first ones are listed already; returns how many are then.
  */
 static size_t
-count_common(const tfrs_item_item *item_item, size_t candidate, tfrs_item_item_scratch *scratch)
+count_common(const tfrs_item_item *item_item, size_t choice, size_t end,
+			 tfrs_item_item_scratch *scratch, size_t touched)
 {
 	const tfrs_events *events = item_item->events;
-	size_t		touched = 0;
 
-	for (size_t c = item_item->chosen_start[candidate];
-		 c < item_item->chosen_start[candidate + 1]; c++)
+	for (; choice < end; choice++)
 	{
-		uint32_t	query = item_item->chosen[c];
+		uint32_t	query = item_item->chosen[choice];
 
 		for (uint64_t e = events->offsets[query]; e < events->offsets[query + 1]; e++)
 		{
@@ -227,14 +236,11 @@ count_common(const tfrs_item_item *item_item, size_t candidate, tfrs_item_item_s
 	return touched;
 }
 
-/* A task: the nearest of one candidate. */
+/* Of those that have something in common with the candidate, the nearest; clears the counts. */
 static void
-link_candidate(void *context, int worker, size_t task)
+take_nearest(tfrs_item_item *item_item, size_t candidate, tfrs_item_item_scratch *scratch,
+			 size_t touched)
 {
-	tfrs_item_item *item_item = context;
-	tfrs_item_item_scratch *scratch = &item_item->scratch[worker];
-	size_t		candidate = item_item->position + task;
-	size_t		touched = count_common(item_item, candidate, scratch);
 	double		own = times_chosen(item_item, candidate);
 	tfrs_topk	topk;
 
@@ -252,21 +258,67 @@ link_candidate(void *context, int worker, size_t task)
 	item_item->nearest_count[candidate] = (uint32_t) topk.count;
 }
 
+/* A task: the nearest of one candidate. */
+static void
+link_candidate(void *context, int worker, size_t task)
+{
+	tfrs_item_item *item_item = context;
+	tfrs_item_item_scratch *scratch = &item_item->scratch[worker];
+	size_t		candidate = item_item->position + task;
+
+	take_nearest(item_item, candidate, scratch,
+				 count_common(item_item, item_item->chosen_start[candidate],
+							  item_item->chosen_start[candidate + 1], scratch, 0));
+}
+
+/* A candidate that is too much for a step: some of its choices, and its nearest after the last. */
+static void
+link_by_pieces(tfrs_item_item *item_item)
+{
+	size_t		candidate = item_item->position;
+	size_t		first = item_item->chosen_start[candidate] + item_item->choices_done;
+	size_t		last = item_item->chosen_start[candidate + 1];
+	size_t		end = first;
+
+	for (size_t work = 0; end < last && work < STEP_COUNTS; end++)
+		work += events_of_choice(item_item, end);
+	item_item->touched = count_common(item_item, first, end, item_item->scratch,
+									  item_item->touched);
+	item_item->choices_done += end - first;
+	if (end < last)
+		return;
+	take_nearest(item_item, candidate, item_item->scratch, item_item->touched);
+	item_item->choices_done = 0;
+	item_item->touched = 0;
+	item_item->position++;
+}
+
 /* As many candidates as add up about STEP_COUNTS a thread. */
 static void
 link_candidates(tfrs_item_item *item_item)
 {
-	const tfrs_events *events = item_item->events;
 	size_t		most = STEP_COUNTS * (size_t) item_item->threads;
 	size_t		end = item_item->position;
+	size_t		work = 0;
+	size_t		last = 0;		/* work of the last candidate */
 
-	for (size_t work = 0; end < item_item->candidates && work < most; end++)
-		for (size_t c = item_item->chosen_start[end]; c < item_item->chosen_start[end + 1]; c++)
-			work += 1 + events->offsets[item_item->chosen[c] + 1] -
-				events->offsets[item_item->chosen[c]];
-	tfrs_team_run(item_item->threads, end - item_item->position, link_candidate, item_item);
-	item_item->position = end;
-	if (end == item_item->candidates)
+	for (; end < item_item->candidates && work < most; end++, work += last)
+	{
+		last = 0;
+		for (size_t c = item_item->chosen_start[end];
+			 c < item_item->chosen_start[end + 1] && last <= STEP_COUNTS; c++)
+			last += events_of_choice(item_item, c);
+	}
+	if (last > STEP_COUNTS)
+		end--;
+	if (end == item_item->position && end < item_item->candidates)
+		link_by_pieces(item_item);
+	else
+	{
+		tfrs_team_run(item_item->threads, end - item_item->position, link_candidate, item_item);
+		item_item->position = end;
+	}
+	if (item_item->position == item_item->candidates)
 		next_phase(item_item);
 }
 

@@ -69,6 +69,8 @@ typedef struct tfrs_item_item
 	/* while it is built */
 	int			phase;
 	size_t		position;
+	size_t		choices_done;	/* of a candidate that takes several steps */
+	size_t		touched;		/* candidates that these have touched */
 	uint32_t   *chosen;			/* queries by candidate */
 	size_t	   *chosen_start;	/* (N + 1) */
 	tfrs_hit   *nearest;		/* (N, TFRS_NEIGHBOURS) */

@@ -24,8 +24,8 @@
 #define BASELINE_ROWS 16
 
 /* Multiply-adds that take as long as one place of a ranking, or one sum of item-item. */
-#define PLACE_WORK 64
-#define SUM_WORK 32
+#define PLACE_WORK 128
+#define SUM_WORK 192
 
 /* Sums over the queries of a task, and of all. */
 typedef struct part

@@ -23,8 +23,11 @@
 #define MOST_VALUES ((size_t) 12000000)
 #define LEAST_NEAR 8
 
-/* Work of a step and thread: some 20 ms. */
-#define STEP_WORK ((uint64_t) 1 << 24)
+/* Addends of a step and thread: some 20 ms, since they lie far apart. */
+#define STEP_WORK ((uint64_t) 1 << 20)
+
+/* Values of a step that counts or places them. */
+#define STEP_VALUES ((size_t) 1 << 21)
 
 /* Added to a row for each candidate that is looked at. */
 #define CANDIDATE_WORK 500
@@ -436,7 +439,7 @@ run(tfrs_neighbour_fit *fit, tfrs_team_work task, const uint64_t *work, size_t e
 
 	fit->task_first = fit->done;
 	for (; fit->done < end && sum < most; fit->done++)
-		sum += CANDIDATE_WORK + (work == NULL ? fit->near * fit->near * 10 : work[fit->done]);
+		sum += CANDIDATE_WORK + (work == NULL ? fit->near * fit->near / 2 : work[fit->done]);
 	tfrs_team_run(fit->threads, fit->done - fit->task_first, task, fit);
 	return fit->done < end ? TFRS_MORE : TFRS_OK;
 }
@@ -453,7 +456,7 @@ settle(tfrs_neighbour_fit *fit)
 static tfrs_status
 pass_columns(tfrs_neighbour_fit *fit, bool placing)
 {
-	size_t		piece = STEP_WORK / 8 / fit->near;
+	size_t		piece = STEP_VALUES / fit->near;
 	size_t		end = fit->done + tfrs_size_smaller(piece, fit->candidates - fit->done);
 
 	for (size_t c = fit->done; c < end; c++)

@@ -10,7 +10,7 @@
 
 #include "base/assertion.h"
 
-#define STEP_PAIRS ((size_t) 1 << 20)
+#define STEP_PAIRS ((size_t) 1 << 19)
 
 #define LEAST_CAPACITY 1024
 

@@ -20,8 +20,12 @@
 #define BLOCK 1024
 #define ALL 2048
 
-/* Multiply-adds of a tile, where the bounds on its rows allow: some 50 ms. */
-#define TILE_WORK ((size_t) 1 << 30)
+/* Multiply-adds of a tile, where the bounds on its rows allow: some 10 ms. */
+#define TILE_WORK ((size_t) 1 << 28)
+
+/* Multiply-adds that take as long as a candidate, or a value, of the sparse parts of a score. */
+#define PART_CANDIDATE_WORK 128
+#define PART_VALUE_WORK 64
 
 /* Scores stay finite below it, however they are summed. */
 #define MOST_SCORE (FLT_MAX / 4)
@@ -60,13 +64,28 @@ list_cost(size_t depth, size_t candidates, size_t dim)
 	return tfrs_topk_cost(depth, candidates) + 4.0 * (double) entering * (double) dim;
 }
 
+/* What the sparse parts of a query's scores cost, for a query with as many events as the others. */
+static double
+part_cost(const tfrs_model *model)
+{
+	double		candidates = (double) model->scores.candidates;
+	double		values = 0;
+
+	if (candidates == 0)
+		return 0;
+	for (size_t p = 0; p < TFRS_SCORE_PARTS; p++)
+		values += (double) model->scores.neighbours[p].count / candidates;
+	values *= (double) model->events.count / (double) (model->events.queries + 1);
+	return PART_CANDIDATE_WORK * candidates + PART_VALUE_WORK * values;
+}
+
 void
 tfrs_ranking_shape_choose(tfrs_ranking_shape *shape, const tfrs_model *model, size_t depth)
 {
 	size_t		candidates = model->candidate_ids.count;
 	size_t		dim = model->shape->dim;
 	size_t		blocks = candidates < ALL ? 1 : (candidates + BLOCK - 1) / BLOCK;
-	size_t		beside = (size_t) list_cost(depth, candidates, dim);
+	size_t		beside = (size_t) (list_cost(depth, candidates, dim) + part_cost(model));
 	size_t		rows = TILE_WORK / (candidates * dim + 2 * beside + 1);
 
 	shape->row_work = candidates * dim + beside;

@@ -17,9 +17,12 @@
 #include "retrieval/index_structure.h"
 #include "retrieval/space.h"
 
-/* Whole queries that a step gives to each thread at most, and what they may read: some 20 ms. */
+/* Whole queries that a step gives to each thread at most, and what they may read: some 10 ms. */
 #define STEP_QUERIES 128
-#define STEP_BYTES ((double) ((size_t) 1 << 29))
+#define STEP_BYTES ((double) ((size_t) 1 << 28))
+
+/* Bytes that are read while the best are kept: of a unit of tfrs_topk_cost. */
+#define TOPK_BYTES 4
 
 /* A tile of products stays in the second-level cache. */
 #define TILE_QUERIES 256
@@ -28,8 +31,8 @@
 /* Products of a row looked at together. */
 #define STRIP 64
 
-/* Multiply-adds of a step and thread, or what takes as long: 10 to 50 ms. */
-#define STEP_PRODUCTS ((size_t) 1 << 29)
+/* Multiply-adds of a step and thread, or what takes as long: some 10 ms. */
+#define STEP_PRODUCTS ((size_t) 1 << 28)
 
 /* |query| |row| above this could overflow in the product: such tiles are scored row by row. */
 #define MOST_PRODUCT 1e30f
@@ -170,8 +173,12 @@ queries_of_step(const tfrs_index_many *many)
 	double		bytes = 0;
 
 	while (count < most && (count < threads || bytes < STEP_BYTES * (double) threads))
-		bytes += tfrs_index_cost(many->index,
-								 &many->queries.searches[many->queries_done + count++]);
+	{
+		const tfrs_search *search = &many->queries.searches[many->queries_done + count++];
+
+		bytes += tfrs_index_cost(many->index, search) +
+			TOPK_BYTES * tfrs_topk_cost(search->k, many->corpus.count);
+	}
 	return count;
 }
 

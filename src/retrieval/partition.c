@@ -18,12 +18,17 @@
 #define ITERATIONS 8
 #define SAMPLE_PER_LEAF 64
 
-/* A tile of scores stays in the second-level cache. */
-#define TILE_ROWS 128
+/* A tile of scores stays in the second-level cache; it has fewer rows where that is a step's work. */
+#define MOST_ROWS 128
+#define LEAST_ROWS 8
 #define TILE_LEAVES 512
 
-/* Multiply-adds of a step and thread: some 20 ms. */
-#define STEP_PRODUCTS ((size_t) 1 << 30)
+/* Multiply-adds of a step and thread, some 10 ms, and those that take as long as a score's rest. */
+#define STEP_PRODUCTS ((size_t) 1 << 28)
+#define SCORE_PRODUCTS 32
+
+/* Floats that a step adds up or moves, some 10 ms: sums of rows lie far apart. */
+#define STEP_FLOATS ((size_t) 1 << 22)
 
 /* An empty leaf takes half of the largest: two copies of its centroid, moved apart by this much. */
 #define SPLIT 0.0009765625f
@@ -32,6 +37,16 @@ enum
 {
 	PURPOSE_SAMPLE = 0x7061,
 	PURPOSE_START
+};
+
+/* What is done in turn: rows to their nearest centroids, then centroids to the means of theirs. */
+enum
+{
+	ASSIGNING,
+	SUMMING,
+	DIVIDING,
+	SPLITTING,
+	MEASURING
 };
 
 static void
@@ -73,6 +88,21 @@ place_centroids(tfrs_partition_builder *builder)
 	}
 }
 
+/* What a row costs to assign. */
+static size_t
+row_work(const tfrs_partition_builder *builder)
+{
+	return builder->leaves * (builder->space->width + 1 + SCORE_PRODUCTS);
+}
+
+static size_t
+choose_tile_rows(const tfrs_partition_builder *builder)
+{
+	size_t		rows = STEP_PRODUCTS / row_work(builder);
+
+	return rows < LEAST_ROWS ? LEAST_ROWS : rows < MOST_ROWS ? rows : MOST_ROWS;
+}
+
 tfrs_status
 tfrs_partition_begin(tfrs_partition_builder *builder, tfrs_arena *arena, const tfrs_space *space,
 					 const tfrs_corpus *corpus, tfrs_error *error)
@@ -85,7 +115,8 @@ tfrs_partition_begin(tfrs_partition_builder *builder, tfrs_arena *arena, const t
 	builder->space = space;
 	builder->corpus = corpus;
 	builder->sample_count = wanted < corpus->count ? wanted : corpus->count;
-	builder->scratch_stride = TILE_ROWS * (width + TILE_LEAVES + 1);
+	builder->tile_rows = choose_tile_rows(builder);
+	builder->scratch_stride = builder->tile_rows * (width + TILE_LEAVES + 1);
 	status = TFRS_GET(arena, &builder->centroids, builder->leaves * width, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(arena, &builder->leaf_of, corpus->count, error);
@@ -169,11 +200,11 @@ assign_tile(void *context, int worker, size_t task)
 	tfrs_partition_builder *builder = context;
 	size_t		width = builder->space->width + 1;
 	float	   *rows = builder->scratch + worker * builder->scratch_stride;
-	float	   *scores = rows + TILE_ROWS * width;
-	float	   *best = scores + TILE_ROWS * TILE_LEAVES;
-	size_t		first = builder->done + task * TILE_ROWS;
+	float	   *scores = rows + builder->tile_rows * width;
+	float	   *best = scores + builder->tile_rows * TILE_LEAVES;
+	size_t		first = builder->done + task * builder->tile_rows;
 	size_t		left = rows_to_assign(builder) - first;
-	size_t		count = left < TILE_ROWS ? left : TILE_ROWS;
+	size_t		count = left < builder->tile_rows ? left : builder->tile_rows;
 	bool		sample = assigns_sample(builder);
 
 	for (size_t r = 0; r < count; r++)
@@ -187,29 +218,68 @@ assign_tile(void *context, int worker, size_t task)
 				(sample ? builder->sample_leaf : builder->leaf_of) + first);
 }
 
-/* Centroids become sums of their rows; counts is their number of rows. */
+/*
+ * After a round of the sample, centroids move to the means of their rows.  Their numbers of rows lie
+ * in leaf_of, which is not used before the last assignment and has N >= L places.
+ */
+
 static void
-sum_rows(tfrs_partition_builder *builder, uint32_t *counts)
+begin_sums(tfrs_partition_builder *builder)
+{
+	memset(builder->leaf_of, 0, builder->leaves * sizeof(uint32_t));
+	memset(builder->centroids, 0,
+		   builder->leaves * (builder->space->width + 1) * sizeof(float));
+}
+
+/* What a step may pass of rows or leaves, count altogether, of which each is so many floats. */
+static size_t
+end_of_piece(const tfrs_partition_builder *builder, size_t count, size_t floats)
+{
+	size_t		most = STEP_FLOATS / floats + 1;
+
+	return builder->moved + tfrs_size_smaller(count - builder->moved, most);
+}
+
+static void
+sum_rows(tfrs_partition_builder *builder)
 {
 	size_t		width = builder->space->width;
+	size_t		end = end_of_piece(builder, builder->sample_count, width);
 	float	   *row = builder->scratch;
 
-	memset(counts, 0, builder->leaves * sizeof(*counts));
-	memset(builder->centroids, 0, builder->leaves * (width + 1) * sizeof(float));
-	for (size_t i = 0; i < builder->sample_count; i++)
+	if (builder->moved == 0)
+		begin_sums(builder);
+	for (; builder->moved < end; builder->moved++)
 	{
-		uint32_t	leaf = builder->sample_leaf[i];
+		uint32_t	leaf = builder->sample_leaf[builder->moved];
 
-		tfrs_space_row(builder->space, builder->corpus, builder->sample[i], row);
+		tfrs_space_row(builder->space, builder->corpus, builder->sample[builder->moved], row);
 		tfrs_kernels.add_scaled(builder->centroids + leaf * (width + 1), row, width, 1);
-		counts[leaf]++;
+		builder->leaf_of[leaf]++;
 	}
 }
 
 static void
-split_largest(tfrs_partition_builder *builder, uint32_t *counts, size_t empty)
+divide_sums(tfrs_partition_builder *builder)
 {
 	size_t		width = builder->space->width;
+	size_t		end = end_of_piece(builder, builder->leaves, width);
+
+	for (; builder->moved < end; builder->moved++)
+	{
+		float	   *centroid = builder->centroids + builder->moved * (width + 1);
+		uint32_t	count = builder->leaf_of[builder->moved];
+
+		for (size_t d = 0; count > 0 && d < width; d++)
+			centroid[d] /= (float) count;
+	}
+}
+
+static void
+split_largest(tfrs_partition_builder *builder, size_t empty)
+{
+	size_t		width = builder->space->width;
+	uint32_t   *counts = builder->leaf_of;
 	size_t		largest = 0;
 	float	   *from;
 	float	   *to = builder->centroids + empty * (width + 1);
@@ -231,48 +301,87 @@ split_largest(tfrs_partition_builder *builder, uint32_t *counts, size_t empty)
 	counts[largest] -= counts[empty];
 }
 
-/* The counts lie in leaf_of, which is not used before the last assignment and has N >= L places. */
+/* Each split looks at all leaves. */
 static void
-move_centroids(tfrs_partition_builder *builder)
+fill_empty(tfrs_partition_builder *builder)
 {
-	size_t		width = builder->space->width;
-	uint32_t   *counts = builder->leaf_of;
+	size_t		work = 0;
 
-	sum_rows(builder, counts);
-	for (size_t leaf = 0; leaf < builder->leaves; leaf++)
+	for (; builder->moved < builder->leaves && work < STEP_FLOATS; builder->moved++)
 	{
-		float	   *centroid = builder->centroids + leaf * (width + 1);
+		work++;
+		if (builder->leaf_of[builder->moved] > 0)
+			continue;
+		split_largest(builder, builder->moved);
+		work += builder->leaves + builder->space->width;
+	}
+}
 
-		for (size_t d = 0; counts[leaf] > 0 && d < width; d++)
-			centroid[d] /= (float) counts[leaf];
-	}
-	for (size_t leaf = 0; leaf < builder->leaves; leaf++)
+static void
+set_lengths(tfrs_partition_builder *builder)
+{
+	size_t		end = end_of_piece(builder, builder->leaves, builder->space->width);
+
+	for (; builder->moved < end; builder->moved++)
+		set_length(builder, builder->moved);
+}
+
+static void
+step_moving(tfrs_partition_builder *builder)
+{
+	size_t		count = builder->leaves;
+
+	switch (builder->phase)
 	{
-		if (counts[leaf] == 0)
-			split_largest(builder, counts, leaf);
+		case SUMMING:
+			count = builder->sample_count;
+			sum_rows(builder);
+			break;
+		case DIVIDING:
+			divide_sums(builder);
+			break;
+		case SPLITTING:
+			fill_empty(builder);
+			break;
+		default:
+			set_lengths(builder);
+			break;
 	}
-	for (size_t leaf = 0; leaf < builder->leaves; leaf++)
-		set_length(builder, leaf);
+	if (builder->moved < count)
+		return;
+	builder->moved = 0;
+	builder->phase = builder->phase == MEASURING ? ASSIGNING : builder->phase + 1;
+	if (builder->phase != ASSIGNING)
+		return;
+	builder->iteration++;
+	builder->done = 0;
+}
+
+static tfrs_status
+step_assigning(tfrs_partition_builder *builder)
+{
+	size_t		rows = rows_to_assign(builder);
+	size_t		left = rows - builder->done;
+	size_t		tiles = (left + builder->tile_rows - 1) / builder->tile_rows;
+	size_t		most = STEP_PRODUCTS / (builder->tile_rows * row_work(builder)) + 1;
+
+	tiles = tfrs_size_smaller(tiles, most * builder->threads);
+	tfrs_team_run(builder->threads, tiles, assign_tile, builder);
+	builder->done += tfrs_size_smaller(left, tiles * builder->tile_rows);
+	if (builder->done < rows)
+		return TFRS_MORE;
+	if (!assigns_sample(builder))
+		return TFRS_OK;
+	builder->phase = SUMMING;
+	return TFRS_MORE;
 }
 
 tfrs_status
 tfrs_partition_step(tfrs_partition_builder *builder)
 {
-	size_t		rows = rows_to_assign(builder);
-	size_t		tile = TILE_ROWS * builder->leaves * (builder->space->width + 1);
-	size_t		tiles = (rows - builder->done + TILE_ROWS - 1) / TILE_ROWS;
-	size_t		most = (STEP_PRODUCTS / tile + 1) * builder->threads;
-
-	tiles = tiles < most ? tiles : most;
-	tfrs_team_run(builder->threads, tiles, assign_tile, builder);
-	builder->done += tiles * TILE_ROWS;
-	if (builder->done < rows)
-		return TFRS_MORE;
-	if (!assigns_sample(builder))
-		return TFRS_OK;
-	move_centroids(builder);
-	builder->iteration++;
-	builder->done = 0;
+	if (builder->phase == ASSIGNING)
+		return step_assigning(builder);
+	step_moving(builder);
 	return TFRS_MORE;
 }
 

@@ -30,8 +30,11 @@ typedef struct tfrs_partition_builder
 	uint32_t   *sample_leaf;	/* (S) */
 	float	   *scratch;		/* (threads, ...) */
 	size_t		scratch_stride;
+	size_t		tile_rows;
 	int			iteration;
+	int			phase;
 	size_t		done;			/* rows assigned in this iteration */
+	size_t		moved;			/* rows or leaves passed in a phase that moves centroids */
 } tfrs_partition_builder;
 
 /* Space and corpus stay the caller's.  Rows are finite. */
@@ -39,7 +42,7 @@ extern tfrs_status tfrs_partition_begin(tfrs_partition_builder *builder, tfrs_ar
 										const tfrs_space *space, const tfrs_corpus *corpus,
 										tfrs_error *error);
 
-/* TFRS_MORE until leaf_of is complete; a step is some 10^9 multiply-adds. */
+/* TFRS_MORE until leaf_of is complete; a step takes some 10 ms. */
 extern tfrs_status tfrs_partition_step(tfrs_partition_builder *builder);
 extern double tfrs_partition_share_done(const tfrs_partition_builder *builder);
 

@@ -14,8 +14,8 @@
 
 #define ITERATIONS 10
 
-/* Components of distances that a step and thread computes: some 20 ms. */
-#define STEP_DISTANCES ((size_t) 1 << 25)
+/* Components of distances that a step and thread computes: some 10 ms. */
+#define STEP_DISTANCES ((size_t) 1 << 23)
 
 /* Sweeps over the groups after which score-aware codes hardly change any more. */
 #define SWEEPS 3

@@ -17,9 +17,9 @@
 /* Rows that stand in for queries where none are given. */
 #define SAMPLE_QUERIES 256
 
-/* Queries of a step and thread at most, and the bytes that they may read: some 20 ms. */
+/* Queries of a step and thread at most, and the bytes that they may read: some 10 ms. */
 #define STEP_QUERIES 8
-#define STEP_BYTES ((double) ((size_t) 1 << 29))
+#define STEP_BYTES ((double) ((size_t) 1 << 28))
 
 /* Steps of both numbers: each 1.33 or 1.5 times the one before (2, 3, 4, 6, 8, 12, ...). */
 #define MOST_STEPS 40

@@ -1,6 +1,7 @@
 /*
  * test_baselines.c: popularity and item-item cosine against a table of all pairs.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -220,6 +221,49 @@ CHECK_TEST(item_item_against_a_table)
 		}
 	}
 	CHECK_EQUAL(tfrs_item_item_rank(&item_item, QUERIES, marked, 1, scratch, top), 0);
+}
+
+#define MANY_QUERIES 300000
+#define GROUPS 40
+
+/* Each query chose candidate 0 and three of the four candidates of a group. */
+static tfrs_events
+make_groups(void)
+{
+	static uint64_t offsets[MANY_QUERIES + 1];
+	static uint32_t candidate[MANY_QUERIES * 4];
+	size_t		count = 0;
+
+	for (uint32_t q = 0; q < MANY_QUERIES; q++)
+	{
+		candidate[count++] = 0;
+		for (uint32_t i = 0; i < 4; i++)
+			if (i != q / GROUPS % 4)
+				candidate[count++] = 1 + q % GROUPS * 4 + i;
+		offsets[q + 1] = count;
+	}
+	return (tfrs_events) {
+		.queries = MANY_QUERIES, .count = count, .offsets = offsets, .candidate = candidate
+	};
+}
+
+CHECK_TEST(item_item_of_a_candidate_that_takes_several_steps)
+{
+	tfrs_events events = make_groups();
+	tfrs_item_item_scratch scratch[2];
+	tfrs_item_item item_item;
+	size_t		found = 0;
+
+	CHECK_OK(build(&item_item, scratch, check_arena(), &events, 2, &check_error));
+	CHECK_EQUAL(item_item.start[1] - item_item.start[0], GROUPS * 4);
+	for (size_t i = item_item.start[5]; i < item_item.start[6]; i++)
+	{
+		if (item_item.near[i].row != 0)
+			continue;
+		CHECK_NEAR(item_item.near[i].score, sqrt(0.75 / GROUPS), 1e-6);
+		found++;
+	}
+	CHECK_EQUAL(found, 1);
 }
 
 static tfrs_status

@@ -11,7 +11,7 @@ FUZZ_CC = clang
 FUZZ_TARGETS = $(patsubst $(srcdir_here)test/fuzz/%.c,$(FUZZ_BUILD)/%, \
 	$(wildcard $(srcdir_here)test/fuzz/fuzz_*.c))
 FUZZ_OBJECTS = $(patsubst $(srcdir_here)src/%.c,$(FUZZ_BUILD)/%.o,$(CORE_SOURCES))
-FUZZ_CFLAGS = -std=c11 -O1 -g -Wall -Wextra -Werror -I$(srcdir_here)src -I$(srcdir_here)test/core \
+FUZZ_CFLAGS = -std=c11 -O1 -g -Wall -Wextra -Werror -I$(srcdir_here)src -iquote $(srcdir_here)test/core \
 	-MMD -MP -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 .PHONY: fuzz
