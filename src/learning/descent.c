@@ -256,6 +256,21 @@ size_towers(tfrs_descent *descent, const tfrs_examples_most *most)
 	tfrs_feature_towers_declare(&towers);
 }
 
+/* Whether the tables begin with what is chosen together. */
+static bool
+is_spectral(const tfrs_descent *descent)
+{
+	return has_states(descent) && descent->options->history.spectral && descent->warm == NULL;
+}
+
+static void
+size_spectral(tfrs_descent *descent)
+{
+	tfrs_spectral_size(&descent->spectral, descent->counts.events, descent->counts.candidates,
+					   tfrs_tower_width(&descent->shape));
+	descent->spectral.popular = descent->counts.events->later == 0;
+}
+
 void
 tfrs_descent_size(tfrs_descent *descent, const tfrs_train_options *options,
 				  const tfrs_descent_counts *counts)
@@ -270,6 +285,8 @@ tfrs_descent_size(tfrs_descent *descent, const tfrs_train_options *options,
 	descent->parameters.dim = options->dim;
 	descent->parameters.slots = tfrs_optimizer_slots(&options->optimizer);
 	descent->parameters.keeps_best = options->validation.on;
+	if (has_states(descent))
+		size_spectral(descent);
 	most = size_examples(descent);
 	size_negatives(descent, &most);
 	size_towers(descent, &most);
@@ -305,6 +322,29 @@ tfrs_descent_arrays(void *object, tfrs_plan *plan)
 		tfrs_plan_add(plan, sizeof(*descent) +
 					  tfrs_softmax_bytes(&descent->loss, targets, &descent->loss_options,
 										 descent->options->threads));
+	if (plan->use == TFRS_PLAN_COUNT && is_spectral(descent))
+		tfrs_spectral_arrays(&descent->spectral, plan);
+}
+
+/* Its memory is held while it is at work. */
+static tfrs_status
+begin_spectral(tfrs_descent *descent, tfrs_error *error)
+{
+	return is_spectral(descent) ? tfrs_spectral_begin(&descent->spectral, descent->arena,
+													  descent->options->seed, error) : TFRS_OK;
+}
+
+static tfrs_status
+find_start(tfrs_descent *descent)
+{
+	tfrs_status status;
+
+	if (descent->spectral.arena == NULL)
+		return TFRS_OK;
+	status = tfrs_spectral_step(&descent->spectral, &descent->parameters);
+	if (status == TFRS_OK)
+		tfrs_spectral_free(&descent->spectral);
+	return status;
 }
 
 /* The arrays are there. */
@@ -341,6 +381,8 @@ tfrs_descent_begin(tfrs_descent *descent, tfrs_arena *arena, const tfrs_train_op
 	descent->warm = data->warm;
 	status = tfrs_softmax_create(&descent->softmax, arena, options->threads, error);
 	if (status == TFRS_OK)
+		status = begin_spectral(descent, error);
+	if (status == TFRS_OK)
 		status = begin_examples(descent, data, error);
 	if (status != TFRS_OK)
 		tfrs_descent_free(descent);
@@ -353,6 +395,7 @@ tfrs_descent_free(tfrs_descent *descent)
 	if (descent->arena == NULL)
 		return;
 	tfrs_softmax_destroy(descent->softmax);
+	tfrs_spectral_free(&descent->spectral);
 	tfrs_plan_release(descent->arena, tfrs_descent_arrays, descent);
 	memset(descent, 0, sizeof(*descent));
 }
@@ -632,6 +675,8 @@ run_phase(tfrs_descent *descent, tfrs_error *error)
 	{
 		case TFRS_DESCENT_FILL:
 			return fill(descent);
+		case TFRS_DESCENT_SPECTRAL:
+			return find_start(descent);
 		case TFRS_DESCENT_WARM:
 			return descent->warm == NULL ? TFRS_OK
 				: tfrs_warm_start_copy_step(descent->warm, &descent->parameters);

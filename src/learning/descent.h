@@ -19,6 +19,7 @@
 #include "learning/negatives.h"
 #include "learning/tensors.h"
 #include "learning/softmax.h"
+#include "learning/spectral.h"
 #include "learning/state_examples.h"
 #include "learning/tower.h"
 #include "learning/warm_start.h"
@@ -26,6 +27,7 @@
 typedef enum tfrs_descent_phase
 {
 	TFRS_DESCENT_FILL = 0,
+	TFRS_DESCENT_SPECTRAL,
 	TFRS_DESCENT_WARM,
 	TFRS_DESCENT_PREPARE,
 	TFRS_DESCENT_DRAW,
@@ -68,6 +70,7 @@ typedef struct tfrs_descent
 	tfrs_tower_shape shape;		/* of the query tower */
 	tfrs_loss_options loss_options;
 	tfrs_tensors parameters;
+	tfrs_spectral spectral;		/* what they begin with; no candidates where that is random */
 	tfrs_tower	query;
 	tfrs_tower	candidate;
 	tfrs_examples batch;

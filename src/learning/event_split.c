@@ -195,14 +195,17 @@ split_random(tfrs_event_split *split, double share, bool one, tfrs_random *rando
 	return status;
 }
 
-/* What is not older than a moment is tested, whatever is left. */
+/* What is not older than a moment is tested, whatever is left; the last events of other queries. */
 static tfrs_status
-split_window(tfrs_event_split *split, tfrs_error *error)
+split_window(tfrs_event_split *split, tfrs_random *random, tfrs_error *error)
 {
 	const tfrs_events *all = split->all;
 	uint64_t	end = all->offsets[split->query + 1];
 	tfrs_status status = TFRS_OK;
 
+	if (end > all->offsets[split->query] && all->at[end - 1] < split->options->since)
+		return split_last(split, draw_last(all, split->query, split->options->fraction, random),
+						  &split->training, error);
 	for (uint64_t e = all->offsets[split->query]; e < end && status == TFRS_OK; e++)
 	{
 		if (all->at[e] >= split->options->since)
@@ -243,7 +246,7 @@ split_query(tfrs_event_split *split, tfrs_error *error)
 		status = split_last(split, draw_last(split->all, split->query, fraction, &random),
 							&split->training, error);
 	else if (split->options->by == TFRS_HELD_OUT_WINDOW)
-		status = split_window(split, error);
+		status = split_window(split, &random, error);
 	else if (split->options->by == TFRS_HELD_OUT_RANDOM)
 		status = split_random(split, fraction, false, &random, &split->training, error);
 	else

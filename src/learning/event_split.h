@@ -11,7 +11,8 @@
  *              others are shown: what their vector is made of (strong generalization in Liang et
  *              al. 2018, arXiv 1802.05814)
  *
- *     window   the events of a moment and those that are later, and nothing else is shown
+ *     window   the events of a moment and those that are later; of queries that have none of them,
+ *              the last events as above
  *
  * Random and last leave each query an event to be trained on at least, and show what is trained on.
  * By query, a query of one event is trained on, and so is the first one with more.

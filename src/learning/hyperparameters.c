@@ -24,6 +24,14 @@
 #define HIDE_EVENTS 80000.0
 #define HIDE_ROUNDS 30.0
 
+/* Of these steps are made where tables begin with what is chosen together, at their rate; with times
+ * as many as without such a start, at the usual rate.  Shorter histories begin with random numbers. */
+#define SPECTRAL_SHARE 0.25
+#define SPECTRAL_LENGTH 40.0
+#define SPECTRAL_RATE 0.01f
+#define USUAL_RATE 0.02f
+#define MOST_SPECTRAL_DIM 256
+
 /* Steps with times: rounds over the next states. */
 #define NEXT_ROUNDS 4.0
 
@@ -72,6 +80,7 @@ history_default(tfrs_history_options *history)
 	history->steps = 0;
 	history->columns = -1;
 	history->tied = -1;
+	history->spectral = true;
 }
 
 static void
@@ -89,7 +98,7 @@ tfrs_train_options_default(tfrs_train_options *options)
 	options->epochs = 10;
 	options->batch_size = 256;
 	tfrs_optimizer_default(&options->optimizer, TFRS_ADAM);
-	options->optimizer.learning_rate = 0.02f;
+	options->optimizer.learning_rate = 0.0f;
 	options->optimizer.lazy = true;
 	tfrs_loss_options_default(&options->loss);
 	options->loss.temperature = 0.0f;
@@ -134,6 +143,7 @@ tfrs_train_options_interactions(tfrs_train_options *options)
 {
 	options->history.interactions = true;
 	options->history.tied = false;
+	options->history.spectral = false;
 	options->history.decay[0] = 0.7f;
 	options->history.decay[1] = 0.97f;
 	options->epochs = 8;
@@ -154,6 +164,13 @@ steps_of_rounds(const tfrs_train_options *options, double rounds, double states)
 	return rounds * fmin(1.0, sqrt(MANY_STATES / states)) * states / options->batch_size;
 }
 
+/* Whether what the tables begin with takes the place of most of the steps. */
+static bool
+starts_near(const tfrs_train_options *options, const tfrs_train_counts *counts)
+{
+	return options->history.spectral && counts->next_states == 0;
+}
+
 static double
 choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 {
@@ -168,6 +185,8 @@ choose_steps(const tfrs_train_options *options, const tfrs_train_counts *counts)
 			(options->history.columns > 0 ? SAMPLED_STEPS : 1.0);
 	else if (counts->queries > 0)
 		steps = fmax(steps, steps_of_rounds(options, HIDE_ROUNDS, (double) counts->queries));
+	if (starts_near(options, counts))
+		steps *= SPECTRAL_SHARE;
 	return fmin(ceil(steps * options->epochs / 10.0), TFRS_MAX_STEPS);
 }
 
@@ -208,6 +227,17 @@ choose_dim(const tfrs_train_options *options, const tfrs_train_counts *counts)
 	return USUAL_DIM;
 }
 
+/* Whether the events tell enough for so many components, and these are few enough to be found. */
+static bool
+can_be_spectral(const tfrs_train_options *options, const tfrs_train_counts *counts)
+{
+	size_t		least = 2 * (size_t) options->dim;
+
+	return options->history.spectral && !options->history.interactions &&
+		options->dim <= MOST_SPECTRAL_DIM && counts->history_length >= SPECTRAL_LENGTH &&
+		counts->candidates >= least && counts->queries >= least;
+}
+
 static void
 resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 {
@@ -225,10 +255,14 @@ resolve_history(tfrs_train_options *options, const tfrs_train_counts *counts)
 		history->columns = 0;
 	if (history->columns < 0)
 		history->columns = counts->candidates > MOST_COLUMNS ? SAMPLED_COLUMNS : 0;
+	history->spectral = can_be_spectral(options, counts);
 	if (history->tied < 0)
 		history->tied = choose_tied(counts);
 	if (history->steps == 0)
 		history->steps = (uint32_t) choose_steps(options, counts);
+	if (options->optimizer.learning_rate == 0.0f)
+		options->optimizer.learning_rate = starts_near(options, counts) ? SPECTRAL_RATE
+			: USUAL_RATE;
 	if (options->epochs > history->steps)
 		options->epochs = history->steps;
 	if (options->loss.temperature == 0.0f)
@@ -405,6 +439,13 @@ check_loss(const tfrs_train_options *options)
 	return tfrs_loss_options_check(&loss);
 }
 
+/* The rate of a history tower is chosen by the counts of the data. */
+static bool
+rate_is_open(const tfrs_train_options *options)
+{
+	return options->optimizer.learning_rate == 0.0f && options->history.on;
+}
+
 const char *
 tfrs_train_options_check(const tfrs_train_options *options)
 {
@@ -417,7 +458,7 @@ tfrs_train_options_check(const tfrs_train_options *options)
 		problem = check_loss(options);
 	if (problem != NULL)
 		return problem;
-	if (!(options->optimizer.learning_rate > 0.0f))
+	if (!(options->optimizer.learning_rate > 0.0f) && !rate_is_open(options))
 		return "learning_rate must be a positive number";
 	if (options->dim > TFRS_MAX_DIM)
 		return "dim must be between 1 and 16000";

@@ -64,6 +64,7 @@ typedef struct tfrs_history_options
 	float		hide_share;		/* share of steps that hide; others predict the next; no times: 1 */
 	uint32_t	steps;			/* 0: chosen */
 	int32_t		columns;		/* candidates sampled a step, 0: all, negative: chosen */
+	bool		spectral;		/* tables begin with what is chosen together (spectral.h) */
 	int8_t		tied;			/* the bag of all uses the candidate table; negative: chosen */
 } tfrs_history_options;
 
@@ -72,7 +73,8 @@ typedef enum tfrs_held_out_by
 	TFRS_HELD_OUT_RANDOM = 0,	/* of all events */
 	TFRS_HELD_OUT_LAST,			/* of each query's, one at least */
 	TFRS_HELD_OUT_QUERY,		/* whole queries; history towers only */
-	TFRS_HELD_OUT_WINDOW		/* those not older than a moment; of pilots only */
+	TFRS_HELD_OUT_WINDOW		/* those not older than a moment, and the last ones of queries that
+								 * have none of these; of pilots only */
 } tfrs_held_out_by;
 
 typedef enum tfrs_validation_metric

@@ -19,12 +19,9 @@
 /* Withheld events of a query that are ranked, at most. */
 #define MOST_EVENTS 20
 
-/*
- * A weight is changed where that gains more than as many standard errors, to the value of which that
- * is most certain.  Two for few queries; they would leave out gains of half a percent, which 1,000
- * queries do not tell for certain.
- */
-#define ERRORS(queries) ((queries) < 250 ? 2.0 : 1.0)
+/* A weight is changed where that gains more than as many standard errors, to the value of which that
+ * is most certain. */
+#define ERRORS 1.0
 
 /* What is listed for queries that nothing is known of. */
 #define LISTED 10
@@ -409,7 +406,7 @@ take_best(tfrs_part_choice *choice)
 		double		standard_error;
 		double		gain = gained(choice, i, used, &standard_error);
 
-		gain -= ERRORS(choice->queries) * standard_error;
+		gain -= ERRORS * standard_error;
 		if (gain <= most)
 			continue;
 		most = gain;

@@ -5,10 +5,10 @@
  *             + g (ln p_end(c) - ln p_all(c))
  *
  * In the order w2, w1, w3, a, g each weight is tried while the others stay; it is changed if that
- * gains more than a standard error over the queries (two where these are few), so what does
- * nothing stays off, and what was there before stays as it is.  The gain of a query is the mean
- * over its withheld events of 1 / log2(1 + rank), ranked among the candidates that it neither has
- * nor has withheld and that have been trained on.
+ * gains more than a standard error over the queries, so what does nothing stays off, and what was
+ * there before stays as it is.  The gain of a query is the mean over its withheld events of
+ * 1 / log2(1 + rank), ranked among the candidates that it neither has nor has withheld and that have
+ * been trained on.
  *
  * Queries that are not shown at all tell which list such ones get: what is popular now, or of all time.
  */

@@ -12,9 +12,11 @@
 /* A part that weighs less is none. */
 #define LEAST_WEIGHT 1e-6f
 
-/* Of the events are withheld, without times no more than are looked at. */
+/* Of the events are withheld: without times no more than are looked at, with times the newest of all
+ * and, of each query that has none of them, the newest of its own. */
 #define WITHHELD 0.1
 #define MOST_RANDOM 20000.0
+#define WINDOW 0.05
 
 /* Where the newest events hold more of all than this, they are no window: times tell too little. */
 #define MOST_WINDOW 0.25
@@ -117,7 +119,7 @@ static bool
 find_window(tfrs_pilot *pilot, int64_t *since)
 {
 	const tfrs_events *events = pilot->events;
-	size_t		held = (size_t) (WITHHELD * (double) events->count) + 1;
+	size_t		held = (size_t) (WINDOW * (double) events->count) + 1;
 	size_t		place = events->count - held;
 
 	if (events->at == NULL)
@@ -137,7 +139,10 @@ begin_split(tfrs_pilot *pilot, tfrs_error *error)
 	held->fraction = (float) fmin(WITHHELD, MOST_RANDOM / (double) pilot->events->count);
 	pilot->has_window = find_window(pilot, &held->since);
 	if (pilot->has_window)
+	{
 		held->by = TFRS_HELD_OUT_WINDOW;
+		held->fraction = WITHHELD;
+	}
 	tfrs_time_order_free(&pilot->order);
 	return tfrs_event_split_begin(&pilot->split, pilot->arena, held, pilot->options.seed,
 								  pilot->events, error);

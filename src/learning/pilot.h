@@ -4,9 +4,10 @@
  *
  *     order by time -> withhold -> fit the towers -> serve them -> fit the other parts -> choose
  *
- * With times the newest tenth of the events is withheld, as the future will be; without, or where
- * the newest have no older ones beside them, a random tenth, and then popularity is that of all
- * time.  Withholding events from the final fit would cost more than the choice gains, so the pilot's
+ * With times the newest twentieth of the events is withheld, as the future will be.  Often most
+ * queries have none of these: their own last events are withheld too, so that a weight has to do
+ * something for both.  Without times, or where the newest events have no older ones beside them, a
+ * random tenth is withheld, and then popularity is that of all time.  Withholding events from the final fit would cost more than the choice gains, so the pilot's
  * tables are thrown away.
  */
 #ifndef TFRS_PILOT_H

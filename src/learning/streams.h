@@ -23,6 +23,7 @@ enum
 	TFRS_STREAM_VALIDATION = 12,	/* which events are held out; index: query */
 	TFRS_STREAM_ONE_ORDER = 13, /* as 6 and 7 */
 	TFRS_STREAM_LIFT = 14,		/* pairs of the data, whatever the seed */
+	TFRS_STREAM_SPECTRAL = 15,	/* the subspace that initial values are looked for in */
 	TFRS_STREAM_FEATURES = 16,	/* initial values; index: tower * 2^32 + the tensor's number */
 	TFRS_STREAM_KEY_DROPOUT = 17	/* rows without their key; index: 2 * step + tower */
 };

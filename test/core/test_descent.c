@@ -72,6 +72,7 @@ options_of(const step_case *c)
 	options.batch_size = 20;
 	options.epochs = 2;
 	options.history.steps = 4;
+	options.history.spectral = false;
 	options.history.columns = 0;
 	options.history.tied = false;
 	options.history.hide_share = c->has_time ? 0.0f : 1.0f;

@@ -263,3 +263,34 @@ CHECK_TEST(lack_of_memory)
 {
 	check_lack_of_memory(split_some);
 }
+
+/* The newest of all, whatever is left of their queries, and the newest of the other queries' own. */
+CHECK_TEST(a_window_comes_with_the_last_events_of_other_queries)
+{
+	tfrs_validation_options options = {
+		.on = true,.fraction = 0.2f,.by = TFRS_HELD_OUT_WINDOW,.since = 15
+	};
+	tfrs_events events = make_events(true, false);
+	size_t		others = 0;
+	size_t		tested = 0;
+	tfrs_event_split split;
+
+	CHECK_OK(split_in(&split, check_arena(), &options, &events, &check_error));
+	for (uint32_t q = 0; q < QUERIES; q++)
+	{
+		tfrs_event_list all = tfrs_events_of(&events, q);
+		tfrs_event_list kept = tfrs_events_of(&split.training.events, q);
+		bool		has_window = all.count > 0 && all.at[all.count - 1] >= 15;
+
+		for (size_t i = 0; i < kept.count; i++)
+			CHECK(kept.candidate[i] == all.candidate[i] && kept.at[i] < 15);
+		if (has_window)
+			CHECK_EQUAL(kept.count, 30);
+		else
+			CHECK(kept.count > 0 || all.count == 0);
+		others += has_window ? 0 : all.count;
+		tested += has_window ? 0 : all.count - kept.count;
+	}
+	CHECK(tested > 0.1 * (double) others && tested < 0.25 * (double) others);
+	tfrs_event_split_free(&split);
+}

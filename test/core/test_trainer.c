@@ -410,7 +410,7 @@ CHECK_TEST(options_are_checked)
 		{offsetof(tfrs_train_options, threads), 0, "threads"},
 		{offsetof(tfrs_train_options, threads), TFRS_MAX_THREADS + 1, "threads"},
 		{offsetof(tfrs_train_options, correction), 9, "sampling_correction"},
-		{offsetof(tfrs_train_options, optimizer.learning_rate), 0, "learning_rate"},
+		{offsetof(tfrs_train_options, optimizer.learning_rate), 0xbf800000, "learning_rate"},
 		{offsetof(tfrs_train_options, optimizer.learning_rate), 0x7fc00000, "learning_rate"},
 		{offsetof(tfrs_train_options, loss.temperature), 0xbf800000, "temperature"},
 		{offsetof(tfrs_train_options, loss.probability_floor), 0, "probability_floor"}

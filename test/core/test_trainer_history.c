@@ -462,3 +462,35 @@ CHECK_TEST(lack_of_memory)
 	check_lack_of_memory(train_tied);
 	check_lack_of_memory(train_interactions);
 }
+
+/* Tables that begin with what is chosen together need a quarter of the steps, unless histories are
+ * short or tell the order in which things were chosen. */
+CHECK_TEST(a_spectral_start_saves_steps)
+{
+	tfrs_train_counts counts = {
+		.candidates = 3000, .events = 80000, .queries = 1000, .history_length = 150, .lift = 1
+	};
+	tfrs_train_options options;
+
+	tfrs_train_options_default(&options);
+	tfrs_train_options_resolve(&options, &counts);
+	CHECK(options.history.spectral);
+	CHECK_EQUAL(options.history.steps, 75);
+	CHECK_NEAR(options.optimizer.learning_rate, 0.01, 1e-9);
+	tfrs_train_options_default(&options);
+	options.history.spectral = false;
+	tfrs_train_options_resolve(&options, &counts);
+	CHECK_EQUAL(options.history.steps, 300);
+	CHECK_NEAR(options.optimizer.learning_rate, 0.02, 1e-9);
+	counts.history_length = 15;
+	tfrs_train_options_default(&options);
+	tfrs_train_options_resolve(&options, &counts);
+	CHECK(!options.history.spectral);
+	CHECK_EQUAL(options.history.steps, 300);
+	counts.history_length = 150;
+	counts.candidates = 100;
+	tfrs_train_options_default(&options);
+	tfrs_train_options_resolve(&options, &counts);
+	CHECK(!options.history.spectral);
+	CHECK_EQUAL(options.history.steps, 300);
+}

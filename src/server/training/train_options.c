@@ -282,6 +282,7 @@ static const tfrs_option_key history_keys[] = {
 	INTEGER("steps", history.steps, 1, TFRS_MAX_STEPS),
 	{.name = "columns", .type = TFRS_OPTION_INTEGER, FIELD(history.columns),
 	.high = TFRS_MAX_ROWS - 1, ONLY_FOR(has_states, STATES)},
+	{BOOL("spectral", history.spectral), ONLY_FOR(has_states, STATES)},
 	{BOOL("tied", history.tied)}
 };
 
