@@ -217,3 +217,8 @@ SELECT count(DISTINCT tfrs.model_info(model) ->> 'digest') FROM (
 	UNION ALL
 	SELECT tfrs.train(r.user_id, c ORDER BY r.movie_id, r.user_id)
 	FROM rating r, LATERAL (SELECT r.movie_id, CASE WHEN r.movie_id > 2 THEN ARRAY[r.movie_id, 1::real] END AS picture) c) m;
+
+-- One row of a candidate counts where the data hold several.
+
+SELECT tfrs.train(r.user_id, c) IS NOT NULL AS trained
+FROM rating r, LATERAL (SELECT r.movie_id, r.user_id % 3 AS price) c;

@@ -324,6 +324,17 @@ tfrs_collection_finish(tfrs_collection *collection)
 	tfrs_progress_end(run);
 }
 
+static void
+warn_of_rows(const tfrs_collection *collection, FunctionCallInfo fcinfo)
+{
+	const tfrs_key_rows *rows = tfrs_interactions_candidate_rows(collection->interactions);
+
+	if (rows != NULL && rows->differ > 0 && tfrs_bridge_first_notice(fcinfo, 2))
+		ereport(NOTICE,
+				(errmsg("%zu candidates came with several different rows", rows->differ),
+				 errdetail("The row of the latest time counts, without times the greatest one.")));
+}
+
 void
 tfrs_collection_warn(const tfrs_collection *collection, FunctionCallInfo fcinfo)
 {
@@ -337,6 +348,7 @@ tfrs_collection_warn(const tfrs_collection *collection, FunctionCallInfo fcinfo)
 		ereport(NOTICE,
 				(errmsg("the model stores no events, so it answers all queries alike"),
 				 errhint("Leave out \"store\": false, or train with \"history\": false.")));
+	warn_of_rows(collection, fcinfo);
 }
 
 tfrs_fit

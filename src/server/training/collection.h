@@ -94,7 +94,7 @@ extern void tfrs_collection_finish(tfrs_collection *collection);
 extern void tfrs_collection_warn(const tfrs_collection *collection, FunctionCallInfo fcinfo);
 
 /* The number of its own notices, for tfrs_bridge_first_notice. */
-#define TFRS_COLLECTION_NOTICES 2
+#define TFRS_COLLECTION_NOTICES 3
 
 /* The training of the finished rows, going on from model (NULL: from nothing). */
 extern tfrs_fit tfrs_collection_fit(const tfrs_collection *collection, const tfrs_model *model);
