@@ -104,7 +104,7 @@ Datum
 tfrs_recommender_about(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender =
-		tfrs_recommender_look_up(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		tfrs_recommender_seen(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	about_row	row;
 	TupleDesc	columns;
 
@@ -122,7 +122,7 @@ Datum
 tfrs_recommender_lacks(PG_FUNCTION_ARGS)
 {
 	tfrs_recommender *recommender =
-		tfrs_recommender_look_up(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		tfrs_recommender_seen(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 
 	PG_RETURN_BOOL(recommender != NULL && privilege_on(recommender) != NULL &&
 				   tfrs_store_lacks(recommender, PG_GETARG_INT32(1)));

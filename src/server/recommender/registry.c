@@ -154,6 +154,12 @@ tfrs_recommender_look_up(const char *name)
 }
 
 tfrs_recommender *
+tfrs_recommender_seen(const char *name)
+{
+	return look_up_name(name, true);
+}
+
+tfrs_recommender *
 tfrs_recommender_of_id(int32 id)
 {
 	ScanKeyData key;

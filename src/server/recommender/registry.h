@@ -32,6 +32,10 @@ extern tfrs_recommender *tfrs_recommender_find_owned(const char *name);
 extern tfrs_recommender *tfrs_recommender_look_up(const char *name);
 extern tfrs_recommender *tfrs_recommender_of_id(int32 id);
 
+/* As the running statement sees the registry, for what it joins with rows of its own: a version
+ * that is published meanwhile is in neither. */
+extern tfrs_recommender *tfrs_recommender_seen(const char *name);
+
 /* Whether the current user has that privilege, or may do everything as its owner. */
 extern bool tfrs_recommender_may_own(const tfrs_recommender *recommender);
 extern bool tfrs_recommender_may_use(const tfrs_recommender *recommender);
