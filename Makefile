@@ -2,7 +2,7 @@
 #
 #   make demo                 see it work; like `make check`, needs nothing installed beforehand
 #   make check                every test; the parts: check-layers check-core check-conformance
-#                             check-exports check-sql check-tap check-clients
+#                             check-exports check-sql check-isolation check-tap check-clients
 #   make check-kills          20 crashes during refreshes
 #   make check-settings       the SQL tests under unusual settings of the server
 #   make check-sqlsmith       random queries
@@ -44,9 +44,9 @@ endif
 SHLIB_LINK = -lm -ldl -lpthread
 
 # What works without PostgreSQL, or gets it itself.
-WITHOUT_SERVER = check check-kills check-layers check-core check-conformance check-sql check-tap \
-	check-clients check-settings check-sqlsmith check-versions check-packages check-bi fuzz demo \
-	demo-stop
+WITHOUT_SERVER = check check-kills check-layers check-core check-conformance check-sql \
+	check-isolation check-tap check-clients check-settings check-sqlsmith check-versions check-packages check-bi \
+	fuzz demo demo-stop
 
 ifneq ($(filter-out $(WITHOUT_SERVER),$(or $(MAKECMDGOALS),all)),)
 
@@ -102,7 +102,7 @@ include $(srcdir_here)test/core/core.mk
 include $(srcdir_here)test/fuzz/fuzz.mk
 
 # PGXS has a rule for check, which only says that it is not supported.
-$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-tap check-clients \
+$(if $(filter check,$(MAKECMDGOALS)),check) check-sql check-isolation check-tap check-clients \
 check-settings check-sqlsmith:
 	@$(srcdir_here)test/check $(patsubst check-%,%,$(filter-out check,$@))
 
@@ -124,5 +124,5 @@ check-bi:
 demo demo-stop:
 	@$(srcdir_here)demo/run $(if $(filter demo-stop,$@),stop,start)
 
-.PHONY: check check-kills check-sql check-tap check-clients check-settings check-sqlsmith check-versions \
+.PHONY: check check-kills check-sql check-isolation check-tap check-clients check-settings check-sqlsmith check-versions \
 	check-packages check-bi demo demo-stop
