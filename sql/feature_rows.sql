@@ -1,6 +1,8 @@
 -- rows as queries and candidates: columns by name, what is said of their features, and each error
 
-CREATE EXTENSION tfrs_retrieval;
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS tfrs_retrieval;
+RESET client_min_messages;
 
 CREATE TABLE rating (user_id integer, movie_id integer, device text, score real);
 INSERT INTO rating SELECT u, m, CASE u % 2 WHEN 0 THEN 'phone' ELSE 'web' END, m

@@ -229,7 +229,7 @@ DECLARE line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN ' || statement LOOP
 		IF line ~ 'top_k' THEN
-			RETURN NEXT regexp_replace(line, '\(cost=.*rows=(\d+).*', 'rows=\1');
+			RETURN NEXT regexp_replace(ltrim(line), '\(cost=.*rows=(\d+).*', 'rows=\1');
 		END IF;
 	END LOOP;
 END $$;

@@ -11,6 +11,7 @@
  * which 1, 2, 3 and 5 articles are known): confidence .200, .242, .254, .241; the cosine .183, .247,
  * .273, .292; a ridge regression on baskets .182, .239, .267, .294; what is popular .066, .064, .063,
  * .056.  So the cosine does for longer lists what a regression would, and nothing has to be fitted.
+ * All purchases were counted there; with first purchases alone the confidence has .191, .243, .264, .272.
  */
 #ifndef TFRS_BASKETS_H
 #define TFRS_BASKETS_H

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "conformance.h"
-#include "features.h"
+#include "feature_makers.h"
 #include "learning/feature_settling.h"
 
 #define MOST_BYTES 4096

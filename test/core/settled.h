@@ -7,7 +7,7 @@
 #ifndef TFRS_TEST_SETTLED_H
 #define TFRS_TEST_SETTLED_H
 
-#include "features.h"
+#include "feature_makers.h"
 #include "learning/feature_settling.h"
 
 enum

@@ -1,7 +1,7 @@
 /*
  * test_feature_rows.c: distinct values and rows, in an order that does not depend on that of arrival.
  */
-#include "features.h"
+#include "feature_makers.h"
 
 #include "base/random.h"
 #include "learning/feature_rows.h"

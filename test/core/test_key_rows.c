@@ -1,7 +1,7 @@
 /*
  * test_key_rows.c: interactions whose sides have columns: the row of each interaction, key and event.
  */
-#include "features.h"
+#include "feature_makers.h"
 #include "rows.h"
 
 #include "learning/event_collector.h"

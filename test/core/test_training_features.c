@@ -2,7 +2,7 @@
  * test_training_features.c: whole trainings whose candidates have columns: a model that is read again,
  * and candidates that nobody has chosen, whose columns speak for them.
  */
-#include "features.h"
+#include "feature_makers.h"
 #include "trainings.h"
 
 #include "base/kernels.h"

@@ -1,8 +1,8 @@
 /*
- * features.h: towers of the tests: columns, features and values in few words.
+ * feature_makers.h: towers of the tests: columns, features and values in few words.
  */
-#ifndef TFRS_TEST_FEATURES_H
-#define TFRS_TEST_FEATURES_H
+#ifndef TFRS_FEATURE_MAKERS_H
+#define TFRS_FEATURE_MAKERS_H
 
 #include <stdio.h>
 #include <string.h>
@@ -78,4 +78,4 @@ features_vector(const float *vector)
 	return (tfrs_value) {.vector = vector};
 }
 
-#endif							/* TFRS_TEST_FEATURES_H */
+#endif							/* TFRS_FEATURE_MAKERS_H */
