@@ -111,10 +111,10 @@ tfrs_trainer_destroy(tfrs_trainer *trainer)
 	tfrs_part_training_free(&trainer->beside);
 	tfrs_content_training_free(&trainer->content);
 	tfrs_serving_free(&trainer->serving);
-	tfrs_training_features_free(&trainer->features);
 	tfrs_training_data_free(&trainer->data);
 	tfrs_lift_free(&trainer->lift);
 	tfrs_descent_free(&trainer->descent);
+	tfrs_training_features_free(&trainer->features);	/* the descent's list reads them */
 	tfrs_epoch_log_free(&trainer->log);
 	tfrs_arena_release(trainer->arena, trainer);
 }
