@@ -224,3 +224,15 @@ SELECT count(DISTINCT tfrs.model_info(model) ->> 'digest') FROM (
 
 SELECT tfrs.train(r.user_id, c) IS NOT NULL AS trained
 FROM rating r, LATERAL (SELECT r.movie_id, r.user_id % 3 AS price) c;
+
+-- The memory of layers is counted before a training begins.
+
+SET tfrs.max_memory = '8MB';
+DO $$
+BEGIN
+	PERFORM tfrs.train(r.user_id, c, '{"candidate": {"layers": [4096, 4096]}}')
+	FROM rating r, LATERAL (SELECT r.movie_id, r.score) c;
+EXCEPTION WHEN configuration_limit_exceeded THEN
+	RAISE NOTICE '%', regexp_replace(SQLERRM, '\d+', 'N');
+END $$;
+RESET tfrs.max_memory;

@@ -5,6 +5,7 @@
 
 #include "learning/descent.h"
 #include "learning/epoch_log.h"
+#include "learning/feature_bounds.h"
 #include "learning/lift.h"
 #include "learning/part_training.h"
 #include "learning/serving.h"
@@ -51,6 +52,8 @@ typedef struct everything
 	const tfrs_model *model;
 	tfrs_event_options collecting;
 	tfrs_descent_counts counts;
+	tfrs_feature_bounds query;
+	tfrs_feature_bounds candidate;
 	tfrs_descent descent;
 	tfrs_serving serving;
 } everything;
@@ -93,6 +96,25 @@ largest_options(const tfrs_train_options *options, const tfrs_descent_counts *co
 	return used;
 }
 
+/* All arrays, and the encoded values of both sides. */
+static tfrs_status
+count_everything(everything *all, const tfrs_interactions *interactions, size_t *bytes,
+				 tfrs_error *error)
+{
+	tfrs_status status;
+
+	tfrs_descent_size(&all->descent, all->options, &all->counts);
+	tfrs_serving_size(&all->serving, &all->descent);
+	*bytes = 0;
+	status = tfrs_plan_count(arrays, all, bytes, error);
+	if (status == TFRS_OK)
+		status = tfrs_feature_bounds_add(tfrs_interactions_query_rows(interactions), bytes, error);
+	if (status == TFRS_OK)
+		status = tfrs_feature_bounds_add(tfrs_interactions_candidate_rows(interactions), bytes,
+										 error);
+	return status;
+}
+
 tfrs_status
 tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interactions *interactions,
 					   const tfrs_model *model, size_t *bytes, tfrs_error *error)
@@ -117,12 +139,12 @@ tfrs_training_estimate(const tfrs_train_options *options, const tfrs_interaction
 		.chosen = tfrs_interactions_candidate_counts(interactions),
 		.rows = tfrs_interactions_count(interactions), .events = &events,
 		.longest = most_rows(interactions) +
-		(model == NULL ? 0 : tfrs_events_longest(&model->events))
+		(model == NULL ? 0 : tfrs_events_longest(&model->events)),
+		.query = tfrs_feature_bounds_side(&all.query, tfrs_interactions_query_rows(interactions)),
+		.candidate = tfrs_feature_bounds_side(&all.candidate,
+											  tfrs_interactions_candidate_rows(interactions))
 	};
 	used = largest_options(options, &all.counts);
 	all.options = &used;
-	tfrs_descent_size(&all.descent, &used, &all.counts);
-	tfrs_serving_size(&all.serving, &all.descent);
-	*bytes = 0;
-	return tfrs_plan_count(arrays, &all, bytes, error);
+	return count_everything(&all, interactions, bytes, error);
 }

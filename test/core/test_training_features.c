@@ -197,3 +197,28 @@ CHECK_TEST(what_is_not_done_with_features)
 	tfrs_trainer_destroy(trainer);
 	tfrs_interactions_destroy(interactions);
 }
+
+/* Tables, numbers and layers of features: at its peak a training holds no more than its estimate. */
+CHECK_TEST(the_estimate_counts_features)
+{
+	for (int history = 0; history < 2; history++)
+	{
+		tfrs_train_options options = train_options(history == 1);
+		tfrs_tower_options tower;
+		tfrs_interactions *interactions;
+		tfrs_trainer *trainer;
+		tfrs_arena	arena;
+		size_t		estimate;
+
+		tower_options(&tower, 1);
+		tower.layer[0] = 1024;
+		collect(&interactions, &tower, history == 1, false);
+		CHECK_OK(tfrs_training_estimate(&options, interactions, NULL, &estimate, &check_error));
+		tfrs_arena_init(&arena, tfrs_allocator_malloc(), SIZE_MAX);
+		CHECK_OK(fit(&trainer, &arena, &options, interactions, &check_error));
+		CHECK(arena.peak <= estimate);
+		CHECK(estimate > 1024 * 48 * sizeof(float) * 3);	/* the first kernel and what moves it */
+		tfrs_arena_free(&arena);
+		tfrs_interactions_destroy(interactions);
+	}
+}

@@ -76,7 +76,7 @@ part_bytes(const tfrs_fit *fit)
 
 	if (!fit->options->history.on)
 		return 0;
-	return TFRS_LIKE_CONTENT * tfrs_neighbours_most(candidates) * 5.0 + candidates * 32.0;
+	return TFRS_SCORE_PARTS * tfrs_neighbours_most(candidates) * 5.0 + candidates * 32.0;
 }
 
 /* ERROR where the model would not fit into a value: in double, where no count can overflow. */
