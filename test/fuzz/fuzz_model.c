@@ -26,9 +26,10 @@ train_one(good_block *good, bool history, bool keep_state)
 	trained		made;
 
 	tfrs_train_options_default(&options);
+	if (!history)
+		tfrs_train_options_without_history(&options);
 	options.dim = 4;
 	options.epochs = 1;
-	options.history.on = history;
 	options.history.steps = 3;
 	options.keep_optimizer_state = keep_state;
 	rows_draw(rows, ROWS, 20, 30);

@@ -68,15 +68,18 @@ event_bytes(const tfrs_fit *fit)
 								(fit->model == NULL ? 0 : fit->model->events.count));
 }
 
-/* What stands beside the towers: of each candidate up to some tens of values in each part. */
+/* What stands beside the towers: of each candidate up to some tens of values in each part, of which
+ * the one by content needs rows as candidates. */
 static double
 part_bytes(const tfrs_fit *fit)
 {
 	double		candidates = tfrs_interactions_candidates(fit->interactions)->count;
+	int			parts = fit->options->candidate_tower == NULL ? TFRS_LIKE_CONTENT
+		: TFRS_SCORE_PARTS;
 
 	if (!fit->options->history.on)
 		return 0;
-	return TFRS_SCORE_PARTS * tfrs_neighbours_most(candidates) * 5.0 + candidates * 32.0;
+	return parts * tfrs_neighbours_most(candidates) * 5.0 + candidates * 32.0;
 }
 
 /* ERROR where the model would not fit into a value: in double, where no count can overflow. */
