@@ -7,6 +7,8 @@
  */
 #include "base/topk.h"
 
+#include <stdlib.h>
+
 /* Moves the hole at position up until hit fits, then fills it. */
 static void
 sift_up(tfrs_hit *hits, size_t position, tfrs_hit hit)
@@ -72,4 +74,19 @@ tfrs_topk_finish(tfrs_topk *topk)
 		topk->hits[count - 1] = topk->hits[0];
 		sift_down(topk->hits, count - 1, last);
 	}
+}
+
+static int
+compare_rows(const void *one, const void *two)
+{
+	uint32_t	a = ((const tfrs_hit *) one)->row;
+	uint32_t	b = ((const tfrs_hit *) two)->row;
+
+	return (a > b) - (a < b);
+}
+
+void
+tfrs_topk_finish_by_row(tfrs_topk *topk)
+{
+	qsort(topk->hits, topk->count, sizeof(tfrs_hit), compare_rows);
 }

@@ -65,7 +65,8 @@ tfrs_topk_push(tfrs_topk *topk, float score, uint32_t row)
 		tfrs_topk_push_slow(topk, hit);
 }
 
-/* Sorts hits[0 .. count) best first; the heap is used up. */
+/* Sorts hits[0 .. count) best first, or by their rows, ascending; the heap is used up. */
 extern void tfrs_topk_finish(tfrs_topk *topk);
+extern void tfrs_topk_finish_by_row(tfrs_topk *topk);
 
 #endif							/* TFRS_TOPK_H */

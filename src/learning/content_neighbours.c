@@ -5,11 +5,11 @@
 #include "learning/content_neighbours.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/team.h"
 #include "base/topk.h"
+#include "learning/ragged.h"
 
 /* Additions of a step and thread: some milliseconds. */
 #define STEP_WORK ((uint64_t) 1 << 22)
@@ -46,9 +46,7 @@ enum
 static size_t
 near_of(size_t candidates)
 {
-	size_t		near = MOST_VALUES / (candidates + 1);
-
-	return near > TFRS_CONTENT_NEAR ? TFRS_CONTENT_NEAR : near < LEAST_NEAR ? LEAST_NEAR : near;
+	return tfrs_neighbours_within(MOST_VALUES, candidates, LEAST_NEAR, TFRS_CONTENT_NEAR);
 }
 
 bool
@@ -181,21 +179,6 @@ is_known(const tfrs_content_fit *fit, size_t candidate)
 	return fit->query_start[candidate + 1] > fit->query_start[candidate];
 }
 
-/* Counts become where lists begin: start[x + 1] is where the next of list x goes. */
-static void
-add_up(uint64_t *start, size_t lists)
-{
-	uint64_t	sum = 0;
-
-	for (size_t x = 1; x <= lists; x++)
-	{
-		uint64_t	count = start[x];
-
-		start[x] = sum;
-		sum += count;
-	}
-}
-
 /* Counts or lists the known candidates of each word. */
 static uint64_t
 pass_words(tfrs_content_fit *fit, size_t candidate)
@@ -256,15 +239,6 @@ compare_with_known(const tfrs_content_fit *fit, size_t candidate, float *row, ui
 	return count;
 }
 
-static int
-compare_rows(const void *one, const void *two)
-{
-	uint32_t	a = ((const tfrs_hit *) one)->row;
-	uint32_t	b = ((const tfrs_hit *) two)->row;
-
-	return (a > b) - (a < b);
-}
-
 /* A task: the nearest of one candidate. */
 static void
 find_near(void *context, int worker, size_t task)
@@ -284,7 +258,7 @@ find_near(void *context, int worker, size_t task)
 			tfrs_topk_push(&topk, row[touched[t]], touched[t]);
 		row[touched[t]] = 0;
 	}
-	qsort(hits, topk.count, sizeof(tfrs_hit), compare_rows);
+	tfrs_topk_finish_by_row(&topk);
 	fit->near_count[candidate] = (uint8_t) topk.count;
 	for (size_t i = 0; i < topk.count; i++)
 	{
@@ -492,13 +466,9 @@ place_row(tfrs_content_fit *fit, size_t j)
 static tfrs_status
 get_rows(tfrs_content_fit *fit, tfrs_error *error)
 {
-	uint64_t	count = 0;
-	tfrs_status status;
+	uint64_t	count = tfrs_counts_to_starts(fit->offsets, fit->candidates);
+	tfrs_status status = TFRS_GET(fit->arena, &fit->candidate, count, error);
 
-	for (size_t i = 0; i < fit->candidates; i++)
-		count += fit->near_count[i];
-	add_up(fit->offsets, fit->candidates);
-	status = TFRS_GET(fit->arena, &fit->candidate, count, error);
 	if (status == TFRS_OK)
 		status = TFRS_GET(fit->arena, &fit->place, count, error);
 	return status == TFRS_OK ? TFRS_GET(fit->arena, &fit->value, count, error) : status;
@@ -512,10 +482,10 @@ advance(tfrs_content_fit *fit, tfrs_error *error)
 	switch (fit->phase++)
 	{
 		case COUNT_EVENTS:
-			add_up(fit->query_start, fit->candidates);
+			tfrs_counts_to_starts(fit->query_start, fit->candidates);
 			return TFRS_OK;
 		case COUNT_WORDS:
-			add_up(fit->word_start, fit->content->vocabulary.words);
+			tfrs_counts_to_starts(fit->word_start, fit->content->vocabulary.words);
 			return TFRS_OK;
 		case COUNT_ROWS:
 			return get_rows(fit, error);

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "base/topk.h"
+#include "learning/ragged.h"
 
 #define FIT_DECAY 0.8
 
@@ -274,21 +275,6 @@ pass_events(tfrs_neighbour_examples *examples, bool placing)
 	return end < events->count ? TFRS_MORE : TFRS_OK;
 }
 
-/* Counts (place[c + 1] of c) become places, one further on than they will be. */
-static void
-sum_places(tfrs_neighbour_examples *examples)
-{
-	uint32_t	sum = 0;
-
-	for (size_t c = 0; c < examples->candidates; c++)
-	{
-		uint32_t	count = examples->place[c + 1];
-
-		examples->place[c + 1] = sum;
-		sum += count;
-	}
-}
-
 tfrs_status
 tfrs_neighbour_examples_step(tfrs_neighbour_examples *examples)
 {
@@ -303,7 +289,7 @@ tfrs_neighbour_examples_step(tfrs_neighbour_examples *examples)
 			status = pass_events(examples, false);
 			break;
 		case SUM:
-			sum_places(examples);
+			tfrs_small_counts_to_starts(examples->place, examples->candidates);
 			break;
 		case PLACE:
 			status = pass_events(examples, true);

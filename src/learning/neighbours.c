@@ -5,13 +5,13 @@
 #include "learning/neighbours.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/kernels.h"
 #include "base/limits.h"
 #include "base/team.h"
 #include "base/topk.h"
+#include "learning/ragged.h"
 
 #define RIDGE_TOGETHER 0.3f
 #define RIDGE_NEXT 1.0f
@@ -44,12 +44,18 @@ enum
 	FITTED
 };
 
+size_t
+tfrs_neighbours_within(size_t values, size_t candidates, size_t least, size_t most)
+{
+	size_t		near = values / (candidates + 1);
+
+	return near > most ? most : near < least ? least : near;
+}
+
 static size_t
 nearest_of(size_t candidates)
 {
-	size_t		near = MOST_VALUES / (candidates + 1);
-
-	return near > TFRS_MAX_NEAR ? TFRS_MAX_NEAR : near < LEAST_NEAR ? LEAST_NEAR : near;
+	return tfrs_neighbours_within(MOST_VALUES, candidates, LEAST_NEAR, TFRS_MAX_NEAR);
 }
 
 double
@@ -261,15 +267,6 @@ clear_row(row_sum *row, size_t candidates)
 			row->sum[row->touched[t]] = 0;
 }
 
-static int
-compare_rows(const void *one, const void *two)
-{
-	uint32_t	a = ((const tfrs_hit *) one)->row;
-	uint32_t	b = ((const tfrs_hit *) two)->row;
-
-	return (a > b) - (a < b);
-}
-
 /* The nearest of candidate c, whose r is the row. */
 static void
 keep_nearest(tfrs_neighbour_fit *fit, size_t c, const row_sum *row)
@@ -287,7 +284,7 @@ keep_nearest(tfrs_neighbour_fit *fit, size_t c, const row_sum *row)
 		if (j != c)
 			tfrs_topk_push(&topk, (float) (r * r / fmax(fit->examples.square[j], 1e-9)), j);
 	}
-	qsort(hits, topk.count, sizeof(tfrs_hit), compare_rows);
+	tfrs_topk_finish_by_row(&topk);
 	fit->near_count[c] = (uint8_t) topk.count;
 	for (size_t i = 0; i < topk.count; i++)
 	{
@@ -321,19 +318,11 @@ find_near(void *context, int worker, size_t task)
 static void
 list_wanted(tfrs_neighbour_fit *fit)
 {
-	uint32_t	sum = 0;
-
 	memset(fit->want, 0, (fit->candidates + 1) * sizeof(uint32_t));
 	for (size_t c = fit->block_first; c < fit->block_end; c++)
 		for (size_t i = 0; i < fit->near_count[c]; i++)
 			fit->want[fit->nearest[c * fit->near + i] + 1]++;
-	for (size_t j = 0; j < fit->candidates; j++)
-	{
-		uint32_t	count = fit->want[j + 1];
-
-		fit->want[j + 1] = sum;
-		sum += count;
-	}
+	tfrs_small_counts_to_starts(fit->want, fit->candidates);
 	for (size_t c = fit->block_first; c < fit->block_end; c++)
 		for (size_t i = 0; i < fit->near_count[c]; i++)
 			fit->wanted[fit->want[fit->nearest[c * fit->near + i] + 1]++] =
@@ -479,16 +468,9 @@ pass_columns(tfrs_neighbour_fit *fit, bool placing)
 static tfrs_status
 begin_placing(tfrs_neighbour_fit *fit, tfrs_error *error)
 {
-	uint64_t	sum = 0;
+	uint64_t	sum = tfrs_counts_to_starts(fit->offsets, fit->candidates);
 	tfrs_status status;
 
-	for (size_t j = 0; j < fit->candidates; j++)
-	{
-		uint64_t	count = fit->offsets[j + 1];
-
-		fit->offsets[j + 1] = sum;
-		sum += count;
-	}
 	free_work(fit);
 	status = TFRS_GET(fit->arena, &fit->candidate, sum, error);
 	return status == TFRS_OK ? TFRS_GET(fit->arena, &fit->value, sum, error) : status;

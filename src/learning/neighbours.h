@@ -87,6 +87,9 @@ extern tfrs_status tfrs_neighbour_fit_step(tfrs_neighbour_fit *fit, tfrs_neighbo
 										   tfrs_error *error);
 extern void tfrs_neighbour_fit_free(tfrs_neighbour_fit *fit);
 
+/* Neighbours of each of so many candidates, so that there are about so many values in all. */
+extern size_t tfrs_neighbours_within(size_t values, size_t candidates, size_t least, size_t most);
+
 /* The most values that S of so many candidates has. */
 extern double tfrs_neighbours_most(double candidates);
 

@@ -71,4 +71,39 @@ tfrs_ragged_length(const tfrs_ragged *ragged, size_t row)
 	return ragged->start[row + 1] - ragged->start[row];
 }
 
+/*
+ * The counts of lists become where they begin.  start (lists + 1): start[x + 1] has the count of list
+ * x, and then the place where its first item goes; filling moves it on, so that in the end start[x]
+ * is where list x begins.  start[0] is 0.  Returns the sum of the counts.
+ */
+static inline uint64_t
+tfrs_counts_to_starts(uint64_t *start, size_t lists)
+{
+	uint64_t	sum = 0;
+
+	for (size_t x = 1; x <= lists; x++)
+	{
+		uint64_t	count = start[x];
+
+		start[x] = sum;
+		sum += count;
+	}
+	return sum;
+}
+
+/* The same for sums that 32 bits hold. */
+static inline void
+tfrs_small_counts_to_starts(uint32_t *start, size_t lists)
+{
+	uint32_t	sum = 0;
+
+	for (size_t x = 1; x <= lists; x++)
+	{
+		uint32_t	count = start[x];
+
+		start[x] = sum;
+		sum += count;
+	}
+}
+
 #endif							/* TFRS_RAGGED_H */

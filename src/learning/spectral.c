@@ -244,31 +244,16 @@ turn(tfrs_spectral *spectral)
 	return spectral->done < spectral->candidates ? TFRS_MORE : TFRS_OK;
 }
 
-/* Turns rows p and q of a (n, n). */
+/* Turns two rows (step 1) or two columns (step n) of a matrix (n, n). */
 static void
-rotate_rows(double *a, size_t n, size_t p, size_t q, const double rotation[2])
+rotate_pair(double *one, double *other, size_t n, size_t step, const double rotation[2])
 {
-	for (size_t k = 0; k < n; k++)
+	for (size_t k = 0; k < n * step; k += step)
 	{
-		double		one = a[p * n + k];
-		double		other = a[q * n + k];
+		double		before = one[k];
 
-		a[p * n + k] = rotation[0] * one - rotation[1] * other;
-		a[q * n + k] = rotation[1] * one + rotation[0] * other;
-	}
-}
-
-/* Turns columns p and q of a (n, n). */
-static void
-rotate_columns(double *a, size_t n, size_t p, size_t q, const double rotation[2])
-{
-	for (size_t k = 0; k < n; k++)
-	{
-		double		one = a[k * n + p];
-		double		other = a[k * n + q];
-
-		a[k * n + p] = rotation[0] * one - rotation[1] * other;
-		a[k * n + q] = rotation[1] * one + rotation[0] * other;
+		one[k] = rotation[0] * before - rotation[1] * other[k];
+		other[k] = rotation[1] * before + rotation[0] * other[k];
 	}
 }
 
@@ -281,9 +266,9 @@ rotate(double *a, double *v, size_t n, size_t p, size_t q)
 	double		cosine = 1 / sqrt(t * t + 1);
 	double		rotation[2] = {cosine, t * cosine};
 
-	rotate_rows(a, n, p, q, rotation);
-	rotate_columns(a, n, p, q, rotation);
-	rotate_rows(v, n, p, q, rotation);
+	rotate_pair(a + p * n, a + q * n, n, 1, rotation);
+	rotate_pair(a + p, a + q, n, n, rotation);
+	rotate_pair(v + p * n, v + q * n, n, 1, rotation);
 }
 
 /* A sweep of Jacobi's method over gram; TFRS_OK where it is diagonal. */

@@ -42,6 +42,9 @@ check_against_sort(const tfrs_hit *pushed, size_t count, size_t k)
 		CHECK(kept[i].score == sorted[i].score);
 		CHECK_EQUAL(kept[i].row, sorted[i].row);
 	}
+	tfrs_topk_finish_by_row(&topk);
+	for (size_t i = 1; i < topk.count; i++)
+		CHECK(kept[i - 1].row < kept[i].row);
 }
 
 CHECK_TEST(random_scores_with_ties)
