@@ -102,6 +102,23 @@ extern void tfrs_descent_size(tfrs_descent *descent, const tfrs_train_options *o
 							  const tfrs_descent_counts *counts);
 extern void tfrs_descent_arrays(void *descent, tfrs_plan *plan);
 
+/* Whether examples are states of queries, and whether tables begin with what is chosen together. */
+static inline bool
+tfrs_descent_has_states(const tfrs_descent *descent)
+{
+	return descent->options->history.on;
+}
+
+static inline bool
+tfrs_descent_is_spectral(const tfrs_descent *descent)
+{
+	return tfrs_descent_has_states(descent) && descent->options->history.spectral &&
+		descent->warm == NULL;
+}
+
+/* Both towers as their features see them. */
+extern tfrs_feature_towers tfrs_descent_feature_towers(tfrs_descent *descent);
+
 /* The query tower that the options ask for. */
 extern tfrs_tower_shape tfrs_descent_shape(const tfrs_train_options *options);
 
